@@ -1,0 +1,177 @@
+"""Artefacts on disk: written under a temporary name, hashed, listed in a manifest, then renamed.
+
+An artefact is a folder with a `manifest.json` that lists each file's size and sha256. The folder appears
+under its final name only when it is whole, so whatever is there can be taken for whole once it verifies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from recdistill.errors import DataError, EnvironmentFault
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """The sha256 of a JSON-able value, in hex; equal values give equal digests."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON.
+
+    Raises:
+        DataError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not JSON: {error}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all."""
+    temporary = _temporary(path)
+    with _room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w") as stream:
+                stream.write(text)
+                _flush(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that it is there whole or not at all; NaN and infinities are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, **facts: Any) -> Iterator[Path]:
+    """A folder to fill; on leaving without an error it gets a manifest and its final name.
+
+    Args:
+        path: the final name. A folder that is already there is replaced, so the caller asks first.
+        facts: JSON-able facts about the artefact, kept in the manifest under "facts".
+
+    Raises:
+        EnvironmentFault: the disk is full.
+    """
+    temporary = _temporary(path)
+    with _room_for(path):
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            _write_manifest(temporary, facts)
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        _flush_folder(path.parent)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a folder artefact is there with every file of its manifest at its size (no hashing)."""
+    if not (path / MANIFEST).is_file():
+        return False
+    files = manifest(path)["files"]
+    return all(_size(path / name) == entry["bytes"] for name, entry in files.items())
+
+
+def manifest(path: Path) -> dict[str, Any]:
+    """A folder's manifest.
+
+    Raises:
+        DataError: there is none, or it is of another format.
+    """
+    value = read_json(path / MANIFEST)
+    if not isinstance(value, dict) or value.get("format") != FORMAT or not isinstance(value.get("files"), dict):
+        raise DataError(f"{path / MANIFEST} must be a manifest of format {FORMAT}")
+    escaped = [name for name in value["files"] if Path(name).is_absolute() or ".." in Path(name).parts]
+    if escaped:
+        raise DataError(f"{path / MANIFEST} lists files outside its folder: {escaped}")
+    return value
+
+
+def verify(path: Path) -> int:
+    """Re-hash every file of a folder artefact.
+
+    Returns:
+        The number of files checked.
+
+    Raises:
+        DataError: a file is missing, has another size, or another hash.
+    """
+    files = manifest(path)["files"]
+    for name, entry in files.items():
+        file = path / name
+        if not file.is_file():
+            raise DataError(f"{file} is listed in {MANIFEST} but missing")
+        if _size(file) != entry["bytes"]:
+            raise DataError(f"{file} must have {entry['bytes']} bytes, got {_size(file)}")
+        if sha256(file) != entry["sha256"]:
+            raise DataError(f"{file} was changed after it was written: its sha256 differs from {MANIFEST}")
+    return len(files)
+
+
+def _write_manifest(folder: Path, facts: dict[str, Any]) -> None:
+    names = sorted(p for p in folder.rglob("*") if p.is_file())
+    for name in names:
+        with name.open("rb") as stream:
+            _flush(stream.fileno())
+    files = {str(p.relative_to(folder)): {"bytes": _size(p), "sha256": sha256(p)} for p in names}
+    write_json(folder / MANIFEST, {"format": FORMAT, "facts": facts, "files": files})
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _flush(descriptor: int) -> None:
+    os.fsync(descriptor)
+
+
+def _flush_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (28, 122):  # ENOSPC, EDQUOT
+            raise
+        existing = next(p for p in path.absolute().parents if p.exists())
+        free = shutil.disk_usage(existing).free
+        raise EnvironmentFault(f"disk full while writing {path}: {free:,} bytes free") from error

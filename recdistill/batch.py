@@ -1,0 +1,104 @@
+"""What a network sees: encoded features as tensors, and the spec that says their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recdistill.errors import DataError
+
+PAD = -1
+UNSEEN = 0
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """The encoded features of a Ranker, in order.
+
+    Args:
+        categorical: (name, rows) of each one-id feature; ids are in [0, rows), 0 is unseen or missing.
+        multi: (name, rows) of each multi-valued feature; ids as above, `PAD` fills short lists.
+        number: names of the scaled numbers.
+        vector: (name, dim) of each vector feature.
+    """
+
+    categorical: tuple[tuple[str, int], ...] = ()
+    multi: tuple[tuple[str, int], ...] = ()
+    number: tuple[str, ...] = ()
+    vector: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def fields(self) -> int:
+        """How many features there are."""
+        return len(self.categorical) + len(self.multi) + len(self.number) + len(self.vector)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> FeatureSpec:
+        """The reverse of `to_dict`."""
+        pairs = {k: tuple((name, int(n)) for name, n in values[k]) for k in ("categorical", "multi", "vector")}
+        return FeatureSpec(number=tuple(values["number"]), **pairs)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded rows; the same shape serves a mini-batch and a whole encoded table.
+
+    Args:
+        ids: (batch, categorical features), int32.
+        multi: per multi-valued feature (batch, longest list), int32, `PAD` after a list's end.
+        number: (batch, number features), float32.
+        vector: per vector feature (batch, dim), float32.
+    """
+
+    ids: Tensor
+    multi: tuple[Tensor, ...]
+    number: Tensor
+    vector: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return self.ids.shape[0]
+
+    def rows(self, index: Tensor | slice) -> Batch:
+        """The rows at an index (any tensor index or slice)."""
+        return self._each(lambda t: t[index])
+
+    def to(self, device: str | torch.device) -> Batch:
+        """The same rows on a device."""
+        return self._each(lambda t: t.to(device))
+
+    def _each(self, change: Any) -> Batch:
+        return Batch(
+            change(self.ids),
+            tuple(change(t) for t in self.multi),
+            change(self.number),
+            tuple(change(t) for t in self.vector),
+        )
+
+    def check(self, spec: FeatureSpec) -> None:
+        """Refuse ids and numbers that no embedding or layer may see.
+
+        Raises:
+            DataError: an id is outside its table, a number is not finite, or shapes differ from the spec.
+        """
+        if self.ids.shape[1] != len(spec.categorical) or len(self.multi) != len(spec.multi):
+            raise DataError(f"the batch must have the spec's features, got {tuple(self.ids.shape)=} for {spec=}")
+        for position, (name, rows) in enumerate(spec.categorical):
+            _check_range(name, self.ids[:, position], 0, rows)
+        for (name, rows), values in zip(spec.multi, self.multi, strict=True):
+            _check_range(name, values, PAD, rows)
+        for name, tensor in [("number", self.number), *zip((n for n, _ in spec.vector), self.vector, strict=True)]:
+            if not torch.isfinite(tensor).all():
+                raise DataError(f"numbers must be finite, got NaN or infinity in {name!r}")
+
+
+def _check_range(name: str, ids: Tensor, low: int, rows: int) -> None:
+    if ids.numel() and (int(ids.min()) < low or int(ids.max()) >= rows):
+        raise DataError(f"ids of {name!r} must be in [{low}, {rows}), got [{int(ids.min())}, {int(ids.max())}]")

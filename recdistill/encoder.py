@@ -1,0 +1,200 @@
+"""The Encoder: raw columns to int32 ids (0 is unseen or missing) and scaled numbers, fitted on training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+
+from recdistill.artefacts import digest, read_json, write_json
+from recdistill.batch import PAD, UNSEEN, Batch, FeatureSpec
+from recdistill.errors import DataError, nearest
+from recdistill.schema import FEATURE_KINDS, Schema
+from recdistill.settings import Settings
+from recdistill.tables import Table
+from recdistill.transforms import Hashing, LogBuckets, Quantiles, Scaled, Transform, Vocabulary, restore, state
+
+NUMBERS: dict[str, Transform] = {
+    "standardise": Scaled(),
+    "log": Scaled(log=True),
+    "quantiles": Quantiles(),
+    "log_buckets": LogBuckets(),
+}
+
+
+class EncoderSettings(Settings):
+    """How columns become ids and numbers.
+
+    Args:
+        min_count: a value needs this many rows for an id of its own.
+        hashing: columns to hash instead, with their number of buckets.
+        numbers: the transform of number columns.
+        drop: feature columns to leave out.
+    """
+
+    min_count: int = 1
+    hashing: dict[str, int] = {}
+    numbers: Literal["standardise", "log", "quantiles", "log_buckets"] = "standardise"
+    drop: tuple[str, ...] = ()
+
+    def transforms(self, schema: Schema) -> dict[str, Transform]:
+        """The transform of each column that is not left at its default."""
+        ids = dict.fromkeys(schema.categorical + schema.multi, Vocabulary(self.min_count))
+        numbers = dict.fromkeys(schema.number, NUMBERS[self.numbers])
+        return {**ids, **numbers, **{name: Hashing(buckets) for name, buckets in self.hashing.items()}}
+
+
+class Encoder:
+    """Fitted transforms of a table's feature columns.
+
+    Args:
+        columns: per feature column its kind ("categorical", "multi", "number", "vector") and fitted transform.
+    """
+
+    def __init__(self, columns: Mapping[str, tuple[str, Transform]]) -> None:
+        self.columns = dict(columns)
+        ids = {n: t.rows for n, (k, t) in self.columns.items() if k != "multi" and not isinstance(t, Scaled)}
+        multi = {n: t.rows for n, (k, t) in self.columns.items() if k == "multi" and not isinstance(t, Scaled)}
+        vectors = {n: t.dim for n, (k, t) in self.columns.items() if k == "vector" and isinstance(t, Scaled)}
+        numbers = tuple(n for n, (k, t) in self.columns.items() if k == "number" and isinstance(t, Scaled))
+        self.spec = FeatureSpec(tuple(ids.items()), tuple(multi.items()), numbers, tuple(vectors.items()))
+
+    @staticmethod
+    def fit(table: Table, transforms: Mapping[str, Transform] | None = None) -> Encoder:
+        """Fit every feature column of the training rows.
+
+        Args:
+            table: training rows; never validation or test rows.
+            transforms: for columns that should not have their kind's default (`Vocabulary()` for ids,
+                `Scaled()` for numbers and vectors).
+
+        Raises:
+            DataError: the table is empty or has no features, or a transform names no feature column.
+        """
+        if not len(table) or not table.schema.features:
+            raise DataError(f"an encoder needs rows and features, got {len(table)} rows, {table.schema.features=}")
+        chosen = dict(transforms or {})
+        for name in chosen:
+            if name not in table.schema.features:
+                raise DataError(f"no feature column {name!r} to transform, {nearest(name, table.schema.features)}")
+        columns: dict[str, tuple[str, Transform]] = {}
+        for name in table.schema.features:
+            kind = table.schema.kind(name)
+            transform = chosen.get(name, Vocabulary() if kind in ("categorical", "multi") else Scaled())
+            _require_fit(name, kind, transform)
+            columns[name] = kind, transform.fit(_items(table.column(name), kind))
+        return Encoder(columns)
+
+    def encode(self, table: Table) -> Batch:
+        """All rows of a table, in its order.
+
+        Raises:
+            DataError: a column is missing or of another type, or an encoded id or number is out of bounds.
+        """
+        coded = {name: self._encode(table, name) for name in self.columns}
+        ids = [coded[name] for name, _ in self.spec.categorical]
+        numbers = [coded[name][:, 0] for name in self.spec.number]
+        batch = Batch(
+            torch.from_numpy(np.stack(ids, 1) if ids else np.zeros((len(table), 0), np.int32)),
+            tuple(torch.from_numpy(coded[name]) for name, _ in self.spec.multi),
+            torch.from_numpy(np.stack(numbers, 1) if numbers else np.zeros((len(table), 0), np.float32)),
+            tuple(torch.from_numpy(coded[name]) for name, _ in self.spec.vector),
+        )
+        batch.check(self.spec)
+        return batch
+
+    def coverage(self, table: Table) -> dict[str, dict[str, float]]:
+        """How much of a table this encoder has seen, per id column.
+
+        Returns:
+            Per column the share of values ("rows") and of distinct values ("values") with an id of their own.
+        """
+        shares: dict[str, dict[str, float]] = {}
+        for name, (kind, transform) in self.columns.items():
+            if isinstance(transform, Vocabulary):
+                items = _items(table.column(name), kind)
+                distinct = pc.unique(items)
+                shares[name] = {"rows": _seen(transform, items), "values": _seen(transform, distinct)}
+        return shares
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of every fitted value."""
+        return digest([[n, k, *_json_state(t)] for n, (k, t) in self.columns.items()])
+
+    def save(self, folder: Path) -> None:
+        """Write `encoder.json` and one Parquet file per vocabulary into an existing folder."""
+        columns = []
+        for position, (name, (kind, transform)) in enumerate(self.columns.items()):
+            settings, values = state(transform)
+            file = None if values is None else f"vocabulary-{position}.parquet"
+            if values is not None:
+                pq.write_table(pa.table({"value": values}), folder / str(file), compression="zstd")
+            columns.append({"name": name, "kind": kind, "transform": settings, "vocabulary": file})
+        write_json(folder / "encoder.json", {"format": 1, "columns": columns})
+
+    @staticmethod
+    def load(folder: Path) -> Encoder:
+        """The reverse of `save`.
+
+        Raises:
+            DataError: a file is missing or names a transform or kind that is not known.
+        """
+        stored = read_json(folder / "encoder.json")
+        if stored.get("format") != 1:
+            raise DataError(f"{folder / 'encoder.json'} must be of format 1, got {stored.get('format')!r}")
+        columns = {}
+        for entry in stored["columns"]:
+            if entry["kind"] not in FEATURE_KINDS:
+                raise DataError(f"unknown feature kind {entry['kind']!r} in {folder / 'encoder.json'}")
+            file = entry["vocabulary"]
+            values = None if file is None else pq.read_table(folder / Path(file).name)["value"].combine_chunks()
+            columns[entry["name"]] = entry["kind"], restore(entry["transform"], values)
+        return Encoder(columns)
+
+    def _encode(self, table: Table, name: str) -> np.ndarray[Any, Any]:
+        kind, transform = self.columns[name]
+        column = table.column(name)
+        try:
+            if kind == "multi":
+                return _padded(column, transform.encode(_items(column, kind)))
+            return transform.encode(column)
+        except DataError as error:
+            raise DataError(f"column {name!r}: {error}") from None
+
+
+def _require_fit(name: str, kind: str, transform: Transform) -> None:
+    ids = isinstance(transform, Vocabulary | Hashing)
+    allowed = {"categorical": ids, "multi": ids, "number": not ids, "vector": isinstance(transform, Scaled)}
+    if not allowed[kind]:
+        raise DataError(f"a {kind} column cannot use {type(transform).__name__}, got it for {name!r}")
+
+
+def _items(column: pa.Array, kind: str) -> pa.Array:
+    return pc.list_flatten(column) if kind == "multi" else column
+
+
+def _padded(column: pa.Array, ids: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """(rows, longest list) ids, `PAD` after each list's end; an empty or missing list becomes [UNSEEN]."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    padded = np.full((len(column), max(1, int(lengths.max(initial=0)))), PAD, dtype=np.int32)
+    row = np.repeat(np.arange(len(column)), lengths)
+    starts = np.cumsum(lengths) - lengths
+    padded[row, np.arange(len(ids)) - np.repeat(starts, lengths)] = ids
+    padded[lengths == 0, 0] = UNSEEN
+    return padded
+
+
+def _seen(vocabulary: Vocabulary, items: pa.Array) -> float:
+    return float((vocabulary.encode(items) != UNSEEN).mean()) if len(items) else 1.0
+
+
+def _json_state(transform: Transform) -> tuple[dict[str, Any], list[Any] | None]:
+    settings, values = state(transform)
+    return settings, None if values is None else values.to_pylist()

@@ -1,0 +1,57 @@
+"""Networks: `Model(spec, *, plain arguments)`, `forward(batch) -> (batch,)` logits."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from recdistill.batch import FeatureSpec
+from recdistill.errors import UsageError, nearest
+from recdistill.models.deepfm import DeepFM
+from recdistill.models.dlrm import DLRM
+from recdistill.models.fm import FM
+from recdistill.models.mlp import MLP
+
+MODELS: dict[str, type[nn.Module]] = {"deepfm": DeepFM, "dlrm": DLRM, "fm": FM, "mlp": MLP}
+
+
+def build(name: str, spec: FeatureSpec, *, seed: int = 0, arguments: Mapping[str, Any] | None = None) -> nn.Module:
+    """A network with freshly drawn weights; the global random state is left as it was.
+
+    Args:
+        name: a key of `MODELS`.
+        spec: the encoded features.
+        seed: of the initial weights.
+        arguments: the model's own keyword arguments.
+
+    Raises:
+        UsageError: the model or one of its arguments is not known.
+    """
+    if name not in MODELS:
+        raise UsageError(f"unknown model {name!r}, {nearest(name, MODELS)}")
+    known = [p for p in inspect.signature(MODELS[name]).parameters if p != "spec"]
+    for key in arguments or {}:
+        if key not in known:
+            raise UsageError(f"unknown argument {key!r} of model {name!r}, {nearest(key, known)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MODELS[name](spec, **(arguments or {}))
+
+
+def model_name(network: nn.Module) -> str:
+    """The key of a network's class in `MODELS`.
+
+    Raises:
+        UsageError: the class is not one of the package's models.
+    """
+    for name, kind in MODELS.items():
+        if type(network) is kind:
+            return name
+    raise UsageError(f"only the package's own models can be saved ({', '.join(MODELS)}), got {type(network).__name__}")
+
+
+__all__ = ["DLRM", "FM", "MLP", "MODELS", "DeepFM", "build", "model_name"]

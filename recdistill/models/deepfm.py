@@ -1,0 +1,40 @@
+"""DeepFM (Guo et al. 2017, arXiv:1703.04247, equations 1 to 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recdistill.batch import Batch, FeatureSpec
+from recdistill.models.embeddings import Embeddings
+from recdistill.models.fm import pairwise
+from recdistill.models.layers import dense
+
+
+class DeepFM(nn.Module):
+    """A factorisation machine and a dense network on the same embeddings, their logits added.
+
+    Args:
+        spec: the encoded features.
+        embedding_dim: length of each embedding.
+        hidden: sizes of the dense network's hidden layers.
+        dropout: after each hidden layer.
+    """
+
+    def __init__(
+        self, spec: FeatureSpec, *, embedding_dim: int = 16, hidden: Sequence[int] = (256, 128), dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.arguments = {"embedding_dim": embedding_dim, "hidden": list(hidden), "dropout": dropout}
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.first = Embeddings(spec, 1)
+        self.second = Embeddings(spec, embedding_dim)
+        self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(batch,) logits."""
+        vectors = self.second(batch)  # (batch, fields, dim)
+        deep = self.deep(vectors.flatten(1))[:, 0]  # (batch,)
+        return self.bias + self.first(batch).sum((1, 2)) + pairwise(vectors) + deep

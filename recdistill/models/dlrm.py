@@ -1,0 +1,58 @@
+"""DLRM (Naumov et al. 2019, arXiv:1906.00091, section 2): dense and sparse features meet in dot products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from recdistill.batch import Batch, FeatureSpec
+from recdistill.models.embeddings import Embeddings
+from recdistill.models.layers import dense
+
+
+class DLRM(nn.Module):
+    """Numbers through a bottom network, then dot products of all pairs, then a top network.
+
+    DIFF: a table without numbers has no bottom network; the embeddings' mean takes its place at the top's input.
+
+    Args:
+        spec: the encoded features.
+        embedding_dim: length of each embedding, and the bottom network's output.
+        bottom: sizes of the bottom network's hidden layers.
+        top: sizes of the top network's hidden layers.
+        dropout: after each hidden layer of the top network.
+    """
+
+    pairs: Tensor
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        *,
+        embedding_dim: int = 16,
+        bottom: Sequence[int] = (64,),
+        top: Sequence[int] = (256, 128),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.arguments = {"embedding_dim": embedding_dim, "bottom": list(bottom), "top": list(top), "dropout": dropout}
+        self.sparse = Embeddings(replace(spec, number=()), embedding_dim)
+        numbers = len(spec.number)
+        self.bottom = dense(numbers, bottom, out=embedding_dim) if numbers else None
+        fields = spec.fields - numbers + (1 if numbers else 0)
+        self.top = dense(embedding_dim + fields * (fields - 1) // 2, top, dropout=dropout)
+        self.register_buffer("pairs", torch.triu_indices(fields, fields, 1), persistent=False)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(batch,) logits."""
+        vectors = self.sparse(batch)  # (batch, fields, dim)
+        if self.bottom is None:
+            dense_vector = vectors.mean(1)  # (batch, dim)
+        else:
+            dense_vector = self.bottom(batch.number)
+            vectors = torch.cat([dense_vector[:, None], vectors], 1)
+        dots = torch.bmm(vectors, vectors.transpose(1, 2))[:, self.pairs[0], self.pairs[1]]  # (batch, pairs)
+        return self.top(torch.cat([dense_vector, dots], 1))[:, 0]

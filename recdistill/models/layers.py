@@ -1,0 +1,29 @@
+"""Layers that several models share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+
+def dense(width: int, hidden: Sequence[int], *, dropout: float = 0.0, out: int | None = 1) -> nn.Sequential:
+    """Fully connected layers with ReLU between them.
+
+    Args:
+        width: size of the input.
+        hidden: sizes of the hidden layers.
+        dropout: after each hidden layer.
+        out: size of the last, linear layer; None leaves it off.
+
+    Shape: `(batch, width) -> (batch, out)`.
+    """
+    layers: list[nn.Module] = []
+    for size in hidden:
+        layers += [nn.Linear(width, size), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+        width = size
+    if out is not None:
+        layers.append(nn.Linear(width, out))
+    return nn.Sequential(*layers)

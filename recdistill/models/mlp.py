@@ -1,0 +1,34 @@
+"""A compact student: small embeddings, concatenated, through a small dense network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from recdistill.batch import Batch, FeatureSpec
+from recdistill.models.embeddings import Embeddings
+from recdistill.models.layers import dense
+
+
+class MLP(nn.Module):
+    """Embeddings, concatenated, through fully connected layers.
+
+    Args:
+        spec: the encoded features.
+        embedding_dim: length of each embedding.
+        hidden: sizes of the hidden layers.
+        dropout: after each hidden layer.
+    """
+
+    def __init__(
+        self, spec: FeatureSpec, *, embedding_dim: int = 8, hidden: Sequence[int] = (32,), dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.arguments = {"embedding_dim": embedding_dim, "hidden": list(hidden), "dropout": dropout}
+        self.embeddings = Embeddings(spec, embedding_dim)
+        self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(batch,) logits."""
+        return self.deep(self.embeddings(batch).flatten(1))[:, 0]

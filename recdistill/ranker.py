@@ -1,0 +1,133 @@
+"""The Ranker: an encoder and a network, scored, saved and loaded together."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from recdistill.artefacts import digest, manifest, new_folder, read_json, verify, write_json
+from recdistill.batch import Batch
+from recdistill.encoder import Encoder
+from recdistill.errors import DataError
+from recdistill.models import build, model_name
+from recdistill.tables import Table
+
+WEIGHTS = "model.safetensors"
+
+
+class Ranker:
+    """Scores rows of a Table with a click logit each.
+
+    Args:
+        encoder: fitted; the teacher's knows the source's ids, the student's the target's.
+        network: one of `recdistill.models`, or any torch module that maps a Batch to (batch,) logits.
+    """
+
+    def __init__(self, encoder: Encoder, network: nn.Module) -> None:
+        self.encoder = encoder
+        self.network = network
+
+    def score(self, rows: Table | Batch, *, batch_size: int = 65_536) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Logits of rows.
+
+        Args:
+            rows: a Table, or its rows already encoded by this ranker's encoder.
+            batch_size: rows at a time.
+
+        Returns:
+            (rows,) float32 logits.
+
+        Raises:
+            DataError: a score is not finite.
+        """
+        batch = self.encoder.encode(rows) if isinstance(rows, Table) else rows
+        device = next(self.network.parameters()).device
+        self.network.eval()
+        with torch.inference_mode():
+            parts = [
+                self.network(batch.rows(slice(start, start + batch_size)).to(device)).cpu()
+                for start in range(0, len(batch), batch_size)
+            ]
+        scores = torch.cat(parts) if parts else torch.zeros(0)
+        if not torch.isfinite(scores).all():
+            raise DataError("scores must be finite, got NaN or infinity: the network's weights are broken")
+        return scores.numpy()
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the network has."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    @property
+    def bytes(self) -> int:
+        """Size of the network's weights and buffers as they are stored."""
+        return sum(t.numel() * t.element_size() for t in self.network.state_dict().values())
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the encoder and every weight."""
+        weights = {k: _hash(t) for k, t in self.network.state_dict().items()}
+        return digest({"encoder": self.encoder.fingerprint, "weights": weights})
+
+    def copy(self) -> Ranker:
+        """The same encoder with a network of its own, equal weights."""
+        name, arguments = model_name(self.network), self._arguments
+        network = build(name, self.encoder.spec, arguments=arguments)
+        network.load_state_dict(self.network.state_dict())
+        return Ranker(self.encoder, network)
+
+    def save(self, folder: Path | str, **facts: Any) -> None:
+        """Write a folder artefact: encoder, `model.json` and safetensors weights; no code, no pickle.
+
+        Args:
+            folder: the final name; an existing artefact there is replaced.
+            facts: JSON-able facts kept in the manifest.
+        """
+        model = {"format": 1, "model": model_name(self.network), "arguments": self._arguments}
+        spec = {"spec": self.encoder.spec.to_dict()}
+        stored = {"kind": "ranker", "fingerprint": self.fingerprint, "bytes": self.bytes}
+        with new_folder(Path(folder), **{**facts, **stored}) as temporary:
+            write_json(temporary / "model.json", {**model, **spec})
+            self.encoder.save(temporary)
+            tensors = {k: t.detach().cpu().contiguous() for k, t in self.network.state_dict().items()}
+            save_file(tensors, temporary / WEIGHTS)
+
+    @staticmethod
+    def load(folder: Path | str) -> Ranker:
+        """The reverse of `save`; every byte is checked against the manifest, nothing is executed.
+
+        Raises:
+            DataError: the folder is not a whole, unchanged ranker.
+        """
+        folder = Path(folder)
+        verify(folder)
+        if manifest(folder)["facts"].get("kind") != "ranker":
+            raise DataError(f"{folder} must hold a ranker, got {manifest(folder)['facts'].get('kind')!r}")
+        stored = read_json(folder / "model.json")
+        encoder = Encoder.load(folder)
+        network = build(stored["model"], encoder.spec, arguments=stored["arguments"])
+        try:
+            network.load_state_dict(load_file(folder / WEIGHTS))
+        except (RuntimeError, SafetensorError) as error:
+            raise DataError(f"{folder / WEIGHTS} does not fit its model: {error}") from None
+        return Ranker(encoder, network)
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        return dict(self.network.arguments)  # type: ignore[arg-type]
+
+
+def file_bytes(folder: Path) -> int:
+    """Size of a saved ranker's weights file."""
+    return (folder / WEIGHTS).stat().st_size
+
+
+def _hash(tensor: torch.Tensor) -> str:
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

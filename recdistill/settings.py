@@ -1,0 +1,97 @@
+"""Settings: small frozen models, filled from TOML and `--set a.b=value`; a typo names the nearest key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from recdistill.errors import UsageError, nearest
+
+
+class Settings(BaseModel):
+    """A group of settings: frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's values.
+
+    Raises:
+        UsageError: the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+
+
+def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Values with `a.b=value` assignments applied; a value is TOML, or else taken as text.
+
+    >>> override({"student": {"embedding_dim": 8}}, ["student.embedding_dim=4", "data.root=some/folder"])
+    {'student': {'embedding_dim': 4}, 'data': {'root': 'some/folder'}}
+
+    Raises:
+        UsageError: an assignment has no `=`, or goes through a key that is no group.
+    """
+    changed = dict(values)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path.strip():
+            raise UsageError(f"--set must be key=value, got {assignment!r}")
+        *groups, key = path.strip().split(".")
+        place = changed
+        for group in groups:
+            inner = place.get(group, {})
+            if not isinstance(inner, Mapping):
+                raise UsageError(f"--set {assignment!r}: {group!r} is a value, not a group of settings")
+            place[group] = dict(inner)
+            place = place[group]
+        place[key] = _parsed(text.strip())
+    return changed
+
+
+def fill(kind: type[S], values: Mapping[str, Any]) -> S:
+    """Settings of a kind from plain values.
+
+    Raises:
+        UsageError: a key is not known (the nearest is named) or a value breaks a rule.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UsageError("\n".join(_explain(kind, problem) for problem in error.errors())) from None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(kind: type[Settings], problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        group = _group(kind, problem["loc"][:-1])
+        return f"unknown setting {path!r}, {nearest(str(problem['loc'][-1]), group.model_fields)}"
+    return f"setting {path!r}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
+
+
+def _group(kind: type[Settings], path: Iterable[Any]) -> type[Settings]:
+    for key in path:
+        if key in kind.model_fields:
+            inner = kind.model_fields[key].annotation
+            options = [inner, *get_args(inner)]
+            kind = next((o for o in options if isinstance(o, type) and issubclass(o, Settings)), kind)
+    return kind

@@ -1,0 +1,253 @@
+"""`fit`: the one training loop. Early stopping on the rows the caller passes, best weights kept, resumable.
+
+Everything random is a function of (seed, epoch, step), so a resumed run repeats an uninterrupted one bit for bit
+on the CPU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from recdistill.batch import PAD, UNSEEN, Batch
+from recdistill.checkpoints import Checkpoints, State
+from recdistill.errors import DataError, Interrupted, TrainingError
+from recdistill.examples import Examples
+from recdistill.losses import bce
+from recdistill.metrics import auc, logloss
+from recdistill.progress import Progress, stoppable
+from recdistill.ranker import Ranker
+from recdistill.settings import Settings
+from recdistill.tables import Table
+
+
+class FitSettings(Settings):
+    """How to train.
+
+    Args:
+        epochs: passes over the training rows, at most.
+        batch_size: rows a step; 0 chooses by the number of rows (about 50 steps an epoch, 64 to 4,096 rows).
+        learning_rate: of the optimiser.
+        weight_decay: L2 penalty added to the gradient (adam, adagrad, sgd) or decoupled (adamw).
+        optimiser: see `benchmarks/optimisers.py` for how the default was chosen.
+        patience: stop after this many epochs without a better validation score.
+        stop_by: the validation score, "logloss" (lower is better) or "auc".
+        unseen_rate: probability with which an id is replaced by 0 in training, so that id 0 (unseen) is trained.
+        seed: of the order of rows, the replaced ids and dropout.
+        device: "auto" takes a GPU where there is one.
+        checkpoint_seconds: between checkpoints, where a folder for them is given.
+    """
+
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(0, ge=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    optimiser: Literal["adam", "adamw", "adagrad", "sgd"] = "adam"
+    patience: int = Field(2, ge=1)
+    stop_by: Literal["logloss", "auc"] = "logloss"
+    unseen_rate: float = Field(0.02, ge=0, lt=1)
+    seed: int = 0
+    device: str = "auto"
+    checkpoint_seconds: float = Field(60.0, ge=0)
+
+
+Objective = Callable[[Tensor, Examples], Tensor]
+
+
+def hard_labels(logits: Tensor, examples: Examples) -> Tensor:
+    """The weighted mean binary cross-entropy of the labelled rows: `(rows,), Examples -> ()`."""
+    return bce(logits, examples.label, where=examples.labelled, weight=examples.weight)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of a fit.
+
+    Args:
+        best_epoch: the epoch (from 1) whose weights were kept.
+        score: its validation score; NaN without validation rows.
+        history: per epoch the mean training loss and the validation score.
+    """
+
+    best_epoch: int
+    score: float
+    history: tuple[dict[str, float], ...]
+
+
+def fit(
+    ranker: Ranker,
+    train: Table | Examples,
+    *,
+    valid: Table | Examples | None = None,
+    objective: Objective = hard_labels,
+    settings: FitSettings | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Train a ranker in place and leave it with its best weights.
+
+    Args:
+        ranker: to be trained; its weights are the starting point.
+        train: rows to learn from.
+        valid: rows that decide when to stop; only their labels are read. Without them all epochs are run.
+        objective: `(logits (batch,), Examples) -> ()`, the loss of a mini-batch.
+        settings: how; the defaults of `FitSettings` otherwise.
+        checkpoint: a folder for training state. A state found there is continued when it belongs to the same fit.
+        progress: told of every step.
+
+    Raises:
+        DataError: no training rows, or validation rows without both classes.
+        TrainingError: the loss is no longer finite.
+        Interrupted: the user stopped it; the state is in `checkpoint`.
+    """
+    settings = settings or FitSettings()
+    device = _device(settings.device)
+    examples = _examples(ranker, train).to(device)
+    held_out = None if valid is None else _held_out(_examples(ranker, valid)).to(device)
+    if not len(examples):
+        raise DataError("training needs rows, got an empty table")
+    network = ranker.network.to(device)
+    loop = _Loop(network, objective, settings, _batch_size(settings, len(examples)))
+    checkpoints = Checkpoints(checkpoint, settings.checkpoint_seconds, _identity(loop, examples, settings))
+    state = checkpoints.load(network, loop.optimiser) or State()
+    with torch.random.fork_rng(devices=[]), stoppable() as stop:
+        while state.epoch < settings.epochs and state.epochs_since_best < settings.patience:
+            state = loop.epoch(state, examples, checkpoints, stop, progress)
+            state = _judge(state, ranker, held_out, settings)
+            checkpoints.save_if_due(network, loop.optimiser, state)
+    if state.best:
+        network.load_state_dict(state.best)
+    checkpoints.clear()
+    ranker.network.cpu()
+    return Fitted(state.best_epoch or state.epoch, state.best_score, tuple(state.history))
+
+
+class _Loop:
+    """The steps of an epoch."""
+
+    def __init__(self, network: nn.Module, objective: Objective, settings: FitSettings, batch_size: int) -> None:
+        self.network, self.objective, self.settings, self.batch_size = network, objective, settings, batch_size
+        self.optimiser = _optimiser(network, settings)
+
+    def epoch(
+        self,
+        state: State,
+        examples: Examples,
+        checkpoints: Checkpoints,
+        stop: Callable[[], bool],
+        progress: Progress | None,
+    ) -> State:
+        """Run the epoch's steps from where the state stands."""
+        order = torch.randperm(len(examples), generator=_stream(self.settings.seed, state.epoch))
+        steps = math.ceil(len(examples) / self.batch_size)
+        self.network.train()
+        for step in range(state.step, steps):
+            index = order[step * self.batch_size : (step + 1) * self.batch_size].to(examples.label.device)
+            loss = self._step(examples.rows(index), state.epoch, step)
+            state = replace(state, step=step + 1, loss=state.loss + loss)
+            if progress is not None:
+                progress.step(state.epoch, step + 1, steps, self.settings.epochs, len(index))
+            if stop():
+                saved = checkpoints.save(self.network, self.optimiser, state)
+                raise Interrupted(saved or "stopped; there is no checkpoint folder, so this fit starts anew")
+            checkpoints.save_if_due(self.network, self.optimiser, state)
+        return replace(state, epoch=state.epoch + 1, step=0, loss=0.0, last_loss=state.loss / steps)
+
+    def _step(self, examples: Examples, epoch: int, step: int) -> float:
+        torch.manual_seed(_seed(self.settings.seed, epoch, step, "dropout"))
+        features = _with_unseen(
+            examples.features, self.settings.unseen_rate, _stream(self.settings.seed, epoch, step, "unseen")
+        )
+        loss = self.objective(self.network(features), replace(examples, features=features))
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(f"the loss must be finite, got {value} at epoch {epoch + 1}, step {step + 1}")
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return value
+
+
+def _judge(state: State, ranker: Ranker, held_out: Examples | None, settings: FitSettings) -> State:
+    """The state after scoring the held-out rows; without any, the last weights are the best."""
+    if held_out is None:
+        return replace(state, history=[*state.history, {"loss": state.last_loss}])
+    scores = ranker.score(held_out.features).astype(np.float64)
+    labels = held_out.label.cpu().numpy()
+    score = auc(scores, labels) if settings.stop_by == "auc" else logloss(scores, labels)
+    state = replace(state, history=[*state.history, {"loss": state.last_loss, settings.stop_by: score}])
+    better = score > state.best_score if settings.stop_by == "auc" else score < state.best_score
+    if math.isnan(state.best_score) or better:
+        best = {k: t.detach().clone() for k, t in ranker.network.state_dict().items()}
+        return replace(state, best=best, best_score=score, best_epoch=state.epoch, epochs_since_best=0)
+    return replace(state, epochs_since_best=state.epochs_since_best + 1)
+
+
+def _examples(ranker: Ranker, rows: Table | Examples) -> Examples:
+    return Examples.of(ranker.encoder, rows) if isinstance(rows, Table) else rows
+
+
+def _held_out(examples: Examples) -> Examples:
+    labelled = examples.rows(examples.labelled.nonzero()[:, 0])
+    classes = labelled.label.unique().tolist()
+    if len(classes) < 2:
+        raise DataError(f"validation rows need both classes among their labels, got {classes} in {len(labelled)} rows")
+    return labelled
+
+
+def _batch_size(settings: FitSettings, rows: int) -> int:
+    if settings.batch_size:
+        return settings.batch_size
+    return int(2 ** np.clip(round(math.log2(max(1, rows) / 50)), 6, 12))
+
+
+def _with_unseen(features: Batch, rate: float, generator: torch.Generator) -> Batch:
+    """Replace ids by 0 at random, so that id 0 is trained as the average of what it will stand for."""
+    if rate == 0:
+        return features
+    ids, *multi = (_replaced(ids, rate, generator) for ids in (features.ids, *features.multi))
+    return replace(features, ids=ids, multi=tuple(multi))
+
+
+def _replaced(ids: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    drawn = torch.rand(ids.shape, generator=generator).to(ids.device) < rate
+    return ids.masked_fill(drawn & (ids != PAD), UNSEEN)
+
+
+def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
+    parameters, rate, decay = list(network.parameters()), settings.learning_rate, settings.weight_decay
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+    if settings.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+    if settings.optimiser == "adagrad":
+        return torch.optim.Adagrad(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(parameters, lr=rate, weight_decay=decay)
+
+
+def _device(name: str) -> str:
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _seed(*parts: object) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=7).digest(), "big")
+
+
+def _stream(*parts: object) -> torch.Generator:
+    return torch.Generator().manual_seed(_seed(*parts))
+
+
+def _identity(loop: _Loop, examples: Examples, settings: FitSettings) -> str:
+    """What a checkpoint must agree on to be continued: the settings, the rows and the network's shape."""
+    shapes = [(k, tuple(t.shape)) for k, t in loop.network.state_dict().items()]
+    label = hashlib.sha256(examples.label.cpu().numpy().tobytes() + examples.teacher.cpu().numpy().tobytes())
+    return hashlib.sha256(repr((settings, len(examples), label.hexdigest(), shapes)).encode()).hexdigest()
