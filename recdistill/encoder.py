@@ -91,6 +91,14 @@ class Encoder:
             columns[name] = kind, transform.fit(_items(table.column(name), kind))
         return Encoder(columns)
 
+    def extended(self, table: Table) -> Encoder:
+        """The same ids, and new ids after them for a table's values that had none (vocabularies only)."""
+        columns = dict(self.columns)
+        for name, (kind, transform) in self.columns.items():
+            if isinstance(transform, Vocabulary):
+                columns[name] = kind, transform.extended(_items(table.column(name), kind))
+        return Encoder(columns)
+
     def encode(self, table: Table) -> Batch:
         """All rows of a table, in its order.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,6 +44,10 @@ class Examples:
     def rows(self, index: Tensor) -> Examples:
         """The examples at an index."""
         return Examples(self.features.rows(index), self.label[index], self.teacher[index], self.weight[index])
+
+    def with_teacher(self, logits: np.ndarray[Any, Any]) -> Examples:
+        """The same examples with `(rows,)` teacher logits."""
+        return replace(self, teacher=torch.from_numpy(logits.astype(np.float32)))
 
     def to(self, device: str) -> Examples:
         """The same examples on a device."""

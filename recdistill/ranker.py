@@ -17,6 +17,7 @@ from recdistill.batch import Batch
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError
 from recdistill.models import build, model_name
+from recdistill.models.embeddings import Embeddings
 from recdistill.tables import Table
 
 WEIGHTS = "model.safetensors"
@@ -82,6 +83,17 @@ class Ranker:
         network = build(name, self.encoder.spec, arguments=arguments)
         network.load_state_dict(self.network.state_dict())
         return Ranker(self.encoder, network)
+
+    def extended(self, table: Table) -> Ranker:
+        """A copy with embedding rows of their own for a table's new ids, each starting as the unseen id's row."""
+        encoder = self.encoder.extended(table)
+        network = build(model_name(self.network), encoder.spec, arguments=self._arguments)
+        mine, tables = self.network.state_dict(), ".table.weight"
+        network.load_state_dict({k: v for k, v in mine.items() if not f".{k}".endswith(tables)}, strict=False)
+        for old, new in zip(self.network.modules(), network.modules(), strict=True):
+            if isinstance(old, Embeddings) and isinstance(new, Embeddings):
+                new.take_rows(old)
+        return Ranker(encoder, network)
 
     def save(self, folder: Path | str, **facts: Any) -> None:
         """Write a folder artefact: encoder, `model.json` and safetensors weights; no code, no pickle.

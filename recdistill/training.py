@@ -27,6 +27,7 @@ from recdistill.metrics import auc, logloss
 from recdistill.progress import Progress, stoppable
 from recdistill.ranker import Ranker
 from recdistill.settings import Settings
+from recdistill.streams import seed, stream
 from recdistill.tables import Table
 
 
@@ -147,7 +148,7 @@ class _Loop:
         progress: Progress | None,
     ) -> State:
         """Run the epoch's steps from where the state stands."""
-        order = torch.randperm(len(examples), generator=_stream(self.settings.seed, state.epoch))
+        order = torch.randperm(len(examples), generator=stream(self.settings.seed, state.epoch))
         steps = math.ceil(len(examples) / self.batch_size)
         self.network.train()
         for step in range(state.step, steps):
@@ -163,9 +164,9 @@ class _Loop:
         return replace(state, epoch=state.epoch + 1, step=0, loss=0.0, last_loss=state.loss / steps)
 
     def _step(self, examples: Examples, epoch: int, step: int) -> float:
-        torch.manual_seed(_seed(self.settings.seed, epoch, step, "dropout"))
+        torch.manual_seed(seed(self.settings.seed, epoch, step, "dropout"))
         features = _with_unseen(
-            examples.features, self.settings.unseen_rate, _stream(self.settings.seed, epoch, step, "unseen")
+            examples.features, self.settings.unseen_rate, stream(self.settings.seed, epoch, step, "unseen")
         )
         loss = self.objective(self.network(features), replace(examples, features=features))
         value = float(loss.detach())
@@ -236,14 +237,6 @@ def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimiz
 
 def _device(name: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
-def _seed(*parts: object) -> int:
-    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=7).digest(), "big")
-
-
-def _stream(*parts: object) -> torch.Generator:
-    return torch.Generator().manual_seed(_seed(*parts))
 
 
 def _identity(loop: _Loop, examples: Examples, settings: FitSettings) -> str:

@@ -48,6 +48,12 @@ class Vocabulary:
         table = table.sort_by([("count", "descending"), ("value", "ascending")])
         return replace(self, values=table["value"].combine_chunks())
 
+    def extended(self, column: pa.Array) -> Vocabulary:
+        """The same ids, and new ids after them for the column's values that had none."""
+        new = self.fit(column).values
+        fresh = new.filter(pc.invert(pc.is_in(new, value_set=self.values)))
+        return replace(self, values=pa.concat_arrays([self.values, fresh]))
+
     def encode(self, column: pa.Array) -> Array:
         """(rows,) int32 ids."""
         column = _plain(column)

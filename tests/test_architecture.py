@@ -14,13 +14,16 @@ from house import MODULES, PACKAGE, ROOT, Function, Module, dotted, imported_mod
 # From the ground up; a module imports strictly lower floors. A folder is one room.
 FLOORS = [
     ("ground", "errors"),
-    ("F0", "schema artefacts batch settings progress losses metrics serving"),
+    ("F0", "schema artefacts batch settings progress streams losses metrics serving"),
     ("F1", "tables transforms checkpoints models"),
-    ("F2", "splits encoder datasets"),
+    ("F2", "splits encoder"),
+    ("F2½", "datasets"),
     ("F3", "ranker examples"),
     ("F4", "training soft_labels calibration shift evaluation export"),
     ("F5", "distillation"),
     ("F6", "transfer compression report"),
+    ("F6½", "configuration"),
+    ("F6¾", "results"),
     ("F7", "experiment tune pareto plan"),
     ("the package's face", "__init__"),
     ("F8", "cli __main__"),

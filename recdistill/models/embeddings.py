@@ -30,6 +30,7 @@ class Embeddings(nn.Module):
         rows = [n for _, n in (*spec.categorical, *spec.multi)]
         starts = torch.tensor([0, *rows], dtype=torch.int32).cumsum(0, dtype=torch.int32)[:-1]
         self.single = len(spec.categorical)
+        self.starts: list[int] = [*starts.tolist(), sum(rows)]
         self.register_buffer("offsets", starts, persistent=False)
         self.table = nn.Embedding(max(1, sum(rows)), dim)
         nn.init.normal_(self.table.weight, std=deviation)
@@ -46,6 +47,18 @@ class Embeddings(nn.Module):
         for layer, values in zip(self.vector, batch.vector, strict=True):
             parts.append(layer(values)[:, None])  # (batch, 1, dim)
         return torch.cat(parts, 1)
+
+    @torch.no_grad()
+    def take_rows(self, other: Embeddings) -> None:
+        """Copy a smaller table's rows; ids it does not have start as its row for unseen ids.
+
+        Args:
+            other: embeddings of the same features with at most as many rows each.
+        """
+        for start, end, first, last in zip(self.starts, self.starts[1:], other.starts, other.starts[1:], strict=False):
+            known = last - first
+            self.table.weight[start : start + known] = other.table.weight[first:last]
+            self.table.weight[start + known : end] = other.table.weight[first]
 
     def _mean(self, ids: Tensor, offset: Tensor) -> Tensor:
         """(batch, 1, dim), the mean over each list's ids."""

@@ -1,0 +1,118 @@
+"""A small world with a known answer: planted factors, shifted populations and base rates, true probabilities.
+
+    p(click | user u, item i) = σ(b + β_u + β_i + s·⟨f_u, f_i⟩)
+
+User factors are a mean of the user's attributes plus noise, item factors of the genre plus noise. The domains share
+the items; the target has users, an attribute mix, an item popularity and a base rate b of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from recdistill.errors import UsageError
+from recdistill.schema import Schema
+from recdistill.streams import seed as seed_of
+from recdistill.tables import Table
+
+Array = np.ndarray[Any, Any]
+FACTORS, AGES, REGIONS, GENRES = 4, 6, 5, 8
+SCHEMA = Schema(
+    label="click",
+    categorical=("user_id", "item_id", "age", "region"),
+    multi=("genres",),
+    number=("price",),
+    vector=("embedding",),
+    user="user_id",
+    item="item_id",
+    time="time",
+    truth="true_probability",
+)
+
+
+def load(
+    root: Path | str | None = None,
+    *,
+    seed: int = 0,
+    source_rows: int = 60_000,
+    target_rows: int = 25_000,
+    source_users: int = 2_000,
+    target_users: int = 800,
+    items: int = 600,
+) -> tuple[Table, Table]:
+    """Source and target of one world.
+
+    Args:
+        root: not used; the world is made, not read.
+        seed: of everything.
+        source_rows, target_rows: rows of each domain.
+        source_users, target_users: users of each; none in both.
+        items: shared by both.
+
+    Returns:
+        (source, target); the source has the privileged column `dwell`, both have `true_probability`.
+
+    Raises:
+        UsageError: a size is below 10.
+    """
+    sizes = (source_rows, target_rows, source_users, target_users, items)
+    if min(sizes) < 10:
+        raise UsageError(f"every size of the synthetic world must be at least 10, got {sizes}")
+    rng = np.random.default_rng(seed_of(seed, "world"))
+    world = _World(rng, items)
+    source = _domain(world, rng, rows=source_rows, users=source_users, target=False)
+    target = _domain(world, rng, rows=target_rows, users=target_users, target=True)
+    return source, target
+
+
+class _World:
+    """What both domains share: attribute effects and the items."""
+
+    def __init__(self, rng: np.random.Generator, items: int) -> None:
+        self.age = rng.normal(0, 0.6, (AGES, FACTORS))
+        self.region = rng.normal(0, 0.4, (REGIONS, FACTORS))
+        genre = rng.normal(0, 0.8, (GENRES, FACTORS))
+        self.genres = [np.sort(rng.choice(GENRES, size=rng.integers(1, 4), replace=False)) for _ in range(items)]
+        means = np.stack([genre[g].mean(0) for g in self.genres])
+        self.factors = means + rng.normal(0, 0.7, (items, FACTORS))
+        self.bias = rng.normal(0, 0.7, items)
+        self.price = np.exp(rng.normal(2, 0.8, items))
+        self.embedding = self.factors + rng.normal(0, 1.0, (items, FACTORS))
+        self.popularity = rng.dirichlet(np.full(items, 0.6), 2)
+
+
+def _domain(world: _World, rng: np.random.Generator, *, rows: int, users: int, target: bool) -> Table:
+    mix = np.linspace(3, 1, AGES)[:: -1 if target else 1]
+    age = rng.choice(AGES, users, p=mix / mix.sum())
+    region = rng.integers(0, REGIONS, users)
+    factors = world.age[age] + world.region[region] + rng.normal(0, 0.6, (users, FACTORS))
+    bias = rng.normal(0, 0.6, users)
+    user = rng.integers(0, users, rows)
+    item = rng.choice(len(world.bias), rows, p=world.popularity[int(target)])
+    logit = (
+        (-1.3 if target else -0.4) + bias[user] + world.bias[item] + 0.6 * (factors[user] * world.factors[item]).sum(1)
+    )
+    truth = 1 / (1 + np.exp(-logit))
+    click = (rng.random(rows) < truth).astype(np.int8)
+    first = 1_000_000 if target else 0
+    columns: dict[str, Any] = {
+        "row_id": first + np.arange(rows),
+        "user_id": first + user,
+        "item_id": item,
+        "age": age[user],
+        "region": region[user],
+        "genres": pa.array([world.genres[i] for i in item], type=pa.list_(pa.int64())),
+        "price": world.price[item],
+        "embedding": pa.array(list(world.embedding[item]), type=pa.list_(pa.float64())),
+        "time": np.sort(rng.integers(0, 10_000_000, rows)),
+        "click": click,
+        "true_probability": truth,
+    }
+    if target:
+        return Table(pa.table(columns), SCHEMA)
+    columns["dwell"] = np.maximum(0, logit + rng.normal(0, 0.5, rows))
+    return Table(pa.table(columns), Schema(**{**SCHEMA.__dict__, "privileged": ("dwell",)}))
