@@ -41,7 +41,11 @@ def run(
 
     values = override(read_toml(config) if config else {}, assign or [])
     command = shlex.join(["recdistill", *sys.argv[1:]])
-    result = experiment.run(fill(Config, values), out, say=_say, overwrite=overwrite, command=command)
+    try:
+        result = experiment.run(fill(Config, values), out, say=_say, overwrite=overwrite, command=command)
+    except KeyboardInterrupt as stop:
+        _say(f"interrupted: {str(stop) or 'finished artefacts are kept; the same command continues'}")
+        raise typer.Exit(130) from None
     for pooled in result["pooled"]:
         _print_table(
             report.summary(pooled), f"{pooled['labels']:.0%} of the labels, means over {len(pooled['seeds'])} seeds"
@@ -64,12 +68,9 @@ def verify(run_folder: Annotated[Path, typer.Argument(help="A run's folder.")]) 
 
 
 def main() -> None:
-    """Run the command line and exit with the kind of error as code: 2, 3, 4, 5, or 130 when interrupted."""
+    """Run the command line and exit with the kind of error as code: 2, 3, 4 or 5 (130 when interrupted)."""
     try:
         app()
-    except KeyboardInterrupt as stop:
-        _say(f"interrupted: {stop or 'finished artefacts are kept; the same command continues'}")
-        sys.exit(130)
     except (ValueError, RuntimeError) as error:
         code = getattr(error, "exit_code", None)
         if code is None:

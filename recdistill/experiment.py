@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from recdistill import report
-from recdistill.artefacts import is_whole, manifest, verify, write_json
+from recdistill.artefacts import is_whole, verify, write_json
 from recdistill.configuration import ARMS, Arm, Config, Trial, open_run
 from recdistill.datasets import DATASETS
 from recdistill.distillation import distill

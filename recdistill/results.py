@@ -38,33 +38,7 @@ def evaluate(
         single += [
             {"labels": share, "seed": s, **counts, "rankers": r} for s, (r, _, counts) in zip(seeds, found, strict=True)
         ]
-        rankers = {name: _mean([r[name] for r, _, _ in found]) for name in found[0][0]}
-        scores = {name: np.stack([s[name] for _, s, _ in found]) for name in found[0][1]}
-        if test.schema.truth is not None:
-            truth = np.clip(test.numpy(test.schema.truth), 1e-6, 1 - 1e-6)
-            best = np.log(truth / (1 - truth))
-            metrics = measure(best, test, threshold=0.0)
-            rankers["best_possible"] = {"role": "control", "params": 0, "bytes": 0, "metrics": metrics}
-        comparisons = [
-            {"a": name, "b": control, **compare(scores[name], scores[control], test, metric)}
-            for name in scores
-            for control in CONTROLS
-            if name != control
-            for metric in COMPARED
-            if metric != "ndcg@10" or test.schema.user is not None
-        ]
-        students = [name for name in ARMS if ARMS[name].teacher is not None]
-        chosen = min(students, key=lambda name: rankers[name]["valid_logloss"])
-        pooled.append(
-            {
-                "labels": share,
-                "seeds": seeds,
-                **found[0][2],
-                "chosen": chosen,
-                "rankers": rankers,
-                "comparisons": comparisons,
-            }
-        )
+        pooled.append({"labels": share, "seeds": seeds, **_pooled(found, test)})
     counts = {name: report.counted(table) for name, table in {"source": source, **parts}.items()}
     head = {"schema": 1, "command": command, "config": config.model_dump(mode="json"), "data": counts}
     return (
@@ -75,6 +49,28 @@ def evaluate(
             "cells": single,
         }
     )
+
+
+def _pooled(found: list[tuple[Any, Any, Any]], test: Table) -> dict[str, Any]:
+    """One share of labels over its seeds: mean metrics, paired differences, and the arm chosen on validation rows."""
+    rankers = {name: _mean([r[name] for r, _, _ in found]) for name in found[0][0]}
+    scores = {name: np.stack([s[name] for _, s, _ in found]) for name in found[0][1]}
+    if test.schema.truth is not None:
+        truth = np.clip(test.numpy(test.schema.truth), 1e-6, 1 - 1e-6)
+        best = np.log(truth / (1 - truth))
+        metrics = measure(best, test, threshold=0.0)
+        rankers["best_possible"] = {"role": "control", "params": 0, "bytes": 0, "metrics": metrics}
+    comparisons = [
+        {"a": name, "b": control, **compare(scores[name], scores[control], test, metric)}
+        for name in scores
+        for control in CONTROLS
+        if name != control
+        for metric in COMPARED
+        if metric != "ndcg@10" or test.schema.user is not None
+    ]
+    students = [name for name in ARMS if ARMS[name].teacher is not None]
+    chosen = min(students, key=lambda name: rankers[name]["valid_logloss"])
+    return {**found[0][2], "chosen": chosen, "rankers": rankers, "comparisons": comparisons}
 
 
 def _evaluated(out: Path, parts: dict[str, Table], share: float, seed: int) -> tuple[Any, Any, Any]:

@@ -1,7 +1,6 @@
 """One column in, one array out: vocabularies, hashing and scaling, fitted once and applied everywhere.
 
-Each transform is a small frozen value: `fit(column)` returns a fitted copy, `encode(column)` applies it.
-They know Arrow columns and numpy arrays only, so that training and serving share them.
+Each is a small frozen value: `fit(column)` returns a fitted copy, `encode(column)` applies it.
 """
 
 from __future__ import annotations
@@ -119,8 +118,8 @@ class Quantiles:
         values, missing = _numbers(column)
         if missing.all():
             return replace(self, edges=())
-        steps = np.quantile(values[~missing], np.linspace(0, 1, self.buckets + 1)[1:-1])
-        return replace(self, edges=tuple(np.unique(steps).tolist()))
+        shares = np.linspace(0, 1, self.buckets + 1)[1:-1]
+        return replace(self, edges=tuple(np.unique(np.quantile(values[~missing], shares)).tolist()))
 
     def encode(self, column: pa.Array) -> Array:
         """(rows,) int32 ids."""
@@ -136,8 +135,7 @@ class LogBuckets:
     The transform of the three-idiots' Criteo solution (2014).
 
     Args:
-        min_count: how often a bucket must occur to get an id of its own.
-        vocabulary: of the buckets, once fitted.
+        min_count, vocabulary: as in `Vocabulary`, of the buckets.
     """
 
     min_count: int = 1
@@ -179,15 +177,14 @@ class Scaled:
 
     @property
     def dim(self) -> int:
-        """1 for a number, else the vector's length."""
+        """Of a number 1, else the vector's length."""
         return len(self.mean)
 
     def fit(self, column: pa.Array) -> Scaled:
-        """Measure mean and deviation; a constant column keeps its scale."""
+        """Measure mean and deviation; a constant keeps its scale."""
         values, missing = self._values(column)
         kept = values[~missing] if not missing.all() else np.zeros((1, values.shape[1]))
-        deviation = kept.std(0)
-        deviation[deviation < 1e-12] = 1.0
+        deviation = np.where(kept.std(0) < 1e-12, 1.0, kept.std(0))
         return replace(self, mean=tuple(kept.mean(0).tolist()), deviation=tuple(deviation.tolist()))
 
     def encode(self, column: pa.Array) -> Array:
@@ -204,7 +201,8 @@ class Scaled:
             values = values[:, None]
         else:
             flat = pc.list_flatten(column).to_numpy(zero_copy_only=False).astype(np.float64)
-            values, missing = flat.reshape(len(column), -1), np.zeros(len(column), dtype=bool)
+            width = len(flat) // len(column) if len(column) else self.dim
+            values, missing = flat.reshape(len(column), width), np.zeros(len(column), dtype=bool)
         return (np.sign(values) * np.log1p(np.abs(values)) if self.log else values), missing
 
 
@@ -230,9 +228,9 @@ def state(transform: Transform) -> tuple[dict[str, Any], pa.Array | None]:
 
 def restore(values: dict[str, Any], vocabulary: pa.Array | None) -> Transform:
     """The reverse of `state`."""
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "kind"}
     if values.get("kind") not in KINDS:
-        raise DataError(f"unknown transform {values.get('kind')!r}, known: {', '.join(KINDS)}")
+        raise DataError(f"a transform must be one of {', '.join(KINDS)}, got {values.get('kind')!r}")
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "kind"}
     if values["kind"] == "vocabulary":
         return Vocabulary(**settings, values=vocabulary)
     if values["kind"] == "log_buckets":
@@ -241,7 +239,7 @@ def restore(values: dict[str, Any], vocabulary: pa.Array | None) -> Transform:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Without dictionary encoding; integers as int64 and text as large_string, so that equal values compare equal."""
+    """Decoded; integers as int64 and text as large_string, so that equal values compare equal."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return column.cast(pa.int64() if pa.types.is_integer(column.type) else pa.large_string())

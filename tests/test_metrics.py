@@ -1,0 +1,185 @@
+"""Metrics against slow, obvious references; intervals against formulas written out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score
+
+from recdistill.errors import DataError
+from recdistill.metrics import (
+    METRICS,
+    auc,
+    auc_difference,
+    best_threshold,
+    f1,
+    grouped_auc,
+    logloss,
+    mean_difference,
+    mrr,
+    ndcg_at_k,
+    recall_at_k,
+)
+
+rows = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 1), st.integers(0, 2)), min_size=4, max_size=14)
+both = rows.filter(lambda r: len({y for _, y, _ in r}) == 2)
+
+
+def columns(data: list[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    array = np.array(data, dtype=float)
+    return array[:, 0], array[:, 1], array[:, 2].astype(int)
+
+
+@given(both)
+def test_auc_is_the_share_of_pairs_in_order(data: list[tuple[int, int, int]]) -> None:
+    scores, labels, _ = columns(data)
+    pairs = [(p > n) + (p == n) / 2 for p in scores[labels == 1] for n in scores[labels == 0]]
+    assert auc(scores, labels) == pytest.approx(np.mean(pairs), abs=1e-12)
+    assert auc(np.zeros_like(scores), labels) == 0.5
+
+
+@given(both)
+def test_logloss_is_the_formula(data: list[tuple[int, int, int]]) -> None:
+    scores, labels, _ = columns(data)
+    p = [1 / (1 + math.exp(-z)) for z in scores]
+    slow = -np.mean([math.log(q) if y else math.log(1 - q) for q, y in zip(p, labels, strict=True)])
+    assert logloss(scores, labels) == pytest.approx(slow, abs=1e-12)
+
+
+@given(both)
+def test_best_threshold_beats_every_other(data: list[tuple[int, int, int]]) -> None:
+    scores, labels, _ = columns(data)
+    best = f1(scores, labels, threshold=best_threshold(scores, labels))
+    assert best == max(f1(scores, labels, threshold=t) for t in scores)
+
+
+def orders(scores: np.ndarray) -> list[tuple[int, ...]]:
+    """Every order of the rows that falls in score."""
+    return [o for o in itertools.permutations(range(len(scores))) if all(np.diff(scores[list(o)]) <= 0)]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=6), st.integers(1, 7))
+def test_ranking_metrics_are_expectations_over_tied_orders(data: list[tuple[int, int]], k: int) -> None:
+    scores, labels = np.array(data, dtype=float).T
+    lists = np.zeros(len(scores))
+    if labels.sum() == 0:
+        for metric in (recall_at_k, ndcg_at_k, mrr):
+            assert metric(scores, labels, lists).skipped == 1
+        return
+    sequences = [labels[list(o)] for o in orders(scores)]
+    recalls = [s[:k].sum() / labels.sum() for s in sequences]
+    firsts = [1 / (1 + int(np.argmax(s))) for s in sequences]
+    assert recall_at_k(scores, labels, lists, k=k).mean == pytest.approx(np.mean(recalls))
+    assert mrr(scores, labels, lists).mean == pytest.approx(np.mean(firsts))
+    if len(scores) > 1:
+        assert ndcg_at_k(scores, labels, lists, k=k).mean == pytest.approx(ndcg_score([labels], [scores], k=k))
+
+
+@given(both)
+def test_lists_are_independent(data: list[tuple[int, int, int]]) -> None:
+    scores, labels, lists = columns(data)
+    for metric in (recall_at_k, ndcg_at_k, mrr, grouped_auc):
+        whole = metric(scores, labels, lists)
+        for name, value in zip(whole.lists, whole.values, strict=True):
+            own = lists == name
+            assert metric(scores[own], labels[own], lists[own]).mean == pytest.approx(value)
+            if metric is grouped_auc:
+                assert value == pytest.approx(auc(scores[own], labels[own]))
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize(
+    ("scores", "labels", "rule"),
+    [([np.nan, 1.0], [0, 1], "finite"), ([0.0, 1.0], [0, 2], "0 or 1"), ([], [], "rows"), ([1.0], [0, 1], "rows")],
+)
+def test_bad_input_is_named(name: str, scores: list[float], labels: list[int], rule: str) -> None:
+    with pytest.raises(DataError, match=rule):
+        METRICS[name](scores, labels)
+
+
+def test_auc_needs_two_classes() -> None:
+    with pytest.raises(DataError, match="both classes"):
+        auc([0.0, 1.0], [1, 1])
+
+
+def world(seed: int, users: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    user = rng.integers(0, users, 1500)
+    taste = rng.normal(0, 1, users)[user]
+    labels = (rng.random(1500) < 1 / (1 + np.exp(-taste))).astype(float)
+    a = taste + rng.normal(0, 1, 1500)
+    return a, a + rng.normal(0, 1, 1500) + rng.normal(0, 1, users)[user], labels, user
+
+
+def slow_delong(a: np.ndarray, b: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """DeLong, DeLong & Clarke-Pearson 1988, equations 3 to 5, in O(mn)."""
+
+    def placements(s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        win = (s[labels == 1][:, None] > s[labels == 0]) + (s[labels == 1][:, None] == s[labels == 0]) / 2
+        return win.mean(1), win.mean(0)
+
+    (xa, ya), (xb, yb) = placements(a), placements(b)
+    x, y = xa - xb, ya - yb
+    return float(x.mean()), float(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y))
+
+
+def test_delong_equals_the_slow_reference() -> None:
+    a, b, labels, _ = world(0)
+    found = auc_difference(a.round(1), b.round(1), labels)
+    delta, variance = slow_delong(a.round(1), b.round(1), labels)
+    assert found.delta == pytest.approx(delta, abs=1e-12)
+    assert (found.high - found.low) / 2 == pytest.approx(1.959964 * math.sqrt(variance), rel=1e-6)
+    assert found.method == "delong"
+
+
+def test_clustered_interval_agrees_with_the_user_bootstrap() -> None:
+    a, b, labels, user = world(1)
+    found = auc_difference(a, b, labels, clusters=user)
+    members = [np.flatnonzero(user == u) for u in np.unique(user)]
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(400):
+        index = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
+        drawn.append(auc(a[index], labels[index]) - auc(b[index], labels[index]))
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.std(drawn), rel=0.15)
+    assert found.method == "delong_cluster"
+
+
+def test_rows_as_clusters_give_plain_delong() -> None:
+    a, b, labels, _ = world(2)
+    rows_, plain = auc_difference(a, b, labels, clusters=np.arange(len(a))), auc_difference(a, b, labels)
+    assert rows_.low == pytest.approx(plain.low, abs=1e-12)
+
+
+def test_equal_rankers_differ_by_nothing() -> None:
+    a, _, labels, user = world(3)
+    found = auc_difference(a, a, labels, clusters=user)
+    assert (found.delta, found.low, found.high, found.p) == (0, 0, 0, 1)
+    assert mean_difference(a, a, clusters=user).p == 1
+
+
+def test_more_spread_between_seeds_widens_the_interval() -> None:
+    a, b, labels, user = world(4)
+    same = auc_difference([a, a, a], [b, b, b], labels, clusters=user)
+    spread = auc_difference([a, b, a], [b, b, b], labels, clusters=user)
+    assert spread.high - spread.low > same.high - same.low
+
+
+def test_clustered_intervals_cover() -> None:
+    """200 worlds with clustered rows; the truth is 0 by symmetry."""
+    inside = 0
+    for seed in range(200):
+        rng = np.random.default_rng(1000 + seed)
+        user = rng.integers(0, 60, 600)
+        taste = rng.normal(0, 1, 60)[user]
+        labels = (rng.random(600) < 1 / (1 + np.exp(-taste))).astype(float)
+        noise = [rng.normal(0, 1, 60)[user] + rng.normal(0, 1, 600) for _ in range(2)]
+        found = auc_difference(taste + noise[0], taste + noise[1], labels, clusters=user)
+        inside += found.low <= 0 <= found.high
+    assert 0.90 <= inside / 200 <= 0.99

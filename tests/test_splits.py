@@ -1,0 +1,86 @@
+"""Domains and splits never overlap, and hidden labels are gone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recdistill.datasets import synthetic
+from recdistill.errors import DataError, UsageError
+from recdistill.schema import Schema
+from recdistill.splits import by_time, by_value, folds, keep_labels, split
+from recdistill.tables import Table
+
+SCHEMA = Schema(label="click", categorical=("user", "market"), user="user", time="time")
+
+
+def table(rows: int = 300, seed: int = 0) -> Table:
+    rng = np.random.default_rng(seed)
+    user = rng.integers(0, 30, rows)
+    values = {"row_id": rng.permutation(rows), "user": user, "market": np.where(user < 20, "a", "b")}
+    return Table(pa.table({**values, "click": rng.integers(0, 2, rows), "time": rng.integers(0, 50, rows)}), SCHEMA)
+
+
+@given(st.integers(0, 5), st.sampled_from(["random", "time", "user"]))
+def test_parts_are_disjoint_and_complete_and_ignore_the_order_of_rows(seed: int, by: str) -> None:
+    whole = table(seed=seed)
+    parts = split(whole, valid=0.2, test=0.2, by=by, seed=seed)  # type: ignore[arg-type]
+    assert sorted(np.concatenate([p.row_ids for p in parts])) == sorted(whole.row_ids)
+    turned = split(whole.take(np.arange(len(whole))[::-1]), valid=0.2, test=0.2, by=by, seed=seed)  # type: ignore[arg-type]
+    assert [set(p.row_ids) for p in turned] == [set(p.row_ids) for p in parts]
+    train, _, test = parts
+    if by == "time":
+        assert train.numpy("time").max() < test.numpy("time").min()
+    if by == "user":
+        assert not set(train.numpy("user")) & set(test.numpy("user"))
+
+
+def test_kept_labels_are_nested_and_the_others_are_gone() -> None:
+    train, valid, _ = split(table(2000), valid=0.2, test=0.2)
+    few, few_valid = keep_labels(train, valid, share=0.1, seed=3)
+    many, _ = keep_labels(train, valid, share=0.5, seed=3)
+    assert set(few.row_ids[few.labelled]) < set(many.row_ids[many.labelled])
+    assert few.labelled.sum() == pytest.approx(0.1 * len(train), abs=1)
+    assert few_valid.labelled.sum() == pytest.approx(0.1 * len(valid), abs=1)
+    assert few.column("click").null_count == len(train) - few.labelled.sum()
+    assert few.rows_fingerprint == train.rows_fingerprint
+    everything, _ = keep_labels(train, valid, share=1.0, seed=3)
+    assert everything.labelled.all()
+
+
+def test_folds_hold_each_labelled_row_once() -> None:
+    train, _ = keep_labels(table(400), table(400), share=0.5, seed=0)
+    assert (np.sum(folds(train, k=3, seed=0), axis=0) == train.labelled).all()
+
+
+def test_domains_by_value_and_time() -> None:
+    source, target = by_value(table(), "market", source=["a"], target=["b"], disjoint=("rows", "user"))
+    assert len(source) + len(target) == 300
+    earlier, later = by_time(table(), at=0.6)
+    assert earlier.numpy("time").max() < later.numpy("time").min()
+
+
+def test_bad_domains_and_splits_are_refused() -> None:
+    with pytest.raises(UsageError, match="both"):
+        by_value(table(), "market", source=["a", "b"], target=["b"])
+    with pytest.raises(UsageError, match="does not occur"):
+        by_value(table(), "market", source=["a"], target=["c"])
+    with pytest.raises(DataError, match="no user may be in both"):
+        by_time(table(), at=0.5, disjoint=("user",))
+    with pytest.raises(UsageError, match="sum below 1"):
+        split(table(), valid=0.6, test=0.5)
+    with pytest.raises(UsageError, match=r"in \(0, 1\]"):
+        keep_labels(table(), table(), share=0.0, seed=0)
+    clicks = table().take(table().labels == 1)
+    with pytest.raises(DataError, match="needs both classes"):
+        split(clicks)
+    with pytest.raises(DataError, match="must have rows"):
+        split(table().take(np.zeros(300, dtype=bool)))
+
+
+def test_synthetic_splits_share_no_users() -> None:
+    source, target = synthetic.load(source_rows=500, target_rows=300, source_users=50, target_users=30, items=40)
+    assert not set(source.numpy("user_id")) & set(target.numpy("user_id"))
