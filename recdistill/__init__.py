@@ -1,1 +1,81 @@
-"""Distil a large recommender into a compact ranker on another domain, and report honestly what it gained."""
+"""Distil a large recommender into a compact ranker on another domain, and report honestly what it gained.
+
+The five nouns: `Table` (with its `Schema`), `Encoder`, `Ranker`, `SoftLabels`, and the report that `evaluate` makes.
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recdistill import datasets, losses, metrics, models
+    from recdistill.distillation import DistillSettings, distill
+    from recdistill.encoder import Encoder
+    from recdistill.evaluation import evaluate
+    from recdistill.examples import Examples
+    from recdistill.ranker import Ranker
+    from recdistill.schema import Schema
+    from recdistill.soft_labels import SoftLabels
+    from recdistill.splits import by_time, by_value, keep_labels, require_disjoint, split
+    from recdistill.tables import Table
+    from recdistill.terminal import Bar
+    from recdistill.training import FitSettings, fit
+
+_HOMES = {
+    "Bar": "terminal",
+    "DistillSettings": "distillation",
+    "Encoder": "encoder",
+    "Examples": "examples",
+    "FitSettings": "training",
+    "Ranker": "ranker",
+    "Schema": "schema",
+    "SoftLabels": "soft_labels",
+    "Table": "tables",
+    "by_time": "splits",
+    "by_value": "splits",
+    "distill": "distillation",
+    "evaluate": "evaluation",
+    "fit": "training",
+    "keep_labels": "splits",
+    "require_disjoint": "splits",
+    "split": "splits",
+}
+_ROOMS = ("datasets", "losses", "metrics", "models")
+
+__all__ = [
+    "Bar",
+    "DistillSettings",
+    "Encoder",
+    "Examples",
+    "FitSettings",
+    "Ranker",
+    "Schema",
+    "SoftLabels",
+    "Table",
+    "by_time",
+    "by_value",
+    "datasets",
+    "distill",
+    "evaluate",
+    "fit",
+    "keep_labels",
+    "losses",
+    "metrics",
+    "models",
+    "require_disjoint",
+    "split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"recdistill.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"recdistill.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'recdistill' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

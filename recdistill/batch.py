@@ -74,6 +74,20 @@ class Batch:
         """The same rows on a device."""
         return self._each(lambda t: t.to(device))
 
+    def with_unseen(self, rate: float, generator: torch.Generator) -> Batch:
+        """The same rows with ids replaced by `UNSEEN` at random.
+
+        A model trained so has a row 0 that is the average of what it will stand for.
+
+        Args:
+            rate: the probability, in [0, 1).
+            generator: a CPU generator.
+        """
+        if rate == 0:
+            return self
+        ids, *multi = (_replaced(ids, rate, generator) for ids in (self.ids, *self.multi))
+        return Batch(ids, tuple(multi), self.number, self.vector)
+
     def _each(self, change: Any) -> Batch:
         return Batch(
             change(self.ids),
@@ -102,3 +116,8 @@ class Batch:
 def _check_range(name: str, ids: Tensor, low: int, rows: int) -> None:
     if ids.numel() and (int(ids.min()) < low or int(ids.max()) >= rows):
         raise DataError(f"ids of {name!r} must be in [{low}, {rows}), got [{int(ids.min())}, {int(ids.max())}]")
+
+
+def _replaced(ids: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    drawn = torch.rand(ids.shape, generator=generator).to(ids.device) < rate
+    return ids.masked_fill(drawn & (ids != PAD), UNSEEN)

@@ -1,101 +1,204 @@
-"""The command line: `recdistill run` and `recdistill verify`."""
+"""The command line: `run` for everything, and a verb per stage."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from typer.core import TyperGroup
+
+from recdistill.errors import DataError, EnvironmentFault, TrainingError, UsageError
+
+if TYPE_CHECKING:
+    from recdistill.configuration import Config
+    from recdistill.terminal import TerminalBoard
+
+
+class Verbs(TyperGroup):
+    """The commands; an error ends one with a line and its kind as exit code: 2, 3, 4 or 5, and 130 when interrupted."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            _fail(f"interrupted: {str(stop) or 'what is finished is kept, and the same command continues'}", 130)
+        except (UsageError, DataError, EnvironmentFault, TrainingError) as error:
+            _fail(f"error: {error}", error.exit_code)
+
 
 app = typer.Typer(
+    cls=Verbs,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Distil a large recommender into a compact ranker on another domain, and report honestly what it gained.",
-    epilog="Start with: recdistill run --out runs/first   (a synthetic world, offline, a few minutes)",
+    rich_markup_mode="rich",
+    help="Distil a large recommender into a compact ranker on another domain, and report honestly what it gained.\n\n"
+    "A run is a folder. `run` fills it: rows, teachers, soft labels, students, report. The other verbs make one stage "
+    "each, in the order they are listed, from what the folder holds.",
+    epilog="Begin with:  recdistill run --out runs/first   (a synthetic world, offline, a few minutes)",
 )
-console = Console(stderr=False, soft_wrap=True)
+
+ConfigFile = Annotated[Path | None, typer.Argument(help="A TOML file; without one, the built-in synthetic world.")]
+Out = Annotated[Path, typer.Option(help="The run's folder. The same command again continues there.")]
+Assign = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Change a setting, e.g. --set student.fit.epochs=5. May be repeated.", metavar="KEY=VALUE"
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of another configuration in --out.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that train at the same time, each on one core. Default: all cores.", min=1)
+]
+Run = Annotated[Path, typer.Argument(help="A run's folder, made by `prepare` or `run`.")]
 
 
 @app.command()
 def run(
-    config: Annotated[
-        Path | None, typer.Argument(help="A TOML file; without one, the built-in synthetic world.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="The run's folder. The same command again continues there.")] = Path(
-        "runs/run"
-    ),
-    assign: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a setting: --set student.fit.epochs=5")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace a run of another configuration in --out.")] = False,
+    config: ConfigFile = None,
+    out: Out = Path("runs/run"),
+    assign: Assign = None,
+    overwrite: Overwrite = False,
+    workers: Workers = None,
 ) -> None:
-    """Train teachers and students, evaluate them on the target's test rows, and write the report."""
-    from recdistill import experiment, report
-    from recdistill.configuration import Config
-    from recdistill.settings import fill, override, read_toml
+    """All stages: train teachers and students, evaluate them on the target's test rows, write the report.
 
-    values = override(read_toml(config) if config else {}, assign or [])
-    command = shlex.join(["recdistill", *sys.argv[1:]])
-    try:
-        result = experiment.run(fill(Config, values), out, say=_say, overwrite=overwrite, command=command)
-    except KeyboardInterrupt as stop:
-        _say(f"interrupted: {str(stop) or 'finished artefacts are kept; the same command continues'}")
-        raise typer.Exit(130) from None
-    for pooled in result["pooled"]:
-        _print_table(
-            report.summary(pooled), f"{pooled['labels']:.0%} of the labels, means over {len(pooled['seeds'])} seeds"
-        )
-    for pooled in result["pooled"]:
-        _say(report.answer(pooled))
-    _say(f"report: {out / 'report' / 'report.md'}")
+    Every setting and its default stand in OUT/config.toml afterwards. Ctrl-C loses nothing that is finished.
+    """
+    from recdistill import experiment
+    from recdistill.work import cores
+
+    settings, count = _settings(config, assign), workers or cores()
+    result = experiment.run(settings, out, workers=count, board=_board(), overwrite=overwrite, command=_command())
+    _show(result, out)
 
 
 @app.command()
-def verify(run_folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
-    """Re-hash every artefact of a run and say whether anything is missing or was changed."""
-    from recdistill.errors import UsageError
-    from recdistill.experiment import verify_run
+def prepare(
+    config: ConfigFile = None, out: Out = Path("runs/run"), assign: Assign = None, overwrite: Overwrite = False
+) -> None:
+    """Make the run's folder: read the data set, tell the domains apart, split the target, keep the rows."""
+    from recdistill import experiment
 
-    if not (run_folder / "config.toml").is_file():
-        raise UsageError(f"{run_folder} holds no run (no config.toml)")
-    found = verify_run(run_folder)
-    _say(f"{run_folder}: {found['files']} files of {found['artefacts']} artefacts are as they were written")
+    experiment.prepare(_settings(config, assign), out, board=_board(), overwrite=overwrite)
+    _done(f"{out} is prepared", f"recdistill teacher {out}")
+
+
+@app.command()
+def teacher(run_folder: Run, workers: Workers = None) -> None:
+    """Train the teacher on the source, and adapt it to the target's labelled rows."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+    from recdistill.work import Workers, cores
+
+    with Workers(workers or cores(), _board()) as crew:
+        experiment.train_teachers(RunFolder(run_folder), crew)
+    _done("the teachers are trained", f"recdistill label {run_folder}")
+
+
+@app.command()
+def label(run_folder: Run, workers: Workers = None) -> None:
+    """Have the teachers score every training row of the target: the soft labels."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+    from recdistill.work import Workers, cores
+
+    with Workers(workers or cores(), _board()) as crew:
+        experiment.label(RunFolder(run_folder), crew)
+    _done("the soft labels are written", f"recdistill distill {run_folder}")
+
+
+@app.command()
+def distill(run_folder: Run, workers: Workers = None) -> None:
+    """Train the students of every arm, the controls among them, each with the same tuning budget."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+    from recdistill.work import Workers, cores
+
+    with Workers(workers or cores(), _board()) as crew:
+        experiment.distil(RunFolder(run_folder), crew)
+    _done("the students are trained", f"recdistill evaluate {run_folder}")
+
+
+@app.command()
+def evaluate(run_folder: Run) -> None:
+    """Score the test rows with every ranker, compare, and write the report."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+
+    _show(experiment.evaluate(RunFolder(run_folder), board=_board(), command=_command()), run_folder)
+
+
+@app.command()
+def report(run_folder: Run) -> None:
+    """Write the report's page again from its report.json, and show it."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+
+    _show(experiment.render(RunFolder(run_folder)), run_folder)
+
+
+@app.command()
+def verify(run_folder: Run) -> None:
+    """Hash every file of a run and count its rows again; say whether anything is missing or was changed."""
+    from recdistill.verification import verify_run
+
+    found, board = verify_run(run_folder), _board()
+    board.say(f"{run_folder}: {found.files} files of {found.artefacts} artefacts are as they were written")
+    board.say(f"{found.rows:,} rows counted again")
+    if found.missing:
+        board.say(f"not finished: {len(found.missing)} artefacts are not there yet, e.g. {found.missing[0]}")
 
 
 def main() -> None:
-    """Run the command line and exit with the kind of error as code: 2, 3, 4 or 5 (130 when interrupted)."""
-    try:
-        app()
-    except (ValueError, RuntimeError) as error:
-        code = getattr(error, "exit_code", None)
-        if code is None:
-            raise
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}")
-        sys.exit(code)
+    """Run the command line."""
+    app()
 
 
-def _say(text: str) -> None:
-    console.print(escape(text), highlight=False)
+def _settings(config: Path | None, assign: list[str] | None) -> Config:
+    from recdistill.configuration import Config
+    from recdistill.settings import fill, override, read_toml
+
+    return fill(Config, override(read_toml(config) if config else {}, assign or []))
 
 
-def _print_table(lines: list[list[str]], title: str) -> None:
-    """A drawn table on a terminal; elsewhere plain lines, never cut."""
-    if not console.is_terminal:
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        _say(title)
-        for line in lines:
-            _say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        return
-    from rich.table import Table
+def _board() -> TerminalBoard:
+    from recdistill.terminal import TerminalBoard, console
 
-    shown: Any = Table(title=escape(title))
-    for name in lines[0]:
-        shown.add_column(escape(name), justify="left" if name == "ranker" else "right")
-    for line in lines[1:]:
-        shown.add_row(*(escape(cell) for cell in line))
-    console.print(shown)
+    return TerminalBoard(console())
+
+
+def _command() -> str:
+    return shlex.join(["recdistill", *sys.argv[1:]])
+
+
+def _done(words: str, following: str) -> None:
+    _board().say(f"{words}; next: {following}")
+
+
+def _show(result: dict[str, Any], out: Path) -> None:
+    """The summary tables, the answers, and where the report is."""
+    from recdistill import report as reports
+    from recdistill.terminal import console, show_table
+
+    for pooled in result["pooled"]:
+        seeds = len(pooled["seeds"])
+        title = f"{reports.percent(pooled['labels'])} of the labels, {seeds} seed{'s' if seeds > 1 else ''}"
+        show_table(console(), reports.summary(pooled), title)
+    board = _board()
+    for pooled in result["pooled"]:
+        board.say(reports.answer(pooled))
+    board.say(f"report: {out / 'report' / 'report.md'}")
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    from rich.markup import escape
+
+    from recdistill.terminal import console
+
+    console(stderr=True).print(f"[bold red]{escape(text)}[/]")
+    sys.exit(code)

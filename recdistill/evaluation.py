@@ -2,64 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from recdistill.errors import DataError
+from recdistill.errors import DataError, UsageError, nearest
 from recdistill.metrics import (
     METRICS,
-    RANKING,
-    PerList,
     auc_difference,
+    grouped_auc,
     mean_difference,
+    mrr,
     ndcg_at_k,
     pointwise_logloss,
+    recall_at_k,
 )
+from recdistill.ranker import Ranker
 from recdistill.tables import Table
 
 Floats = np.ndarray[Any, Any]
 COMPARED = ("auc", "logloss", "ndcg@10")
 
 
-def measure(scores: Floats, test: Table, *, threshold: float, k: int = 10) -> dict[str, float]:
+@dataclass(frozen=True)
+class Measured:
+    """One ranker on the test rows.
+
+    Args:
+        metrics: by name; ranking metrics are means over users.
+        skipped: per ranking metric, the users without a value: no click, or for grouped AUC only one class.
+    """
+
+    metrics: dict[str, float]
+    skipped: dict[str, int]
+
+
+def measure(scores: Floats, test: Table, *, threshold: float = 0.0, k: int = 10) -> Measured:
     """Every metric of one ranker's scores.
 
     Args:
         scores: (rows,) logits for the test rows.
         test: labelled rows.
         threshold: logit from which a row counts as a click; chosen on validation rows.
-        k: depth of the ranking metrics.
+        k: depth of recall@k and NDCG@k.
 
     Raises:
-        DataError: no rows, or labels of one class.
+        DataError: no rows, unlabelled rows, or labels of one class.
     """
     labels = test.labels
     values = {name: METRICS[name](scores, labels) for name in ("auc", "logloss")}
     values |= {n: METRICS[n](scores, labels, threshold=threshold) for n in ("accuracy", "precision", "recall", "f1")}
-    if test.schema.user is not None:
-        users = test.numpy(test.schema.user)
-        for name, metric in RANKING.items():
-            found = metric(scores, labels, users) if name == "gauc_mean" else _at(metric, scores, labels, users, k)
-            values[name if name in ("mrr", "gauc_mean") else f"{name}@{k}"] = found.mean
-    return values
+    if test.schema.user is None:
+        return Measured(values, {})
+    users = test.numpy(test.schema.user)
+    ranked = {
+        f"ndcg@{k}": ndcg_at_k(scores, labels, users, k=k),
+        f"recall@{k}": recall_at_k(scores, labels, users, k=k),
+        "mrr": mrr(scores, labels, users),
+        "gauc_mean": grouped_auc(scores, labels, users),
+    }
+    values |= {name: found.mean for name, found in ranked.items()}
+    return Measured(values, {name: found.skipped for name, found in ranked.items()})
 
 
 def compare(first: Floats, second: Floats, test: Table, metric: str) -> dict[str, Any]:
     """The paired difference of two rankers in one metric, as `report.json` holds it (without the names).
 
     Args:
-        first, second: (seeds, rows) logits on the same test rows.
+        first, second: (rows,) or (seeds, rows) logits on the same test rows.
         test: labelled rows; with a user column, rows cluster by user.
         metric: "auc", "logloss" or "ndcg@10".
 
     Raises:
         DataError: the metric has no paired interval, or needs a user column.
     """
-    user = test.schema.user
+    first, second = np.atleast_2d(first), np.atleast_2d(second)
+    user, labels = test.schema.user, test.labels
     users = None if user is None else test.numpy(user)
-    labels = test.labels
     if metric == "auc":
         found = auc_difference(first, second, labels, clusters=users)
     elif metric == "logloss":
@@ -73,6 +94,49 @@ def compare(first: Floats, second: Floats, test: Table, metric: str) -> dict[str
     return {"metric": metric, **asdict(found), "cluster": user}
 
 
-def _at(metric: Any, scores: Floats, labels: Floats, users: Floats, k: int) -> PerList:
-    found: PerList = metric(scores, labels, users, k=k)
-    return found
+def evaluate(
+    rankers: Mapping[str, Ranker],
+    test: Table,
+    *,
+    against: str | None = None,
+    metrics: Sequence[str] | None = None,
+    thresholds: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Several rankers on the same test rows, and their paired differences to one of them.
+
+    Args:
+        rankers: by name.
+        test: labelled rows.
+        against: the ranker that the others are compared with; the last one by default.
+        metrics: those to keep; all by default.
+        thresholds: logits from which a row counts as a click, chosen on validation rows; 0 where there is none.
+
+    Returns:
+        {"rankers": {name: {"params", "bytes", "metrics"}}, "comparisons": [...]}, as in `report.json`.
+
+    Raises:
+        UsageError: no rankers, or an unknown name or metric.
+        DataError: no rows, unlabelled rows, or labels of one class.
+    """
+    if not rankers:
+        raise UsageError("an evaluation needs at least one ranker, got none")
+    against = list(rankers)[-1] if against is None else against
+    if against not in rankers:
+        raise UsageError(f"no ranker {against!r} to compare with, {nearest(against, rankers)}")
+    scores = {name: ranker.score(test).astype(np.float64) for name, ranker in rankers.items()}
+    entries: dict[str, dict[str, Any]] = {}
+    for name, ranker in rankers.items():
+        found = measure(scores[name], test, threshold=(thresholds or {}).get(name, 0.0)).metrics
+        for metric in metrics or ():
+            if metric not in found:
+                raise UsageError(f"unknown metric {metric!r}, {nearest(metric, found)}")
+        kept = {metric: found[metric] for metric in metrics or found}
+        entries[name] = {"params": ranker.parameters, "bytes": ranker.bytes, "metrics": kept}
+    compared = [m for m in COMPARED if m in entries[against]["metrics"]]
+    comparisons = [
+        {"a": name, "b": against, **compare(scores[name], scores[against], test, metric)}
+        for name in rankers
+        if name != against
+        for metric in compared
+    ]
+    return {"rankers": entries, "comparisons": comparisons}

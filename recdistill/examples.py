@@ -32,11 +32,17 @@ class Examples:
     weight: Tensor
 
     @staticmethod
-    def of(encoder: Encoder, table: Table) -> Examples:
-        """A Table's rows with its labels, no teacher, and weight 1."""
+    def of(features: Encoder | Batch, table: Table) -> Examples:
+        """A Table's rows with its labels, no teacher, and weight 1.
+
+        Args:
+            features: what encodes the rows, or the rows already encoded.
+            table: the rows.
+        """
         label = torch.from_numpy(table.labels.copy())
         nothing = torch.full_like(label, math.nan)
-        return Examples(encoder.encode(table), label, nothing, torch.ones_like(label))
+        batch = features.encode(table) if isinstance(features, Encoder) else features
+        return Examples(batch, label, nothing, torch.ones_like(label))
 
     def __len__(self) -> int:
         return len(self.features)

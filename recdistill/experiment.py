@@ -1,181 +1,163 @@
-"""The experiment, read top to bottom: load, split, teacher, soft labels, students, controls, evaluate, write.
+"""The experiment, read top to bottom: load, split, teachers, soft labels, students and controls, evaluate, write.
 
-Every trained ranker is a folder artefact. What is there and whole is not made again, so the same command resumes.
+Every stage makes what is not there yet and leaves folder artefacts, so any stage can be run alone or again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from recdistill import cells, report
+from recdistill.arms import arms_at
+from recdistill.artefacts import is_whole, read_json
+from recdistill.configuration import Config
+from recdistill.datasets import load
+from recdistill.errors import UsageError
+from recdistill.progress import Board, Silence
+from recdistill.results import evaluated
+from recdistill.run_folder import PARTS, RunFolder
+from recdistill.splits import split
+from recdistill.work import Unit, Workers
 
-from recdistill import report
-from recdistill.artefacts import is_whole, verify, write_json
-from recdistill.configuration import ARMS, Arm, Config, Trial, open_run
-from recdistill.datasets import DATASETS
-from recdistill.distillation import distill
-from recdistill.encoder import Encoder
-from recdistill.examples import Examples
-from recdistill.metrics import best_threshold
-from recdistill.models import build
-from recdistill.ranker import Ranker
-from recdistill.results import cell_name, evaluate
-from recdistill.soft_labels import SoftLabels
-from recdistill.splits import folds, keep_labels, split
-from recdistill.tables import Table
-from recdistill.training import fit
-
-Say = Callable[[str], None]
+TEACHERS = ("source_teacher", "adapted_teacher")
+SILENCE = Silence()
 
 
-def run(config: Config, out: Path, *, say: Say, overwrite: bool = False, command: str = "") -> dict[str, Any]:
+def run(
+    config: Config,
+    out: Path,
+    *,
+    workers: int = 1,
+    board: Board = SILENCE,
+    overwrite: bool = False,
+    command: str = "",
+) -> dict[str, Any]:
     """All stages; returns the report.
 
     Args:
         config: of the experiment.
         out: the run's folder; an unfinished run of the same configuration is continued.
-        say: told what is going on.
+        workers: processes that train at the same time.
+        board: told what is going on.
         overwrite: replace a run of another configuration.
         command: as the user typed it, for the report.
 
     Raises:
         UsageError: the folder holds something else.
         DataError: the data are not what they must be.
+        Interrupted: the user stopped it.
     """
-    open_run(config, out, overwrite=overwrite)
-    source, parts = prepare(config, out, say)
-    cells = [(share, seed) for seed in range(config.seeds) for share in config.labels]
-    for number, (share, seed) in enumerate(cells, 1):
-        say(f"cell {number}/{len(cells)}: {share:.0%} of the target's labels, seed {seed}")
-        cell = _Cell(config, out, source, parts, share, seed, say)
-        cell.teach()
-        for name in ARMS:
-            cell.student(name)
-    result = evaluate(config, out, source, parts, cells, command)
-    write_json(out / "report" / "report.json", result)
-    report.write_markdown(result, out / "report" / "report.md")
+    folder = prepare(config, out, board=board, overwrite=overwrite)
+    with Workers(workers, board) as crew:
+        train_teachers(folder, crew)
+        label(folder, crew)
+        distil(folder, crew)
+    return evaluate(folder, board=board, command=command)
+
+
+def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: bool = False) -> RunFolder:
+    """Make the run's folder, load the data set, split the target, and keep the rows of each part."""
+    folder = RunFolder(out)
+    folder.open(config, overwrite=overwrite)
+    if not all(is_whole(folder.prepared(part)) for part in PARTS):
+        board.say(f"preparing {config.data.name}")
+        source, target = load(config.data.name, config.data.root, config.data.arguments)
+        made = split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
+        for part, table in zip(PARTS, (source, *made), strict=True):
+            table.write(folder.prepared(part))
+            board.say(f"  {part}: {len(table):,} rows")
+    return folder
+
+
+def train_teachers(folder: RunFolder, crew: Workers) -> None:
+    """Train on the source, once per seed; then adapt the teacher to each cell's labels, whole and per fold."""
+    folder.tables()
+    for stage, units in teacher_units(folder).items():
+        crew.carry_out(stage, units)
+
+
+def label(folder: RunFolder, crew: Workers) -> None:
+    """Keep both teachers' logits for every training row of the target."""
+    require_before(folder, "label")
+    crew.carry_out("soft labels", label_units(folder))
+
+
+def distil(folder: RunFolder, crew: Workers) -> None:
+    """Train the students of every arm, controls included."""
+    require_before(folder, "distill")
+    crew.carry_out("students", student_units(folder))
+
+
+def evaluate(folder: RunFolder, *, board: Board = SILENCE, command: str = "") -> dict[str, Any]:
+    """Score the test rows with every ranker, compare, and write the report."""
+    require_before(folder, "evaluate")
+    result = evaluated(folder, command=command, board=board)
+    report.write(result, folder.report)
     return result
 
 
-def prepare(config: Config, out: Path, say: Say) -> tuple[Table, dict[str, Table]]:
-    """Load the data set, split the target, and keep both; a second call reads what the first one wrote."""
-    folder = out / "prepared"
-    names = ("source", "train", "valid", "test")
-    if not all(is_whole(folder / name) for name in names):
-        say(f"preparing {config.data.name}")
-        root = {} if config.data.root is None else {"root": config.data.root}
-        source, target = DATASETS[config.data.name](**root)
-        made = split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
-        for name, table in zip(names, (source, *made), strict=True):
-            table.write(folder / name)
-    tables = {name: Table.read(folder / name) for name in names}
-    return tables.pop("source"), tables
+def render(folder: RunFolder) -> dict[str, Any]:
+    """Write the report's page again from `report.json`."""
+    require_before(folder, "report")
+    if not is_whole(folder.report):
+        raise UsageError(f"{folder.path} has no whole report; run `recdistill evaluate {folder.path}` first")
+    result: dict[str, Any] = read_json(folder.report / "report.json")
+    report.write(result, folder.report)
+    return result
 
 
-class _Cell:
-    """One share of labels and one seed: its teachers, soft labels and students."""
-
-    def __init__(
-        self, config: Config, out: Path, source: Table, parts: dict[str, Table], share: float, seed: int, say: Say
-    ) -> None:
-        self.config, self.out, self.source, self.seed, self.say = config, out, source, seed, say
-        self.train, self.valid = keep_labels(parts["train"], parts["valid"], share=share, seed=seed)
-        self.labelled = self.train.take(self.train.labelled)
-        self.name = cell_name(share, seed)
-
-    def teach(self) -> None:
-        """The source teacher, the adapted teacher with its folds, and both teachers' soft labels."""
-        source_teacher = self._pretrained("source_teacher", "teacher")
-        soft = self.out / "soft_labels"
-        if not is_whole(soft / "source_teacher" / f"seed-{self.seed}"):
-            labels = SoftLabels.from_teacher(source_teacher, self.train)
-            labels.save(soft / "source_teacher" / f"seed-{self.seed}")
-        if is_whole(soft / "adapted_teacher" / self.name):
-            return
-        masks = folds(self.train, k=self.config.folds, seed=self.seed)
-        whole = self._adapted("whole", source_teacher, self.labelled)
-        out_of_fold = [
-            self._adapted(f"fold-{k}", source_teacher, self.train.take(self.train.labelled & ~mask))
-            for k, mask in enumerate(masks)
-        ]
-        labels = SoftLabels.out_of_fold(whole, out_of_fold, masks, self.train)
-        labels.save(soft / "adapted_teacher" / self.name)
-
-    def student(self, name: str) -> None:
-        """One arm: every trial of its budget, the best on the labelled validation rows kept."""
-        folder = self.out / "students" / name / self.name
-        if is_whole(folder):
-            return
-        arm, best = ARMS[name], None
-        start = self._pretrained("source_student", "student") if arm.warm else self._fresh("student", self.train)
-        examples = Examples.of(start.encoder, self.train)
-        if arm.teacher is not None:
-            at = f"seed-{self.seed}" if arm.teacher == "source_teacher" else self.name
-            soft = SoftLabels.load(self.out / "soft_labels" / arm.teacher / at)
-            examples = examples.with_teacher(soft.for_table(self.train))
-        for trial in self.config.tune.of(arm):
-            student = start.copy()
-            score = self._try(student, examples, arm, trial)
-            if best is None or score < best[0]:
-                best = score, student, trial
-        if best is None:
-            return
-        threshold = best_threshold(best[1].score(self.valid.take(self.valid.labelled)), self._valid_labels())
-        best[1].save(folder, valid_logloss=best[0], choice=best[2].model_dump(), threshold=threshold)
-        self.say(f"  {name}: validation logloss {best[0]:.4f}, chosen {best[2].words(arm)}")
-
-    def _try(self, student: Ranker, examples: Examples, arm: Arm, trial: Trial) -> float:
-        fitting = self.config.student.fit.model_copy(
-            update={"learning_rate": trial.learning_rate, "weight_decay": trial.weight_decay, "seed": self.seed}
-        )
-        distilling = trial.distilling(arm)
-        return distill(student, examples, None, valid=self.valid, settings=distilling, fitting=fitting).score
-
-    def _pretrained(self, name: str, role: str) -> Ranker:
-        """A ranker trained on the source's labels, stopped on held-out source rows."""
-        folder = self.out / "teacher" / name / f"seed-{self.seed}"
-        if not is_whole(folder):
-            train, valid, _ = split(self.source, valid=0.1, test=0.05)
-            ranker = self._fresh(role, train if role == "teacher" else self.train)
-            settings = self._settings(role).fit.model_copy(update={"seed": self.seed})
-            found = fit(
-                ranker, train, valid=valid, settings=settings, checkpoint=folder.with_name(f"{folder.name}.fit")
-            )
-            ranker.save(folder, valid_logloss=found.score, best_epoch=found.best_epoch)
-            self.say(f"  {name}: source validation logloss {found.score:.4f} after {found.best_epoch} epochs")
-        return Ranker.load(folder)
-
-    def _adapted(self, part: str, teacher: Ranker, rows: Table) -> Ranker:
-        """The source teacher fine-tuned on labelled target rows, stopped on the labelled validation rows."""
-        folder = self.out / "teacher" / "adapted_teacher" / self.name / part
-        if not is_whole(folder):
-            ranker = teacher.extended(self.train)
-            settings = self.config.teacher.adapt.model_copy(update={"seed": self.seed})
-            found = fit(ranker, rows, valid=self.valid, settings=settings)
-            threshold = best_threshold(ranker.score(self.valid.take(self.valid.labelled)), self._valid_labels())
-            ranker.save(folder, valid_logloss=found.score, best_epoch=found.best_epoch, threshold=threshold)
-        return Ranker.load(folder)
-
-    def _fresh(self, role: str, rows: Table) -> Ranker:
-        settings = self._settings(role)
-        encoder = Encoder.fit(rows, settings.encoder.transforms(rows.schema))
-        return Ranker(encoder, build(settings.model, encoder.spec, seed=self.seed, arguments=settings.arguments))
-
-    def _settings(self, role: str) -> Any:
-        return self.config.teacher if role == "teacher" else self.config.student
-
-    def _valid_labels(self) -> np.ndarray[Any, Any]:
-        return self.valid.labels[self.valid.labelled]
+def teacher_units(folder: RunFolder) -> dict[str, list[Unit]]:
+    """What the stage `teacher` makes: first what is trained on the source, then what is adapted."""
+    config = folder.config
+    pretrained = [
+        Unit(f"{name}/seed-{seed}", folder.pretrained(name, seed), cells.pretrain, (folder, name, seed))
+        for seed in range(config.seeds)
+        for name in ("source_teacher", "source_student")
+    ]
+    parts = ["whole", *(f"fold-{k}" for k in range(config.folds))]
+    adapted = [
+        Unit(f"adapted_teacher/{cell}/{part}", folder.adapted(cell, part), cells.adapt, (folder, cell, part))
+        for cell in folder.cells
+        for part in parts
+    ]
+    return {"teachers on the source": pretrained, "teachers on the target": adapted}
 
 
-def verify_run(out: Path) -> dict[str, int]:
-    """Re-hash every artefact of a run: how many artefacts and files were checked.
+def label_units(folder: RunFolder) -> list[Unit]:
+    """What the stage `label` makes: one set of soft labels per adapted teacher, and one per source teacher."""
+    units = {
+        place: Unit(f"soft_labels/{place.parent.name}/{place.name}", place, cells.label, (folder, teacher, cell))
+        for cell in folder.cells
+        for teacher in TEACHERS
+        for place in [folder.soft_labels(teacher, cell)]
+    }
+    return list(units.values())
+
+
+def student_units(folder: RunFolder) -> list[Unit]:
+    """What the stage `distill` makes: a student per arm and cell."""
+    return [
+        Unit(f"{name}/{cell}", folder.student(name, cell), cells.teach, (folder, name, cell))
+        for cell in folder.cells
+        for name in arms_at(cell.share)
+    ]
+
+
+def require_before(folder: RunFolder, verb: str) -> None:
+    """Refuse to go on before every earlier stage is done.
 
     Raises:
-        DataError: a file is missing or was changed.
+        UsageError: names the first artefact that is missing and the command that makes it.
     """
-    artefacts = [path.parent for path in sorted(out.rglob("manifest.json"))]
-    files = sum(verify(artefact) for artefact in artefacts)
-    return {"artefacts": len(artefacts), "files": files}
+    stages = {
+        "teacher": [unit for units in teacher_units(folder).values() for unit in units],
+        "label": label_units(folder),
+        "distill": student_units(folder),
+    }
+    for earlier, units in stages.items():
+        if earlier == verb:
+            return
+        for unit in units:
+            if not is_whole(unit.folder):
+                raise UsageError(f"{unit.name} is not there yet; run `recdistill {earlier} {folder.path}` first")

@@ -10,10 +10,78 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What a long computation tells while it runs."""
+    """What a fit tells while it runs, and asks between two steps."""
 
     def step(self, epoch: int, step: int, steps: int, epochs: int, rows: int) -> None:
-        """One step of an epoch is done."""
+        """Step `step` of `steps` in epoch `epoch` (from 0) of at most `epochs` is done, with `rows` rows."""
+
+    def stopped(self) -> bool:
+        """Whether to stop here."""
+
+
+class Board(Protocol):
+    """Where an experiment tells what it is doing."""
+
+    def say(self, text: str) -> None:
+        """One line."""
+
+    def begin(self, stage: str, units: int, done: int) -> None:
+        """A stage of `units` pieces of work begins, `done` of them are there already."""
+
+    def moved(self, unit: str, share: float) -> None:
+        """A piece of work is done to this share, in [0, 1]."""
+
+    def finished(self, unit: str, words: str) -> None:
+        """A piece of work is done, and what came of it."""
+
+    def end(self) -> None:
+        """The stage is over, finished or not."""
+
+
+class Silence:
+    """A Board that tells nobody."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def begin(self, stage: str, units: int, done: int) -> None:
+        """Nothing."""
+
+    def moved(self, unit: str, share: float) -> None:
+        """Nothing."""
+
+    def finished(self, unit: str, words: str) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+class Watch:
+    """How far one piece of work is; several fits in a row each fill their part of it.
+
+    Args:
+        tell: told the share that is done, in [0, 1].
+        stopped: asked between two steps.
+    """
+
+    def __init__(self, tell: Callable[[float], None], stopped: Callable[[], bool]) -> None:
+        self.tell, self.stopped = tell, stopped
+
+    def part(self, number: int, of: int) -> Progress:
+        """The progress of fit `number` (from 0) of `of`."""
+        return _Part(self, number, of)
+
+
+class _Part:
+    def __init__(self, watch: Watch, number: int, of: int) -> None:
+        self.watch, self.number, self.of = watch, number, of
+
+    def step(self, epoch: int, step: int, steps: int, epochs: int, rows: int) -> None:
+        self.watch.tell((self.number + (epoch + step / steps) / epochs) / self.of)
+
+    def stopped(self) -> bool:
+        return self.watch.stopped()
 
 
 @contextlib.contextmanager

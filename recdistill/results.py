@@ -9,94 +9,110 @@ from typing import Any
 import numpy as np
 
 from recdistill import report
+from recdistill.arms import ARMS, CONTROLS, arms_at
 from recdistill.artefacts import manifest
-from recdistill.configuration import ARMS, CONTROLS, Config
-from recdistill.evaluation import COMPARED, compare, measure
+from recdistill.evaluation import COMPARED, Measured, compare, measure
+from recdistill.metrics import best_threshold, logloss
+from recdistill.progress import Board
 from recdistill.ranker import Ranker, file_bytes
-from recdistill.splits import keep_labels
+from recdistill.run_folder import PARTS, Cell, RunFolder
 from recdistill.tables import Table
 
-
-def cell_name(share: float, seed: int) -> str:
-    """The folder name of one share of labels and one seed."""
-    return f"labels-{share:g}-seed-{seed}"
+Entry = dict[str, Any]
+Scores = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
 
 
-def evaluate(
-    config: Config,
-    out: Path,
-    source: Table,
-    parts: dict[str, Table],
-    cells: list[tuple[float, int]],
-    command: str = "",
-) -> dict[str, Any]:
+def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
     """Score the test rows with every ranker and put the report together; test labels are read here alone."""
-    test, pooled, single = parts["test"], [], []
+    config, tables = run.config, run.tables()
+    pooled, single = [], []
     for share in config.labels:
-        seeds = [seed for other, seed in cells if other == share]
-        found = [_evaluated(out, parts, share, seed) for seed in seeds]
-        single += [
-            {"labels": share, "seed": s, **counts, "rankers": r} for s, (r, _, counts) in zip(seeds, found, strict=True)
-        ]
-        pooled.append({"labels": share, "seeds": seeds, **_pooled(found, test)})
-    counts = {name: report.counted(table) for name, table in {"source": source, **parts}.items()}
-    head = {"schema": 1, "command": command, "config": config.model_dump(mode="json"), "data": counts}
-    return (
-        head
-        | {"rankers": pooled[0]["rankers"], "comparisons": pooled[0]["comparisons"]}
-        | {
-            "pooled": pooled,
-            "cells": single,
-        }
-    )
+        board.say(f"evaluating {report.percent(share)} of the labels")
+        cells = [cell for cell in run.cells if cell.share == share]
+        found = [_cell(run, cell, tables["test"]) for cell in cells]
+        single += [entry for entry, _ in found]
+        pooled.append({"labels": share, **_pooled(found, tables["test"])})
+    return {
+        "schema": 1,
+        "command": command,
+        "config": config.model_dump(mode="json"),
+        "data": {part: report.counted(tables[part]) for part in PARTS},
+        "source": [_on_source(run, seed) for seed in range(config.seeds)],
+        "rankers": pooled[0]["rankers"],
+        "comparisons": pooled[0]["comparisons"],
+        "pooled": pooled,
+        "cells": single,
+    }
 
 
-def _pooled(found: list[tuple[Any, Any, Any]], test: Table) -> dict[str, Any]:
-    """One share of labels over its seeds: mean metrics, paired differences, and the arm chosen on validation rows."""
-    rankers = {name: _mean([r[name] for r, _, _ in found]) for name in found[0][0]}
-    scores = {name: np.stack([s[name] for _, s, _ in found]) for name in found[0][1]}
-    if test.schema.truth is not None:
-        truth = np.clip(test.numpy(test.schema.truth), 1e-6, 1 - 1e-6)
-        best = np.log(truth / (1 - truth))
-        metrics = measure(best, test, threshold=0.0)
-        rankers["best_possible"] = {"role": "control", "params": 0, "bytes": 0, "metrics": metrics}
-    comparisons = [
-        {"a": name, "b": control, **compare(scores[name], scores[control], test, metric)}
-        for name in scores
-        for control in CONTROLS
-        if name != control
-        for metric in COMPARED
-        if metric != "ndcg@10" or test.schema.user is not None
-    ]
-    students = [name for name in ARMS if ARMS[name].teacher is not None]
-    chosen = min(students, key=lambda name: rankers[name]["valid_logloss"])
-    return {**found[0][2], "chosen": chosen, "rankers": rankers, "comparisons": comparisons}
-
-
-def _evaluated(out: Path, parts: dict[str, Table], share: float, seed: int) -> tuple[Any, Any, Any]:
-    cell, rankers, scores = cell_name(share, seed), {}, {}
-    folders = {"source_teacher": out / "teacher" / "source_teacher" / f"seed-{seed}"}
-    folders["adapted_teacher"] = out / "teacher" / "adapted_teacher" / cell / "whole"
-    folders |= {name: out / "students" / name / cell for name in ARMS}
-    train, valid = keep_labels(parts["train"], parts["valid"], share=share, seed=seed)
-    for name, folder in folders.items():
-        ranker, facts = Ranker.load(folder), manifest(folder)["facts"]
-        scores[name] = ranker.score(parts["test"]).astype(np.float64)
-        role = "control" if name in CONTROLS else "student" if name in ARMS else "teacher"
+def _cell(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
+    """One cell's rankers: their metrics, and their logits on the test rows."""
+    train, valid = run.labelled(cell)
+    seen = valid.take(valid.labelled)
+    rankers: dict[str, Entry] = {}
+    scores: Scores = {}
+    for name, folder in _folders(run, cell).items():
+        ranker = Ranker.load(folder)
+        on_valid, scores[name] = ranker.score(seen), ranker.score(test).astype(np.float64)
+        measured = measure(scores[name], test, threshold=best_threshold(on_valid, seen.labels))
         rankers[name] = {
-            "role": role,
+            "role": "control" if name in CONTROLS else "student" if name in ARMS else "teacher",
             "params": ranker.parameters,
             "bytes": file_bytes(folder),
-            "valid_logloss": facts["valid_logloss"],
-            "choice": facts.get("choice"),
-            "metrics": measure(scores[name], parts["test"], threshold=facts.get("threshold", 0.0)),
+            "valid_logloss": logloss(on_valid, seen.labels),
+            "choice": manifest(folder)["facts"].get("choice"),
+            **_written(measured),
         }
-    counts = {"labelled": {"train": report.counted(train), "valid": report.counted(valid)}}
-    return rankers, scores, counts
+    labelled = {"train": report.counted(train), "valid": report.counted(valid)}
+    return {"labels": cell.share, "seed": cell.seed, "labelled": labelled, "rankers": rankers}, scores
 
 
-def _mean(entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _pooled(found: list[tuple[Entry, Scores]], test: Table) -> Entry:
+    """One share of labels over its seeds: mean metrics, paired differences, and the arm chosen on validation rows."""
+    cells = [entry for entry, _ in found]
+    names = list(cells[0]["rankers"])
+    rankers = {name: _mean([cell["rankers"][name] for cell in cells]) for name in names}
+    scores = {name: np.stack([s[name] for _, s in found]) for name in names}
+    if test.schema.truth is not None:
+        truth = np.clip(test.numpy(test.schema.truth), 1e-6, 1 - 1e-6)
+        best = measure(np.log(truth / (1 - truth)), test, threshold=0.0)
+        rankers["best_possible"] = {"role": "bound", "params": 0, "bytes": 0, **_written(best)}
+    metrics = [metric for metric in COMPARED if metric != "ndcg@10" or test.schema.user is not None]
+    pairs = [(name, control) for name in names for control in CONTROLS if name != control]
+    against = {name: ARMS[name].teacher for name in names if name in ARMS}
+    taught = [(name, teacher) for name, teacher in against.items() if teacher is not None]
+    comparisons = [
+        {"a": a, "b": b, **compare(scores[a], scores[b], test, metric)} for a, b in pairs for metric in metrics
+    ]
+    comparisons += [{"a": a, "b": b, **compare(scores[a], scores[b], test, "auc")} for a, b in taught]
+    chosen = min((name for name, _ in taught), key=lambda name: rankers[name]["valid_logloss"])
+    seeds = {"seeds": [cell["seed"] for cell in cells], "labelled": [cell["labelled"] for cell in cells]}
+    return {**seeds, "chosen": chosen, "rankers": rankers, "comparisons": comparisons}
+
+
+def _folders(run: RunFolder, cell: Cell) -> dict[str, Path]:
+    """Where each ranker of a cell is."""
+    teachers = {
+        "source_teacher": run.pretrained("source_teacher", cell.seed),
+        "adapted_teacher": run.adapted(cell, "whole"),
+    }
+    return teachers | {name: run.student(name, cell) for name in arms_at(cell.share)}
+
+
+def _on_source(run: RunFolder, seed: int) -> Entry:
+    """How well the rankers trained on the source do on held-out source rows."""
+    names = ("source_teacher", "source_student")
+    facts = {name: manifest(run.pretrained(name, seed))["facts"] for name in names}
+    return {"seed": seed, **{name: {"auc": facts[name]["source_auc"]} for name in names}}
+
+
+def _mean(entries: list[Entry]) -> Entry:
     metrics = {m: math.fsum(e["metrics"][m] for e in entries) / len(entries) for m in entries[0]["metrics"]}
     valid = math.fsum(e["valid_logloss"] for e in entries) / len(entries)
-    kept = {k: entries[0][k] for k in ("role", "params", "bytes")}
-    return {**kept, "valid_logloss": valid, "metrics": metrics}
+    size = max(entry["bytes"] for entry in entries)  # adapted teachers differ a little: they know the cell's new ids
+    kept: Entry = {k: entries[0][k] for k in ("role", "params", "users_skipped") if k in entries[0]}
+    return {**kept, "bytes": size, "valid_logloss": valid, "metrics": metrics}
+
+
+def _written(measured: Measured) -> Entry:
+    return {"metrics": measured.metrics, "users_skipped": measured.skipped}

@@ -18,7 +18,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recdistill.batch import PAD, UNSEEN, Batch
 from recdistill.checkpoints import Checkpoints, State
 from recdistill.errors import DataError, Interrupted, TrainingError
 from recdistill.examples import Examples
@@ -39,7 +38,7 @@ class FitSettings(Settings):
         batch_size: rows a step; 0 chooses by the number of rows (about 50 steps an epoch, 64 to 4,096 rows).
         learning_rate: of the optimiser.
         weight_decay: L2 penalty added to the gradient (adam, adagrad, sgd) or decoupled (adamw).
-        optimiser: see `benchmarks/optimisers.py` for how the default was chosen.
+        optimiser: it and its defaults were chosen by measuring, see `benchmarks/results/optimisers/`.
         patience: stop after this many epochs without a better validation score.
         stop_by: the validation score, "logloss" (lower is better) or "auc".
         unseen_rate: probability with which an id is replaced by 0 in training, so that id 0 (unseen) is trained.
@@ -50,8 +49,8 @@ class FitSettings(Settings):
 
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(0, ge=0)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-5, ge=0)
     optimiser: Literal["adam", "adamw", "adagrad", "sgd"] = "adam"
     patience: int = Field(2, ge=1)
     stop_by: Literal["logloss", "auc"] = "logloss"
@@ -157,7 +156,7 @@ class _Loop:
             state = replace(state, step=step + 1, loss=state.loss + loss)
             if progress is not None:
                 progress.step(state.epoch, step + 1, steps, self.settings.epochs, len(index))
-            if stop():
+            if stop() or (progress is not None and progress.stopped()):
                 saved = checkpoints.save(self.network, self.optimiser, state)
                 raise Interrupted(saved or "stopped; there is no checkpoint folder, so this fit starts anew")
             checkpoints.save_if_due(self.network, self.optimiser, state)
@@ -165,9 +164,8 @@ class _Loop:
 
     def _step(self, examples: Examples, epoch: int, step: int) -> float:
         torch.manual_seed(seed(self.settings.seed, epoch, step, "dropout"))
-        features = _with_unseen(
-            examples.features, self.settings.unseen_rate, stream(self.settings.seed, epoch, step, "unseen")
-        )
+        forgotten = stream(self.settings.seed, epoch, step, "unseen")
+        features = examples.features.with_unseen(self.settings.unseen_rate, forgotten)
         loss = self.objective(self.network(features), replace(examples, features=features))
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -209,19 +207,6 @@ def _batch_size(settings: FitSettings, rows: int) -> int:
     if settings.batch_size:
         return settings.batch_size
     return int(2 ** np.clip(round(math.log2(max(1, rows) / 50)), 6, 12))
-
-
-def _with_unseen(features: Batch, rate: float, generator: torch.Generator) -> Batch:
-    """Replace ids by 0 at random, so that id 0 is trained as the average of what it will stand for."""
-    if rate == 0:
-        return features
-    ids, *multi = (_replaced(ids, rate, generator) for ids in (features.ids, *features.multi))
-    return replace(features, ids=ids, multi=tuple(multi))
-
-
-def _replaced(ids: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    drawn = torch.rand(ids.shape, generator=generator).to(ids.device) < rate
-    return ids.masked_fill(drawn & (ids != PAD), UNSEEN)
 
 
 def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:

@@ -15,16 +15,19 @@ from house import MODULES, PACKAGE, ROOT, Function, Module, dotted, imported_mod
 FLOORS = [
     ("ground", "errors"),
     ("F0", "schema artefacts batch settings progress streams losses metrics serving"),
-    ("F1", "tables transforms checkpoints models"),
+    ("F1", "tables transforms checkpoints models work"),
     ("F2", "splits encoder"),
     ("F2½", "datasets"),
     ("F3", "ranker examples"),
     ("F4", "training soft_labels calibration shift evaluation export"),
     ("F5", "distillation"),
-    ("F6", "transfer compression report"),
-    ("F6½", "configuration"),
-    ("F6¾", "results"),
+    ("F6", "transfer compression report arms"),
+    ("F6, what a run was told", "configuration"),
+    ("F6, where a run is", "run_folder"),
+    ("F6, what a run makes", "cells results"),
     ("F7", "experiment tune pareto plan"),
+    ("F7, is a run right", "verification"),
+    ("F8, what people see", "terminal"),
     ("the package's face", "__init__"),
     ("F8", "cli __main__"),
 ]
@@ -50,6 +53,7 @@ SHAPE = re.compile(r"\(\)|\([\w +*·×-]+,[\w ,+*·×-]*\)")
 LIGHT = (
     "import sys\nfrom recdistill.cli import main\nsys.argv = ['recdistill', '--help']\ntry:\n    main()\nfinally:\n    "
 )
+PUBLIC = "import recdistill as rd; missing = [n for n in rd.__all__ if not hasattr(rd, n)]; assert not missing, missing"
 HEAVY = ("torch", "torchrec", "sklearn", "scipy", "pandas", "matplotlib")
 
 every_module = pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
@@ -247,3 +251,13 @@ def test_help_loads_nothing_heavy() -> None:
     assert "Usage" in done.stdout
     loaded = done.stdout.rpartition("LOADED")[2].split()
     assert not loaded, f"`recdistill --help` must not load {loaded}: import them inside the command that needs them"
+
+
+def test_every_public_name_is_there() -> None:
+    done = subprocess.run([sys.executable, "-c", PUBLIC], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    import recdistill
+
+    assert sorted({*recdistill._HOMES, *recdistill._ROOMS}) == list(recdistill.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'distil'"):
+        recdistill.distil  # noqa: B018

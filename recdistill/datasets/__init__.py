@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 from recdistill.datasets import movielens, synthetic
+from recdistill.errors import UsageError, nearest
 from recdistill.tables import Table
 
 DATASETS: dict[str, Callable[..., tuple[Table, Table]]] = {"movielens": movielens.load, "synthetic": synthetic.load}
 
-__all__ = ["DATASETS", "movielens", "synthetic"]
+
+def require(name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a data set or an argument of its `load` that there is not.
+
+    Raises:
+        UsageError: names the nearest.
+    """
+    if name not in DATASETS:
+        raise UsageError(f"unknown data set {name!r}, {nearest(name, DATASETS)}")
+    known = [parameter for parameter in inspect.signature(DATASETS[name]).parameters if parameter != "root"]
+    for key in arguments:
+        if key not in known:
+            raise UsageError(f"unknown argument {key!r} of data set {name!r}, {nearest(key, known)}")
+
+
+def load(name: str, root: Path | str | None = None, arguments: Mapping[str, Any] | None = None) -> tuple[Table, Table]:
+    """Source and target of a data set by its name.
+
+    Args:
+        name: a key of `DATASETS`.
+        root: the folder of its files, environment variables as `$NAME`; data sets that are made, not read, need none.
+        arguments: the data set's own keyword arguments.
+
+    Raises:
+        UsageError: the name or an argument is not known, or the folder is not given.
+        DataError: the files are not what they must be.
+    """
+    require(name, arguments or {})
+    needed = inspect.signature(DATASETS[name]).parameters["root"].default is inspect.Parameter.empty
+    if root is None and needed:
+        raise UsageError(f"data set {name!r} needs the folder of its files: --set data.root=FOLDER")
+    folder = None if root is None else os.path.expandvars(root)
+    if folder is not None and "$" in str(folder):
+        raise UsageError(f"the folder of a data set must have all its variables set, got {str(root)!r}")
+    return DATASETS[name](folder, **(arguments or {}))
+
+
+__all__ = ["DATASETS", "load", "movielens", "require", "synthetic"]

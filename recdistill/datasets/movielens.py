@@ -11,7 +11,7 @@ import pandas as pd
 
 from recdistill.errors import DataError
 from recdistill.schema import Schema
-from recdistill.splits import by_value
+from recdistill.splits import by_time, by_value
 from recdistill.tables import Table
 
 OFFICIAL_COUNTS = {"ratings": 1_000_209, "users": 6_040, "movies": 3_883}
@@ -33,6 +33,7 @@ def load(
     domain: str = "gender",
     source: Sequence[str] = ("M",),
     target: Sequence[str] = ("F",),
+    at: float = 0.6,
     disjoint: Sequence[str] = ("rows", "user"),
 ) -> tuple[Table, Table]:
     """Source and target market.
@@ -40,14 +41,17 @@ def load(
     Args:
         root: the folder with `users.dat`, `movies.dat`, and `ratings.dat` or `ratings.parquet`.
         click_at: a rating of at least this is a click.
-        domain: the column that tells the markets apart; it is no feature then.
+        domain: the column that tells the markets apart; it is no feature then. "time": the source is what came first.
         source, target: its values on each side.
+        at: with domain "time", the share of the ratings that came first.
         disjoint: what must not be in both: "rows", "user", "item".
 
     Raises:
         DataError: a file is missing or malformed.
     """
     table = read(root, click_at=click_at)
+    if domain == "time":
+        return by_time(table, at=at, disjoint=disjoint)
     return by_value(
         table.with_schema(table.schema.without(domain)), domain, source=source, target=target, disjoint=disjoint
     )

@@ -68,8 +68,8 @@ def binary_kd(
 
 
 def _mean(values: Tensor, where: Tensor, weight: Tensor | None) -> Tensor:
-    kept = where.to(values.dtype) if weight is None else where * weight
+    # Not `where * weight` nor `values * kept` alone: 0 · inf would be NaN where a masked row overflows.
+    kept = where.to(values.dtype) if weight is None else torch.where(where, weight, torch.zeros_like(weight))
     total = kept.sum()
-    # Not `* kept`: 0 · inf would be NaN where a masked row overflows.
     summed = torch.where(where, values * kept, torch.zeros_like(values)).sum()
     return summed / torch.where(total > 0, total, torch.ones_like(total))

@@ -19,6 +19,20 @@ from recdistill.models.mlp import MLP
 MODELS: dict[str, type[nn.Module]] = {"deepfm": DeepFM, "dlrm": DLRM, "fm": FM, "mlp": MLP}
 
 
+def require(name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a model or an argument that there is not.
+
+    Raises:
+        UsageError: names the nearest.
+    """
+    if name not in MODELS:
+        raise UsageError(f"unknown model {name!r}, {nearest(name, MODELS)}")
+    known = [p for p in inspect.signature(MODELS[name]).parameters if p != "spec"]
+    for key in arguments:
+        if key not in known:
+            raise UsageError(f"unknown argument {key!r} of model {name!r}, {nearest(key, known)}")
+
+
 def build(name: str, spec: FeatureSpec, *, seed: int = 0, arguments: Mapping[str, Any] | None = None) -> nn.Module:
     """A network with freshly drawn weights; the global random state is left as it was.
 
@@ -31,12 +45,7 @@ def build(name: str, spec: FeatureSpec, *, seed: int = 0, arguments: Mapping[str
     Raises:
         UsageError: the model or one of its arguments is not known.
     """
-    if name not in MODELS:
-        raise UsageError(f"unknown model {name!r}, {nearest(name, MODELS)}")
-    known = [p for p in inspect.signature(MODELS[name]).parameters if p != "spec"]
-    for key in arguments or {}:
-        if key not in known:
-            raise UsageError(f"unknown argument {key!r} of model {name!r}, {nearest(key, known)}")
+    require(name, arguments or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MODELS[name](spec, **(arguments or {}))
@@ -54,4 +63,4 @@ def model_name(network: nn.Module) -> str:
     raise UsageError(f"only the package's own models can be saved ({', '.join(MODELS)}), got {type(network).__name__}")
 
 
-__all__ = ["DLRM", "FM", "MLP", "MODELS", "DeepFM", "build", "model_name"]
+__all__ = ["DLRM", "FM", "MLP", "MODELS", "DeepFM", "build", "model_name", "require"]

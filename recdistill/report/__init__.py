@@ -1,6 +1,21 @@
 """Reports: what `report.json` holds, in words and tables."""
 
-from recdistill.report.counts import counted
-from recdistill.report.markdown import answer, summary, table, write_markdown
+from __future__ import annotations
 
-__all__ = ["answer", "counted", "summary", "table", "write_markdown"]
+from pathlib import Path
+from typing import Any
+
+from recdistill.artefacts import new_folder, write_json, write_text
+from recdistill.report.counts import counted
+from recdistill.report.markdown import page
+from recdistill.report.words import answer, percent, summary, table
+
+
+def write(result: dict[str, Any], folder: Path) -> None:
+    """Write `report.json` and `report.md` as one folder artefact; the report that was there is replaced."""
+    with new_folder(folder, kind="report") as temporary:
+        write_json(temporary / "report.json", result)
+        write_text(temporary / "report.md", page(result))
+
+
+__all__ = ["answer", "counted", "page", "percent", "summary", "table", "write"]

@@ -1,90 +1,81 @@
-"""`report.md`: the answer first, then the tables it rests on."""
+"""`report.md`: the answer first, then the tables it rests on, then how to read them."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from recdistill.artefacts import write_text
+from recdistill.report.words import answer, found, percent, signed, table
 
-COLUMNS = ("auc", "logloss", "ndcg@10", "gauc_mean", "f1")
-NAMES = {"hard_only": "transfer", "source_finetuned": "distillation"}
-
-
-def answer(pooled: dict[str, Any]) -> str:
-    """One share of labels in a sentence: transfer and distillation apart, each with its interval."""
-    parts = []
-    for control, name in NAMES.items():
-        found = next(
-            c
-            for c in pooled["comparisons"]
-            if c["a"] == pooled["chosen"] and c["b"] == control and c["metric"] == "auc"
-        )
-        parts.append(f"{name} {_signed(found)} over {control}")
-    size = pooled["rankers"]["source_teacher"]["bytes"] / pooled["rankers"][pooled["chosen"]]["bytes"]
-    return (
-        f"At {pooled['labels']:.0%} of the labels, {pooled['chosen']} (chosen on validation rows; "
-        f"1/{size:.1f} of the teacher's bytes): {', '.join(parts)} AUC."
-    )
+COUNTS = ("rows", "labelled", "positives", "users", "items")
 
 
-def table(pooled: dict[str, Any]) -> list[list[str]]:
-    """Header and one line per ranker: role, bytes, metrics, and both AUC deltas with their 95 % intervals."""
-    header = ["ranker", "role", "bytes", *COLUMNS, *(f"{name}, AUC over {c}" for c, name in NAMES.items())]
-    lines = [header]
-    for name, entry in pooled["rankers"].items():
-        deltas = []
-        for control in NAMES:
-            found = [c for c in pooled["comparisons"] if c["a"] == name and c["b"] == control and c["metric"] == "auc"]
-            deltas.append(_signed(found[0]) if found else "")
-        metrics = [f"{entry['metrics'][m]:.4f}" if m in entry["metrics"] else "" for m in COLUMNS]
-        lines.append([name, entry["role"], f"{entry['bytes']:,}", *metrics, *deltas])
+def page(result: dict[str, Any]) -> str:
+    """The page of a result."""
+    lines = ["# Does transfer help here?", "", *(f"- {answer(pooled)}" for pooled in result["pooled"]), ""]
+    lines += [*_data(result), *(line for pooled in result["pooled"] for line in _share(pooled)), *_reading(result)]
+    if result["command"]:
+        lines += ["## Made by", "", f"    {result['command']}", ""]
+    return "\n".join(lines)
+
+
+def _data(result: dict[str, Any]) -> list[str]:
+    counts = [[part, *(f"{of[k]:,}" if k in of else "" for k in COUNTS)] for part, of in result["data"].items()]
+    lines = ["## Data", "", *_table([["part", *COUNTS], *counts]), ""]
+    lines.append("The source is split again to train the teacher. On held-out source rows, AUC by seed:")
+    for name in ("source_teacher", "source_student"):
+        lines.append(f"{name} {', '.join(format(entry[name]['auc'], '.4f') for entry in result['source'])};")
+    return [*lines[:-1], lines[-1].rstrip(";") + ".", ""]
+
+
+def _share(pooled: dict[str, Any]) -> list[str]:
+    budget = [
+        [
+            str(seed),
+            *(f"{kept[part][what]:,}" for part in ("train", "valid") for what in ("labelled", "positives")),
+        ]
+        for seed, kept in zip(pooled["seeds"], pooled["labelled"], strict=True)
+    ]
+    header = ["seed", "train rows labelled", "positives", "validation rows labelled", "positives"]
+    lines = [f"## {percent(pooled['labels'])} of the labels", "", *_table([header, *budget]), ""]
+    lines += [*_table(table(pooled)), "", *_against_teachers(pooled)]
+    if pooled["labels"] == 1:
+        lines += ["Every training row is labelled, so there are no arms with unlabelled rows.", ""]
     return lines
 
 
-def summary(pooled: dict[str, Any]) -> list[list[str]]:
-    """The table's columns that fit a terminal: AUC, logloss, and both deltas."""
-    lines = table(pooled)
-    kept = [lines[0].index(name) for name in ("ranker", "bytes", "auc", "logloss")]
-    kept += [i for i, name in enumerate(lines[0]) if " over " in name]
-    short = [[line[i] for i in kept] for line in lines]
-    return [[name.split(",")[0] for name in short[0]], *short[1:]]
-
-
-def write_markdown(result: dict[str, Any], path: Path) -> None:
-    """Write the page of a report."""
-    lines = ["# Does transfer help here?", "", *(f"- {answer(p)}" for p in result["pooled"]), ""]
-    lines += ["## Data", "", "| part | rows | labelled | positives | users | items |", "|---|---|---|---|---|---|"]
-    for name, counts in result["data"].items():
-        lines.append(
-            _row([name, *(str(counts.get(k, "")) for k in ("rows", "labelled", "positives", "users", "items"))])
-        )
-    for pooled in result["pooled"]:
-        kept = pooled["labelled"]
-        words = [
-            f"{p} {kept[p]['labelled']:,} rows with {kept[p]['positives']:,} positives" for p in ("train", "valid")
-        ]
-        seeds = len(pooled["seeds"])
-        lines += ["", f"## {pooled['labels']:.0%} of the labels", "", f"Labelled: {', '.join(words)} (first seed)."]
-        lines += [
-            f"Means over {seeds} seeds on the same test rows; thresholds and candidates chosen on validation rows.",
-            "",
-        ]
-        header, *body = table(pooled)
-        lines += [_row(header), "|" + "---|" * len(header), *map(_row, body)]
-    methods = sorted({c["method"] for c in result["comparisons"]})
-    lines += [
-        "",
-        "Intervals are paired, 95 %, by " + ", ".join(methods) + "; several seeds widen them by their spread.",
-        "",
+def _against_teachers(pooled: dict[str, Any]) -> list[str]:
+    name = pooled["chosen"]
+    words = [
+        f"{signed(comparison)} against {teacher}"
+        for teacher in ("source_teacher", "adapted_teacher")
+        if (comparison := found(pooled, name, teacher)) is not None
     ]
-    if result["command"]:
-        lines += ["Made by:", "", f"    {result['command']}", ""]
-    write_text(path, "\n".join(lines))
+    return [f"{name} and the teacher it learnt from: AUC {', '.join(words)}.", ""]
 
 
-def _signed(comparison: dict[str, Any]) -> str:
-    return f"{comparison['delta']:+.4f} [{comparison['low']:+.4f}, {comparison['high']:+.4f}]"
+def _reading(result: dict[str, Any]) -> list[str]:
+    pooled = result["pooled"][0]
+    methods = sorted({comparison["method"] for p in result["pooled"] for comparison in p["comparisons"]})
+    skipped = pooled["rankers"][pooled["chosen"]].get("users_skipped") or {}
+    lines = ["## How to read this", ""]
+    lines += [
+        "- `*` marks the arm that the labelled validation rows chose. Its test figures are an estimate; the best of "
+        "the other lines' test figures, picked after the fact, is not.",
+        f"- Metrics are means over {len(pooled['seeds'])} seeds (labels kept, weights, order of rows), all on the same "
+        "test rows. Accuracy, precision, recall and F1 are at the threshold with the best F1 on the labelled "
+        "validation rows.",
+        f"- Intervals are paired and 95 %: {', '.join(methods)}. Those of several seeds include their spread.",
+        "- Tied scores: AUC counts a tied pair as half; ranking metrics are expected values over random orders.",
+    ]
+    if skipped:
+        words = ", ".join(f"{count:,} for {metric}" for metric, count in skipped.items())
+        lines.append(f"- Test users without a value (no click, or for gauc_mean one class only) are left out: {words}.")
+    return [*lines, ""]
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    header, *body = rows
+    return [_row(header), "|" + "---|" * len(header), *map(_row, body)]
 
 
 def _row(cells: list[str]) -> str:

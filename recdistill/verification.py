@@ -1,0 +1,65 @@
+"""Is a run what it says it is? Every byte hashed again, every row counted again, nothing missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from recdistill import report
+from recdistill.artefacts import is_whole, manifest, read_json, verify
+from recdistill.errors import DataError
+from recdistill.experiment import label_units, student_units, teacher_units
+from recdistill.run_folder import PARTS, RunFolder
+from recdistill.soft_labels import SoftLabels
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found to be right.
+
+    Args:
+        artefacts: folder artefacts with all their files as they were written.
+        files: their files.
+        rows: rows counted again, in tables and soft labels.
+        missing: artefacts that the run's configuration asks for and that are not there yet.
+    """
+
+    artefacts: int
+    files: int
+    rows: int
+    missing: tuple[str, ...]
+
+
+def verify_run(path: Path) -> Verified:
+    """Hash every file again, and count rows, labels and positives again.
+
+    Raises:
+        UsageError: the folder holds no run.
+        DataError: a file is missing or was changed, or counts differ.
+    """
+    run = RunFolder(path)
+    units = [*(u for stage in teacher_units(run).values() for u in stage), *label_units(run), *student_units(run)]
+    wanted = [*(run.prepared(part) for part in PARTS), *(unit.folder for unit in units), run.report]
+    there = [folder for folder in wanted if (folder / "manifest.json").is_file()]
+    files = sum(verify(folder) for folder in there)
+    rows = _counted_again(run) if all(is_whole(run.prepared(part)) for part in PARTS) else 0
+    missing = tuple(str(folder.relative_to(path)) for folder in wanted if folder not in there)
+    return Verified(len(there), files, rows, missing)
+
+
+def _counted_again(run: RunFolder) -> int:
+    """Rows of the tables and of the soft labels, compared with what manifests and report say."""
+    tables = run.tables()
+    counts = {part: report.counted(tables[part]) for part in PARTS}
+    for part in PARTS:
+        if manifest(run.prepared(part))["facts"]["fingerprint"] != tables[part].fingerprint:
+            raise DataError(f"{run.prepared(part)} must have the fingerprint in its manifest, got another")
+    if is_whole(run.report):
+        said = read_json(run.report / "report.json")["data"]
+        if said != counts:
+            raise DataError(f"{run.report} must count what is there, {counts}, got {said}")
+    rows = sum(len(table) for table in tables.values())
+    for unit in label_units(run):
+        if is_whole(unit.folder):
+            rows += len(SoftLabels.load(unit.folder).for_table(tables["train"]))
+    return rows
