@@ -29,7 +29,8 @@ FLOORS = [
     ("F7, is a run right", "verification"),
     ("F8, what people see", "terminal"),
     ("the package's face", "__init__"),
-    ("F8", "cli __main__"),
+    ("F8", "cli"),
+    ("python -m recdistill", "__main__"),
 ]
 HEIGHT = {room: height for height, (_, rooms) in enumerate(FLOORS) for room in rooms.split()}
 

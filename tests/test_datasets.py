@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recdistill.datasets import movielens, synthetic
+from recdistill.artefacts import sha256
+from recdistill.datasets import DATASETS, load, movielens, synthetic
 from recdistill.errors import DataError, UsageError
 from recdistill.metrics import auc
+from recdistill.schema import Schema
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_movielens_1m_has_the_official_counts(shared_data: Callable[[str], Path]) -> None:
@@ -24,6 +30,53 @@ def test_movielens_1m_has_the_official_counts(shared_data: Callable[[str], Path]
     assert len(np.unique(target.numpy("user_id"))) == 1_709
     assert (len(source), len(target)) == (753_769, 246_440)
     assert "gender" not in target.schema.features
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_has_a_card_that_tells_the_truth(name: str, shared_data: Callable[[str], Path]) -> None:
+    card = tomllib.loads((ROOT / "data" / f"{name}.toml").read_text())
+    module = {"movielens": movielens, "synthetic": synthetic}[name]
+    assert card["name"] == name
+    assert {"origin", "licence", "files", "note", "counts", "schema"} <= set(card)
+    assert Schema.from_dict(card["schema"]) == module.SCHEMA
+    if name == "movielens":
+        assert card["counts"] == movielens.OFFICIAL_COUNTS
+        for file, digest in card["sha256"].items():
+            assert sha256(shared_data("ml-1m") / file) == digest
+    else:
+        defaults = inspect.signature(synthetic.load).parameters
+        assert card["counts"] == {key: defaults[key].default for key in card["counts"]}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_gives_a_source_and_a_target(name: str, shared_data: Callable[[str], Path]) -> None:
+    root = shared_data("ml-1m") if name == "movielens" else None
+    source, target = load(name, root)
+    assert source.labelled.all()
+    assert target.labelled.all()
+    assert not set(source.row_ids) & set(target.row_ids)
+    assert set(target.schema.features) <= set(source.schema.features)
+    assert source.fingerprint == load(name, root)[0].fingerprint
+
+
+def test_data_sets_by_name_name_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tiny: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'movielens'"):
+        load("movielen")
+    with pytest.raises(UsageError, match="did you mean 'click_at'"):
+        load("movielens", tiny, {"clickat": 3})
+    with pytest.raises(UsageError, match="needs the folder"):
+        load("movielens")
+    with pytest.raises(UsageError, match="all its variables set"):
+        load("movielens", "$NO_SUCH_VARIABLE/ml-1m")
+    monkeypatch.setenv("SOME_FOLDER", str(tiny))
+    source, target = load("movielens", "$SOME_FOLDER", {"disjoint": ["rows"]})
+    assert (len(source), len(target)) == (1, 2)
+
+
+def test_movielens_domains_by_time(tiny: Path) -> None:
+    source, target = movielens.load(tiny, domain="time", at=0.5, disjoint=("rows",))
+    assert (source.row_ids.tolist(), target.row_ids.tolist()) == ([0], [1, 2])
+    assert "gender" in source.schema.features
 
 
 @pytest.fixture
