@@ -82,7 +82,12 @@ class Batch:
         Args:
             rate: the probability, in [0, 1).
             generator: a CPU generator.
+
+        Raises:
+            ValueError: the rate is out of range.
         """
+        if not 0 <= rate < 1:
+            raise ValueError(f"the rate of unseen ids must be in [0, 1), got {rate=}")
         if rate == 0:
             return self
         ids, *multi = (_replaced(ids, rate, generator) for ids in (self.ids, *self.multi))
@@ -102,13 +107,16 @@ class Batch:
         Raises:
             DataError: an id is outside its table, a number is not finite, or shapes differ from the spec.
         """
-        if self.ids.shape[1] != len(spec.categorical) or len(self.multi) != len(spec.multi):
-            raise DataError(f"the batch must have the spec's features, got {tuple(self.ids.shape)=} for {spec=}")
+        widths = (self.ids.shape[1], len(self.multi), self.number.shape[1], [v.shape[1] for v in self.vector])
+        expected = (len(spec.categorical), len(spec.multi), len(spec.number), [dim for _, dim in spec.vector])
+        if widths != expected:
+            raise DataError(f"the batch must have the spec's features, got {widths=}, {expected=} for {spec=}")
         for position, (name, rows) in enumerate(spec.categorical):
             _check_range(name, self.ids[:, position], 0, rows)
         for (name, rows), values in zip(spec.multi, self.multi, strict=True):
             _check_range(name, values, PAD, rows)
-        for name, tensor in [("number", self.number), *zip((n for n, _ in spec.vector), self.vector, strict=True)]:
+        names = (*spec.number, *(name for name, _ in spec.vector))
+        for name, tensor in zip(names, (*self.number.unbind(1), *self.vector), strict=True):
             if not torch.isfinite(tensor).all():
                 raise DataError(f"numbers must be finite, got NaN or infinity in {name!r}")
 

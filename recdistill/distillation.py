@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from pydantic import Field
@@ -38,7 +39,7 @@ def blend(alpha: float, temperature: float) -> Objective:
 
     Args:
         alpha: in [0, 1].
-        temperature: > 0.
+        temperature: > 0 and finite.
 
     Returns:
         An objective `(logits (batch,), Examples) -> ()`.
@@ -48,8 +49,8 @@ def blend(alpha: float, temperature: float) -> Objective:
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha must be in [0, 1], got {alpha=}")
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature=}")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be positive and finite, got {temperature=}")
 
     def objective(logits: Tensor, examples: Examples) -> Tensor:
         hard = bce(logits, examples.label, where=examples.labelled, weight=examples.weight)

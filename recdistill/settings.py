@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -71,6 +72,27 @@ def fill(kind: type[S], values: Mapping[str, Any]) -> S:
         return kind.model_validate(values)
     except ValidationError as error:
         raise UsageError("\n".join(_explain(kind, problem) for problem in error.errors())) from None
+
+
+def require_known(what: str, name: str, known: Mapping[str, Any], arguments: Iterable[str], *, given: str) -> None:
+    """Refuse a name, or an argument of what it names, that there is not.
+
+    Args:
+        what: it is, for the message.
+        name: of an entry of `known`.
+        known: callables by name.
+        arguments: the keyword arguments it is to be called with.
+        given: its one parameter that is passed apart.
+
+    Raises:
+        UsageError: names the nearest.
+    """
+    if name not in known:
+        raise UsageError(f"unknown {what} {name!r}, {nearest(name, known)}")
+    parameters = [parameter for parameter in inspect.signature(known[name]).parameters if parameter != given]
+    for key in arguments:
+        if key not in parameters:
+            raise UsageError(f"unknown argument {key!r} of {what} {name!r}, {nearest(key, parameters)}")
 
 
 def _parsed(text: str) -> Any:

@@ -119,7 +119,8 @@ def fit(
     loop = _Loop(network, objective, settings, _batch_size(settings, len(examples)))
     checkpoints = Checkpoints(checkpoint, settings.checkpoint_seconds, _identity(loop, examples, settings))
     state = checkpoints.load(network, loop.optimiser) or State()
-    with torch.random.fork_rng(devices=[]), stoppable() as stop:
+    gpus = range(torch.cuda.device_count()) if device.startswith("cuda") else ()
+    with torch.random.fork_rng(devices=gpus), stoppable() as stop:
         while state.epoch < settings.epochs and state.epochs_since_best < settings.patience:
             state = loop.epoch(state, examples, checkpoints, stop, progress)
             state = _judge(state, ranker, held_out, settings)

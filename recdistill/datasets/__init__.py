@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from recdistill.datasets import movielens, synthetic
-from recdistill.errors import UsageError, nearest
+from recdistill.errors import UsageError
+from recdistill.settings import require_known
 from recdistill.tables import Table
 
 DATASETS: dict[str, Callable[..., tuple[Table, Table]]] = {"movielens": movielens.load, "synthetic": synthetic.load}
@@ -21,12 +22,7 @@ def require(name: str, arguments: Mapping[str, Any]) -> None:
     Raises:
         UsageError: names the nearest.
     """
-    if name not in DATASETS:
-        raise UsageError(f"unknown data set {name!r}, {nearest(name, DATASETS)}")
-    known = [parameter for parameter in inspect.signature(DATASETS[name]).parameters if parameter != "root"]
-    for key in arguments:
-        if key not in known:
-            raise UsageError(f"unknown argument {key!r} of data set {name!r}, {nearest(key, known)}")
+    require_known("data set", name, DATASETS, arguments, given="root")
 
 
 def load(name: str, root: Path | str | None = None, arguments: Mapping[str, Any] | None = None) -> tuple[Table, Table]:

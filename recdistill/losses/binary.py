@@ -5,6 +5,8 @@ Each returns a scalar; rows where `where` is false have no influence, and no row
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,10 +56,13 @@ def binary_kd(
         (), the weighted mean.
 
     Raises:
-        ValueError: the temperature is not positive.
+        ValueError: the temperature is not positive and finite, or the shapes differ.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature=}")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be positive and finite, got {temperature=}")
+    if student_logits.shape != teacher_logits.shape:
+        got = f"{tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
+        raise ValueError(f"student and teacher logits must have one shape, got {got}")
     where = torch.ones_like(student_logits, dtype=torch.bool) if where is None else where
     teacher = torch.where(where, teacher_logits.detach(), torch.zeros_like(teacher_logits)) / temperature
     student = student_logits / temperature

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +9,12 @@ import torch
 from torch import nn
 
 from recdistill.batch import FeatureSpec
-from recdistill.errors import UsageError, nearest
+from recdistill.errors import UsageError
 from recdistill.models.deepfm import DeepFM
 from recdistill.models.dlrm import DLRM
 from recdistill.models.fm import FM
 from recdistill.models.mlp import MLP
+from recdistill.settings import require_known
 
 MODELS: dict[str, type[nn.Module]] = {"deepfm": DeepFM, "dlrm": DLRM, "fm": FM, "mlp": MLP}
 
@@ -25,12 +25,7 @@ def require(name: str, arguments: Mapping[str, Any]) -> None:
     Raises:
         UsageError: names the nearest.
     """
-    if name not in MODELS:
-        raise UsageError(f"unknown model {name!r}, {nearest(name, MODELS)}")
-    known = [p for p in inspect.signature(MODELS[name]).parameters if p != "spec"]
-    for key in arguments:
-        if key not in known:
-            raise UsageError(f"unknown argument {key!r} of model {name!r}, {nearest(key, known)}")
+    require_known("model", name, MODELS, arguments, given="spec")
 
 
 def build(name: str, spec: FeatureSpec, *, seed: int = 0, arguments: Mapping[str, Any] | None = None) -> nn.Module:
@@ -47,7 +42,7 @@ def build(name: str, spec: FeatureSpec, *, seed: int = 0, arguments: Mapping[str
     """
     require(name, arguments or {})
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that seeds GPUs too
         return MODELS[name](spec, **(arguments or {}))
 
 

@@ -12,6 +12,8 @@ from recdistill.models.embeddings import Embeddings
 class FM(nn.Module):
     """w0 + Σ w_i + Σ_{i<j} ⟨v_i, v_j⟩ over the features of a row.
 
+    DIFF: a multi-valued feature is one field with its ids' mean vector, so that pairs within its list do not count.
+
     Args:
         spec: the encoded features.
         embedding_dim: length of each v.

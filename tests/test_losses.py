@@ -1,0 +1,249 @@
+"""The loss contract over every loss in `LOSSES`, and each formula against numpy, sklearn and finite differences."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, log_expit
+from sklearn.metrics import log_loss
+from torch import Tensor
+
+from recdistill.losses import LOSSES, bce, binary_kd
+
+TEMPERATURES = (0.5, 1.0, 3.0, 20.0)
+JUNK = (float("nan"), float("inf"), -float("inf"), 1e30, -1e30)
+
+every_loss = pytest.mark.parametrize("name", LOSSES)
+every_temperature = pytest.mark.parametrize("temperature", TEMPERATURES)
+temperatures = st.floats(0.1, 50.0)
+logits = st.floats(-30.0, 30.0)
+weighted = st.lists(st.tuples(logits, logits, st.integers(0, 3)), min_size=1, max_size=8)
+
+
+def columns(data: list[tuple[Any, ...]]) -> list[Tensor]:
+    """Each column of the rows as a float64 tensor."""
+    return [torch.tensor(column, dtype=torch.float64) for column in zip(*data, strict=True)]
+
+
+def drawn(rows: int = 12, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """The logits of a student and a teacher who do not agree."""
+    generator = torch.Generator().manual_seed(seed)
+    student, teacher = 3 * torch.randn(2, rows, generator=generator, dtype=torch.float64).to(dtype)
+    return student, teacher
+
+
+def at(loss: Any, student: Tensor, target: Tensor, **options: Any) -> tuple[float, Tensor]:
+    """A loss's value and its gradient to the student."""
+    student = student.detach().clone().requires_grad_()
+    value = loss(student, target, **options)
+    assert value.shape == ()
+    (gradient,) = torch.autograd.grad(value, student)
+    return float(value.detach()), gradient
+
+
+def same(a: tuple[float, Tensor], b: tuple[float, Tensor]) -> None:
+    """Both values and both gradients agree."""
+    assert a[0] == pytest.approx(b[0], rel=1e-9, abs=1e-9)
+    torch.testing.assert_close(a[1], b[1], rtol=1e-9, atol=1e-9)
+
+
+# -------------------------------------------------------------------------------------------- the contract
+
+
+@every_loss
+def test_the_signature_is_the_contract(name: str) -> None:
+    first, second, *others = inspect.signature(LOSSES[name]).parameters.values()
+    assert (first.name, second.name) == ("student_logits", "teacher_logits")
+    assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in others)
+    defaults = {p.name: p.default for p in others}
+    assert {"where": None, "weight": None, "temperature": 1.0}.items() <= defaults.items()
+
+
+@every_loss
+@every_temperature
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_student_equal_to_its_teacher_has_no_loss_and_no_gradient(
+    name: str, temperature: float, dtype: torch.dtype
+) -> None:
+    both = torch.linspace(-30, 30, 61, dtype=dtype)
+    value, gradient = at(LOSSES[name], both, both.clone(), temperature=temperature)
+    assert abs(value) <= temperature**2 * torch.finfo(dtype).eps
+    assert float(gradient.abs().max()) <= temperature * torch.finfo(dtype).eps
+
+
+@every_loss
+@every_temperature
+def test_the_teacher_never_gets_a_gradient(name: str, temperature: float) -> None:
+    student, teacher = (z.requires_grad_() for z in drawn())
+    LOSSES[name](student, teacher, temperature=temperature).backward()
+    assert student.grad is not None
+    assert student.grad.any()
+    assert teacher.grad is None or not teacher.grad.any()
+    # Not even where the teacher was computed from the student.
+    found = torch.autograd.grad(LOSSES[name](student, 2 * student, temperature=temperature), student)[0]
+    assert torch.equal(found, at(LOSSES[name], student, 2 * student.detach(), temperature=temperature)[1])
+
+
+@every_loss
+@every_temperature
+@pytest.mark.parametrize("junk", JUNK)
+def test_masked_rows_have_no_influence(name: str, temperature: float, junk: float) -> None:
+    student, teacher = drawn()
+    where, weight = torch.arange(12) % 3 != 1, torch.arange(12, dtype=torch.float64)
+    student[~where], teacher[~where], weight[~where] = torch.inf, junk, junk
+    value, gradient = at(LOSSES[name], student, teacher, where=where, weight=weight, temperature=temperature)
+    kept = student[where], teacher[where]
+    same((value, gradient[where]), at(LOSSES[name], *kept, weight=weight[where], temperature=temperature))
+    assert not gradient[~where].any()
+
+
+@every_loss
+@pytest.mark.parametrize("junk", [*JUNK, 0.5])
+def test_no_row_at_all_gives_zero(name: str, junk: float) -> None:
+    student, teacher = drawn()
+    nothing, junks = torch.zeros(12, dtype=torch.bool), torch.full_like(teacher, junk)
+    for found in (
+        at(LOSSES[name], student, junks, where=nothing),
+        at(LOSSES[name], student, junks, where=nothing, weight=junks),
+        at(LOSSES[name], student, teacher, weight=torch.zeros(12)),
+        at(LOSSES[name], student[:0], teacher[:0]),
+    ):
+        same(found, (0.0, torch.zeros_like(found[1])))
+
+
+@every_loss
+@pytest.mark.parametrize("temperature", [0.01, *TEMPERATURES, 1000.0])
+def test_extreme_logits_stay_finite(name: str, temperature: float) -> None:
+    grid = torch.tensor(list(itertools.product([-1e4, -100.0, 0.0, 100.0, 1e4], repeat=2)), dtype=torch.float32)
+    for student, teacher in grid[:, :, None]:
+        value, gradient = at(LOSSES[name], student, teacher, temperature=temperature)
+        assert np.isfinite(value)
+        assert gradient.isfinite().all()
+        uphill = gradient * (student - teacher).sign()  # never away from the teacher
+        assert float(uphill) >= -temperature * torch.finfo(torch.float32).eps
+
+
+@every_loss
+@given(data=weighted, temperature=temperatures)
+def test_never_negative(name: str, data: list[tuple[float, float, int]], temperature: float) -> None:
+    student, teacher, _ = columns(data)
+    for dtype in (torch.float64, torch.float32):
+        slack = 4 * temperature**2 * torch.finfo(dtype).eps  # KL is a difference of numbers of size 1
+        assert at(LOSSES[name], student.to(dtype), teacher.to(dtype), temperature=temperature)[0] >= -slack
+
+
+@every_loss
+@given(data=weighted, temperature=temperatures)
+def test_a_weight_is_so_many_copies_of_the_row(
+    name: str, data: list[tuple[float, float, int]], temperature: float
+) -> None:
+    loss, (student, teacher, weight) = LOSSES[name], columns(data)
+    found = at(loss, student, teacher, weight=weight, temperature=temperature)
+
+    def copies(z: Tensor, target: Tensor) -> Tensor:
+        times = weight.long()
+        return loss(z.repeat_interleave(times), target.repeat_interleave(times), temperature=temperature)
+
+    same(found, at(copies, student, teacher))
+    same(found, at(loss, student, teacher, weight=1e3 * weight, temperature=temperature))
+    same(found, at(loss, student, teacher, weight=1e-3 * weight, temperature=temperature))
+    masked = {"where": weight > 0, "weight": weight.clamp(min=1)}
+    same(found, at(loss, student, teacher, **masked, temperature=temperature))
+
+
+@every_loss
+@given(data=weighted, temperature=temperatures, seed=st.integers(0, 99))
+def test_the_order_of_rows_changes_nothing(
+    name: str, data: list[tuple[float, float, int]], temperature: float, seed: int
+) -> None:
+    student, teacher, weight = columns(data)
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    where = weight != 2
+    options = {"where": where, "weight": weight, "temperature": temperature}
+    value, gradient = at(LOSSES[name], student, teacher, **options)
+    moved = {"where": where[order], "weight": weight[order], "temperature": temperature}
+    same((value, gradient[order]), at(LOSSES[name], student[order], teacher[order], **moved))
+
+
+@every_loss
+@pytest.mark.parametrize("temperature", [0, 0.0, -1.5, float("nan"), float("inf")])
+def test_a_temperature_that_is_not_positive_is_refused(name: str, temperature: float) -> None:
+    with pytest.raises(ValueError, match=f"^temperature must be positive and finite, got temperature={temperature}$"):
+        LOSSES[name](*drawn(), temperature=temperature)
+
+
+@every_loss
+@every_temperature
+def test_the_gradient_is_that_of_the_value(name: str, temperature: float) -> None:
+    student, teacher = drawn()
+    options = {"where": torch.arange(12) % 4 != 1, "weight": torch.arange(12) / 5, "temperature": temperature}
+    assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, teacher, **options), student.requires_grad_())
+
+
+# --------------------------------------------------------------------------------------------- binary_kd
+
+
+def slow_kd(student: np.ndarray, teacher: np.ndarray, temperature: float) -> np.ndarray:
+    """T² KL(Bernoulli(σ(z_t/T)) ‖ Bernoulli(σ(z_s/T))) of each row."""
+    s, t = student / temperature, teacher / temperature
+    click = expit(t) * (log_expit(t) - log_expit(s))
+    return temperature**2 * (click + expit(-t) * (log_expit(-t) - log_expit(-s)))
+
+
+@given(weighted.filter(lambda rows: any(w for *_, w in rows)), temperatures)
+def test_binary_kd_is_the_formula(data: list[tuple[float, float, int]], temperature: float) -> None:
+    student, teacher, weight = columns(data)
+    s, t, w = student.numpy(), teacher.numpy(), weight.numpy()
+    value, gradient = at(binary_kd, student, teacher, weight=weight, temperature=temperature)
+    slow = slow_kd(s, t, temperature)
+    assert value == pytest.approx(np.average(slow, weights=w), rel=1e-9, abs=1e-14 * temperature**2)
+    expected = temperature * (expit(s / temperature) - expit(t / temperature)) * w / w.sum()
+    np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-14 * temperature)
+
+
+@given(logits, logits)
+def test_hot_binary_kd_is_regression_on_logits(student: float, teacher: float) -> None:
+    """Section 2.1 of the paper, for one logit: the gradient tends to (z_s − z_t)/4, and its error falls as 1/T²."""
+    for temperature in (1e2, 1e3, 1e4):
+        _, gradient = at(binary_kd, *columns([(student, teacher)]), temperature=temperature)
+        error = abs(float(gradient) - (student - teacher) / 4)
+        assert error <= (abs(student) ** 3 + abs(teacher) ** 3) / (48 * temperature**2) + 1e-15 * temperature
+
+
+# --------------------------------------------------------------------------------------------------- bce
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.floats(-15, 15), st.integers(0, 1), st.integers(1, 3)), min_size=1, max_size=12))
+def test_bce_of_hard_labels_is_sklearns_log_loss(data: list[tuple[float, int, int]]) -> None:
+    student, labels, weight = columns(data)
+    slow = log_loss(labels, expit(student.numpy()), sample_weight=weight, labels=[0, 1])
+    assert float(bce(student, labels, weight=weight)) == pytest.approx(slow, rel=1e-9, abs=1e-9)
+
+
+@given(st.lists(st.tuples(logits, st.floats(0, 1), st.integers(1, 3)), min_size=1, max_size=12))
+def test_bce_of_soft_labels_is_the_formula(data: list[tuple[float, float, int]]) -> None:
+    student, labels, weight = columns(data)
+    z, y, w = student.numpy(), labels.numpy(), weight.numpy()
+    value, gradient = at(bce, student, labels, weight=weight)
+    slow = np.average(-y * log_expit(z) - (1 - y) * log_expit(-z), weights=w)
+    assert value == pytest.approx(slow, rel=1e-12, abs=1e-14)
+    np.testing.assert_allclose(gradient, (expit(z) - y) * w / w.sum(), rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_bce_does_not_see_masked_labels(junk: float) -> None:
+    student, teacher = drawn()
+    where, labels, weight = torch.arange(12) % 3 != 1, teacher.sigmoid(), student.abs()
+    student[~where], labels[~where], weight[~where] = 1e4, junk, junk
+    value, gradient = at(bce, student, labels, where=where, weight=weight)
+    same((value, gradient[where]), at(bce, student[where], labels[where], weight=weight[where]))
+    assert not gradient[~where].any()
+    assert at(bce, student, torch.full_like(labels, junk), where=torch.zeros_like(where))[0] == 0

@@ -1,0 +1,138 @@
+"""The report: transfer and distillation apart, the answer in words, and nothing credited to whom it does not belong."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recdistill as rd
+from recdistill import report
+from recdistill.artefacts import is_whole
+from recdistill.errors import UsageError
+from recdistill.evaluation import compare, measure
+from recdistill.metrics import auc, auc_difference, mean_difference, ndcg_at_k, pointwise_logloss
+
+ENTRY = {"params": 10, "bytes": 100, "valid_logloss": 0.5, "metrics": {"auc": 0.7, "logloss": 0.6}}
+
+
+def compared(a: str, b: str, delta: float, half: float = 0.01) -> dict[str, Any]:
+    ends = {"low": delta - half, "high": delta + half}
+    return {"a": a, "b": b, "metric": "auc", "delta": delta, **ends, "p": 0.1, "method": "delong_cluster"}
+
+
+POOLED: dict[str, Any] = {
+    "labels": 0.02,
+    "seeds": [0],
+    "chosen": "adapted_all",
+    "labelled": [{part: {"rows": 1000, "labelled": 20, "positives": 7} for part in ("train", "valid")}],
+    "rankers": {
+        "source_teacher": {"role": "teacher", **ENTRY, "bytes": 1000},
+        "hard_only": {"role": "control", **ENTRY},
+        "source_finetuned": {"role": "control", **ENTRY},
+        "adapted_all": {"role": "student", **ENTRY},
+    },
+    "comparisons": [
+        compared("source_teacher", "hard_only", 0.5),
+        compared("source_teacher", "source_finetuned", 0.4),
+        compared("source_finetuned", "hard_only", 0.3),
+        compared("hard_only", "source_finetuned", -0.3),
+        compared("adapted_all", "hard_only", 0.31),
+        compared("adapted_all", "source_finetuned", 0.005),
+    ],
+}
+RESULT = {
+    "command": "recdistill run",
+    "data": {"source": {"rows": 5000, "labelled": 5000, "positives": 50}},
+    "source": [{"seed": 0, "source_teacher": {"auc": 0.8}, "source_student": {"auc": 0.79}}],
+    "pooled": [POOLED],
+}
+
+
+def test_the_answer_tells_transfer_and_distillation_apart() -> None:
+    text = report.answer(POOLED)
+    assert text.startswith("2 % of the labels: adapted_all (chosen on validation rows, AUC 0.7000, 1/10.0 of the")
+    assert "transfer +0.3100 [+0.3000, +0.3200] over hard_only" in text
+    assert "distillation +0.0050 [-0.0050, +0.0150] over source_finetuned" in text
+    assert text.endswith("So transfer helps, distillation is not shown here.")
+
+
+@pytest.mark.parametrize(("delta", "word"), [(0.2, "helps"), (-0.2, "harms"), (0.0, "is not shown")])
+def test_the_verdict_follows_the_interval(delta: float, word: str) -> None:
+    pooled = deepcopy(POOLED)
+    pooled["comparisons"][-1] = compared("adapted_all", "source_finetuned", delta)
+    assert f"distillation {word} here." in report.answer(pooled)
+
+
+def test_only_students_with_a_teacher_are_credited_with_distillation() -> None:
+    header, *lines = report.table(POOLED)
+    transfer = header.index("transfer (AUC over hard_only)")
+    distillation = header.index("distillation (AUC over source_finetuned)")
+    said = {line[0]: (bool(line[transfer]), bool(line[distillation])) for line in lines}
+    neither, both = (False, False), (True, True)
+    expected = {"source_teacher": neither, "hard_only": neither, "source_finetuned": (True, False)}
+    assert said == {**expected, "adapted_all *": both}
+
+
+def test_the_page_prints_labels_and_positives_and_is_written_whole(tmp_path: Path) -> None:
+    report.write(RESULT, tmp_path / "report")
+    assert is_whole(tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert "| 0 | 20 | 7 | 20 | 7 |" in page
+    assert "| source | 5,000 | 5,000 | 50 |" in page
+    assert "    recdistill run" in page
+    assert page == report.page(RESULT)
+
+
+@pytest.fixture(scope="module")
+def rows() -> rd.Table:
+    sizes = {"source_rows": 2000, "target_rows": 600, "source_users": 80, "target_users": 40, "items": 30}
+    return rd.datasets.synthetic.load(seed=0, **sizes)[1]
+
+
+def test_measure_is_the_metrics_and_counts_skipped_users(rows: rd.Table) -> None:
+    scores = np.random.default_rng(0).normal(size=len(rows))
+    found = measure(scores, rows, threshold=0.3)
+    users = rows.numpy("user_id")
+    assert found.metrics["auc"] == auc(scores, rows.labels)
+    assert found.metrics["accuracy"] == pytest.approx(((scores >= 0.3) == rows.labels).mean())
+    assert found.metrics["ndcg@10"] == ndcg_at_k(scores, rows.labels, users).mean
+    without = [user for user in np.unique(users) if not rows.labels[users == user].any()]
+    assert found.skipped["ndcg@10"] == len(without)
+
+
+def test_compare_clusters_by_user_where_there_is_one(rows: rd.Table) -> None:
+    first, second = np.random.default_rng(0).normal(size=(2, len(rows)))
+    users = rows.numpy("user_id")
+    assert compare(first, second, rows, "auc") == {
+        "metric": "auc",
+        "cluster": "user_id",
+        **auc_difference(first, second, rows.labels, clusters=users).__dict__,
+    }
+    losses = [pointwise_logloss(s, rows.labels) for s in (first, second)]
+    expected = mean_difference(*losses, clusters=users).__dict__
+    assert compare(first, second, rows, "logloss") == {"metric": "logloss", "cluster": "user_id", **expected}
+    plain = rd.Table(rows.arrow, rd.Schema(label="click", categorical=("item_id",)))
+    assert compare(first, second, plain, "auc")["method"] == "delong"
+    assert compare(first, second, plain, "logloss")["method"] == "bootstrap"
+    with pytest.raises(ValueError, match="needs a user column"):
+        compare(first, second, plain, "ndcg@10")
+
+
+def test_evaluate_compares_every_ranker_with_one(rows: rd.Table) -> None:
+    encoder = rd.Encoder.fit(rows)
+    rankers = {name: rd.Ranker(encoder, rd.models.build("fm", encoder.spec, seed=k)) for k, name in enumerate("abc")}
+    found = rd.evaluate(rankers, rows, against="b", metrics=["auc", "ndcg@10"])
+    assert {(c["a"], c["b"], c["metric"]) for c in found["comparisons"]} == {
+        (name, "b", metric) for name in "ac" for metric in ("auc", "ndcg@10")
+    }
+    for comparison in found["comparisons"]:
+        a, b = (found["rankers"][comparison[side]]["metrics"][comparison["metric"]] for side in "ab")
+        assert comparison["delta"] == pytest.approx(a - b)
+    with pytest.raises(UsageError, match="did you mean 'logloss'"):
+        rd.evaluate(rankers, rows, metrics=["log_loss"])
+    with pytest.raises(UsageError, match="no ranker 'd'"):
+        rd.evaluate(rankers, rows, against="d")
