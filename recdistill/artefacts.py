@@ -84,9 +84,7 @@ def new_folder(path: Path, **facts: Any) -> Iterator[Path]:
         try:
             yield temporary
             _write_manifest(temporary, facts)
-            if path.exists():
-                shutil.rmtree(path)
-            os.replace(temporary, path)
+            _put(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         _flush_folder(path.parent)
@@ -143,6 +141,20 @@ def _write_manifest(folder: Path, facts: dict[str, Any]) -> None:
             _flush(stream.fileno())
     files = {str(p.relative_to(folder)): {"bytes": _size(p), "sha256": sha256(p)} for p in names}
     write_json(folder / MANIFEST, {"format": FORMAT, "facts": facts, "files": files})
+
+
+def _put(folder: Path, path: Path) -> None:
+    """Give a folder its final name; what had that name goes last, so that an error never leaves neither."""
+    old = _temporary(path)
+    if path.is_dir():
+        os.replace(path, old)
+    try:
+        os.replace(folder, path)
+    except BaseException:
+        if old.is_dir():
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _temporary(path: Path) -> Path:

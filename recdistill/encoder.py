@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,7 +97,8 @@ class Encoder:
         columns = dict(self.columns)
         for name, (kind, transform) in self.columns.items():
             if isinstance(transform, Vocabulary):
-                columns[name] = kind, transform.extended(_items(table.column(name), kind))
+                with _named(name):
+                    columns[name] = kind, transform.extended(_items(_column(table, name, kind), kind))
         return Encoder(columns)
 
     def encode(self, table: Table) -> Batch:
@@ -126,9 +128,9 @@ class Encoder:
         shares: dict[str, dict[str, float]] = {}
         for name, (kind, transform) in self.columns.items():
             if isinstance(transform, Vocabulary):
-                items = _items(table.column(name), kind)
-                distinct = pc.unique(items)
-                shares[name] = {"rows": _seen(transform, items), "values": _seen(transform, distinct)}
+                items = _items(_column(table, name, kind), kind)
+                with _named(name):
+                    shares[name] = {"rows": _seen(transform, items), "values": _seen(transform, pc.unique(items))}
         return shares
 
     @property
@@ -162,19 +164,39 @@ class Encoder:
             if entry["kind"] not in FEATURE_KINDS:
                 raise DataError(f"unknown feature kind {entry['kind']!r} in {folder / 'encoder.json'}")
             file = entry["vocabulary"]
-            values = None if file is None else pq.read_table(folder / Path(file).name)["value"].combine_chunks()
+            values = None if file is None else _vocabulary(folder / Path(file).name)
             columns[entry["name"]] = entry["kind"], restore(entry["transform"], values)
         return Encoder(columns)
 
     def _encode(self, table: Table, name: str) -> np.ndarray[Any, Any]:
         kind, transform = self.columns[name]
-        column = table.column(name)
-        try:
+        column = _column(table, name, kind)
+        with _named(name):
             if kind == "multi":
                 return _padded(column, transform.encode(_items(column, kind)))
             return transform.encode(column)
-        except DataError as error:
-            raise DataError(f"column {name!r}: {error}") from None
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"column {name!r}: {error}") from None
+
+
+def _column(table: Table, name: str, kind: str) -> pa.Array:
+    if name not in getattr(table.schema, kind):  # then the table has not checked that its type is one of this kind
+        roles: dict[str, Any] = {kind: (name,)}
+        table = table.with_schema(Schema(row_id=table.schema.row_id, **roles))
+    return table.column(name)
+
+
+def _vocabulary(path: Path) -> pa.Array:
+    try:
+        return pq.read_table(path)["value"].combine_chunks()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
 
 
 def _require_fit(name: str, kind: str, transform: Transform) -> None:

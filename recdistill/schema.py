@@ -31,8 +31,8 @@ class Schema:
         row_id: the column of stable row ids (int64, unique).
 
     Raises:
-        UsageError: a column is listed under two feature kinds, or the label, the rating or the truth
-            is also a feature.
+        UsageError: a name stands where a list of names should, a column is listed under two feature kinds, or the
+            label, the rating or the truth is also a feature.
     """
 
     label: str | None = None
@@ -51,6 +51,8 @@ class Schema:
 
     def __post_init__(self) -> None:
         for kind in (*FEATURE_KINDS, "privileged"):
+            if isinstance(getattr(self, kind), str):
+                raise UsageError(f"{kind} must be a list of columns, got {getattr(self, kind)!r}")
             object.__setattr__(self, kind, tuple(getattr(self, kind)))
         names = list(self.features)
         twice = sorted({name for name in names if names.count(name) > 1})

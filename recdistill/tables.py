@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import manifest, new_folder, verify
+from recdistill.columns import hashed, single, validated
 from recdistill.errors import DataError, nearest
 from recdistill.schema import Schema
 
@@ -37,11 +36,14 @@ class Table:
     def __init__(self, arrow: pa.Table, schema: Schema) -> None:
         if schema.row_id not in arrow.column_names:
             arrow = arrow.append_column(schema.row_id, pa.array(np.arange(len(arrow), dtype=np.int64)))
+        twice = sorted({name for name in arrow.column_names if arrow.column_names.count(name) > 1})
+        if twice:
+            raise DataError(f"column names must be unique, got {twice} several times")
         for name in schema.columns:
             if name not in arrow.column_names:
                 raise DataError(f"column {name!r} is missing, {nearest(name, arrow.column_names)}")
         self.schema = schema
-        self.arrow = _validated(arrow.select(list(schema.columns)).combine_chunks(), schema)
+        self.arrow = validated(arrow.select(list(schema.columns)).combine_chunks(), schema)
 
     @staticmethod
     def from_pandas(frame: pd.DataFrame, schema: Schema) -> Table:
@@ -57,7 +59,9 @@ class Table:
         """
         folder = Path(folder)
         verify(folder)
-        facts = manifest(folder)["facts"]
+        facts = manifest(folder).get("facts") or {}
+        if facts.get("kind") != "table":
+            raise DataError(f"{folder} must be a table, got kind={facts.get('kind')!r}")
         table = Table(pq.read_table(folder / "rows.parquet"), Schema.from_dict(facts["schema"]))
         if len(table) != facts["rows"]:
             raise DataError(f"{folder} must have {facts['rows']} rows, got {len(table)}")
@@ -79,8 +83,7 @@ class Table:
         """One column as a single Arrow array."""
         if name not in self.arrow.column_names:
             raise DataError(f"column {name!r} is missing, {nearest(name, self.arrow.column_names)}")
-        chunks = self.arrow.column(name).combine_chunks()
-        return chunks.combine_chunks() if isinstance(chunks, pa.ChunkedArray) else chunks
+        return single(self.arrow, name)
 
     def numpy(self, name: str) -> np.ndarray[Any, Any]:
         """One column as a numpy array; missing numbers become NaN."""
@@ -125,125 +128,26 @@ class Table:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over every column's values, the row ids and the schema; independent of chunks and files."""
-        return _hash(self, self.schema.columns)
+        return hashed(self.arrow, self.schema, self.schema.columns)
 
     @cached_property
     def rows_fingerprint(self) -> str:
         """sha256 over the row ids and features alone: the same rows with more or fewer labels agree."""
-        return _hash(self, (self.schema.row_id, *self.schema.features))
+        return hashed(self.arrow, self.schema, (self.schema.row_id, *self.schema.features))
 
 
 def concat(tables: Iterable[Table]) -> Table:
     """One table of several tables' rows.
 
     Raises:
-        DataError: the schemas differ, or a row id occurs in two tables.
+        DataError: there are no tables, their schemas or types differ, or a row id occurs in two.
     """
     tables = list(tables)
+    if not tables:
+        raise DataError("there must be tables to join, got none")
     if any(t.schema != tables[0].schema for t in tables):
         raise DataError("tables to join must have the same schema")
-    return Table(pa.concat_tables([t.arrow for t in tables]), tables[0].schema)
-
-
-def _validated(arrow: pa.Table, schema: Schema) -> pa.Table:
-    arrow = _with_row_ids(arrow, schema.row_id)
-    for name in schema.categorical:
-        _require(name, arrow, _is_id, "strings or integers")
-    for name in schema.multi:
-        _require(name, arrow, lambda t: _is_list(t) and _is_id(t.value_type), "lists of strings or integers")
-    for name in schema.number:
-        _require(name, arrow, _is_number, "numbers")
-        _require_finite(name, arrow.column(name))
-    for name in schema.vector:
-        _require(name, arrow, lambda t: _is_list(t) and _is_number(t.value_type), "lists of numbers")
-        _require_vectors(name, arrow.column(name))
-    if schema.label is not None:
-        arrow = _with_labels(arrow, schema.label)
-    for answer in (schema.rating, schema.truth):
-        if answer is not None:
-            _require(answer, arrow, _is_number, "numbers")
-            _require_finite(answer, arrow.column(answer))
-    return arrow
-
-
-def _with_row_ids(arrow: pa.Table, name: str) -> pa.Table:
-    _require(name, arrow, pa.types.is_integer, "integers")
-    ids = arrow.column(name)
-    if ids.null_count:
-        raise DataError(f"row ids must not be missing, got {ids.null_count} missing in {name!r}")
-    twice = len(ids) - pc.count_distinct(ids).as_py()
-    if twice:
-        raise DataError(f"row ids must be unique, got {twice} repeated in {name!r}")
-    return arrow.set_column(arrow.column_names.index(name), name, ids.cast(pa.int64()))
-
-
-def _with_labels(arrow: pa.Table, name: str) -> pa.Table:
-    _require(name, arrow, lambda t: _is_number(t) or pa.types.is_boolean(t), "0 or 1")
-    labels = arrow.column(name)
-    values = labels.cast(pa.float64()) if not pa.types.is_boolean(labels.type) else labels.cast(pa.int8())
-    seen = pc.unique(values).drop_null().to_pylist()
-    wrong = [value for value in seen if value not in (0, 1)]
-    if wrong:
-        raise DataError(f"labels must be 0 or 1 (or missing), got {wrong[:5]} in {name!r}")
-    return arrow.set_column(arrow.column_names.index(name), name, values.cast(pa.int8()))
-
-
-def _require(name: str, arrow: pa.Table, rule: Any, words: str) -> None:
-    kind = arrow.column(name).type
-    if not rule(kind):
-        raise DataError(f"column {name!r} must hold {words}, got {kind}")
-
-
-def _require_finite(name: str, column: pa.ChunkedArray) -> None:
-    wrong = int(pc.sum(pc.invert(pc.is_finite(column.cast(pa.float64())))).as_py() or 0)
-    if wrong:
-        raise DataError(f"numbers must be finite, got {wrong} NaN or infinite values in {name!r}")
-
-
-def _require_vectors(name: str, column: pa.ChunkedArray) -> None:
-    if column.null_count:
-        raise DataError(f"vectors must not be missing, got {column.null_count} missing in {name!r}")
-    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
-    if len(lengths) > 1:
-        raise DataError(f"vectors of a column must have one length, got {sorted(lengths)[:5]} in {name!r}")
-    _require_finite(name, pc.list_flatten(column))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _is_id(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_id(kind.value_type)
-    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
-def _hash(table: Table, names: Iterable[str]) -> str:
-    total = hashlib.sha256(repr(sorted(replace(table.schema, privileged=()).to_dict().items())).encode())
-    for name in names:
-        total.update(name.encode())
-        _update(total, table.column(name))
-    return total.hexdigest()
-
-
-def _update(total: Any, column: pa.Array) -> None:
-    """Feed a column's values to a hash: missing flags, then values; lists as lengths, then items."""
-    total.update(np.packbits(column.is_null().to_numpy(zero_copy_only=False)).tobytes())
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if _is_list(column.type):
-        lengths = pc.fill_null(pc.list_value_length(column), 0)
-        total.update(lengths.cast(pa.int64()).to_numpy(zero_copy_only=False).tobytes())
-        _update(total, pc.list_flatten(column))
-    elif _is_number(column.type):
-        wide = np.float64 if pa.types.is_floating(column.type) else np.int64
-        total.update(pc.fill_null(column, 0).to_numpy(zero_copy_only=False).astype(wide).tobytes())
-    else:
-        text = pc.fill_null(column.cast(pa.large_string()), "")
-        total.update(pc.binary_length(text).to_numpy(zero_copy_only=False).tobytes())
-        total.update("".join(text.to_pylist()).encode())
+    try:
+        return Table(pa.concat_tables([t.arrow for t in tables]), tables[0].schema)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"tables to join must have the same column types, got {error}") from None

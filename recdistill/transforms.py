@@ -41,28 +41,28 @@ class Vocabulary:
 
     def fit(self, column: pa.Array) -> Vocabulary:
         """Count the column's values; ties in count are ordered by value."""
-        counts = pc.value_counts(_plain(column).drop_null())
-        table = pa.table({"value": counts.field("values"), "count": counts.field("counts")})
+        table = pa.table(pc.value_counts(_plain(column).drop_null()).flatten(), names=["value", "count"])
         table = table.filter(pc.greater_equal(table["count"], self.min_count))
         table = table.sort_by([("count", "descending"), ("value", "ascending")])
         return replace(self, values=table["value"].combine_chunks())
 
     def extended(self, column: pa.Array) -> Vocabulary:
         """The same ids, and new ids after them for the column's values that had none."""
-        new = self.fit(column).values
+        new = self.fit(self._cast(column)).values
         fresh = new.filter(pc.invert(pc.is_in(new, value_set=self.values)))
         return replace(self, values=pa.concat_arrays([self.values, fresh]))
 
     def encode(self, column: pa.Array) -> Array:
         """(rows,) int32 ids."""
-        column = _plain(column)
-        if column.type != self.values.type:
-            try:
-                column = column.cast(self.values.type)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                raise DataError(f"values must be of type {self.values.type}, got {column.type}") from None
-        found = pc.index_in(column, value_set=self.values, skip_nulls=True)
+        found = pc.index_in(self._cast(column), value_set=self.values, skip_nulls=True)
         return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False)).astype(np.int32) + 1
+
+    def _cast(self, column: pa.Array) -> pa.Array:
+        column = _plain(column)
+        try:
+            return column.cast(self.values.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise DataError(f"values must be of type {self.values.type}, got {column.type}") from None
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Scaled:
         """Measure mean and deviation; a constant keeps its scale."""
         values, missing = self._values(column)
         kept = values[~missing] if not missing.all() else np.zeros((1, values.shape[1]))
-        deviation = np.where(kept.std(0) < 1e-12, 1.0, kept.std(0))
+        deviation = np.where(kept.std(0) < 1e-12 * np.maximum(1.0, np.abs(kept.mean(0))), 1.0, kept.std(0))
         return replace(self, mean=tuple(kept.mean(0).tolist()), deviation=tuple(deviation.tolist()))
 
     def encode(self, column: pa.Array) -> Array:
@@ -246,5 +246,5 @@ def _plain(column: pa.Array) -> pa.Array:
 
 
 def _numbers(column: pa.Array) -> tuple[Array, Array]:
-    values = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False)
+    values = pc.fill_null(column.cast(pa.float64(), safe=False), 0.0).to_numpy(zero_copy_only=False)
     return values, column.is_null().to_numpy(zero_copy_only=False)

@@ -1,0 +1,208 @@
+"""Settings from TOML and `--set`: what is wrong is said with its path, its value and the nearest name."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, ValidationError, field_validator
+
+from recdistill.errors import UsageError, nearest
+from recdistill.settings import Settings, fill, override, read_toml
+
+
+class Leaf(Settings):
+    rate: float = Field(0.1, gt=0)
+    hidden: tuple[int, ...] = (8, 4)
+
+
+class Branch(Settings):
+    leaf: Leaf = Leaf()
+    spare: Leaf | None = None
+    name: str = "plain"
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name != "plain":
+            raise ValueError(f"no such name, {nearest(name, ['plain'])}")
+        return name
+
+
+class Tree(Settings):
+    branch: Branch = Branch()
+    seeds: int = Field(1, ge=1)
+    named: dict[str, Leaf] = {}
+
+
+words = st.text("abcdefgh", min_size=1, max_size=6)
+json_values = st.integers() | st.booleans() | st.text('aé =."#[\\\n') | st.lists(st.integers())
+
+
+def raised(values: dict[str, Any]) -> str:
+    """What `fill` says of values that are wrong."""
+    with pytest.raises(UsageError) as caught:
+        fill(Tree, values)
+    return str(caught.value)
+
+
+def nested(path: list[str], value: Any) -> dict[str, Any]:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+# -------------------------------------------------------------------------------------------------- TOML
+
+
+def test_toml_is_read_as_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('seeds = 3\n[branch]\nname = "plain"\n[branch.leaf]\nhidden = [1, 2]\n')
+    assert read_toml(file) == {"seeds": 3, "branch": {"name": "plain", "leaf": {"hidden": [1, 2]}}}
+    assert fill(Tree, read_toml(file)) == Tree(seeds=3, branch=Branch(leaf=Leaf(hidden=(1, 2))))
+
+
+def test_toml_that_is_not_there_or_not_toml_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    with pytest.raises(UsageError, match=r"config\.toml does not exist"):
+        read_toml(file)
+    for content in (b"seeds = ", b"seeds = 1\nseeds = 2", b"[branch", b"seeds = \xff"):
+        file.write_bytes(content)
+        with pytest.raises(UsageError, match=r"config\.toml is not TOML: "):
+            read_toml(file)
+
+
+# -------------------------------------------------------------------------------------------------- fill
+
+
+@pytest.mark.parametrize(
+    ("path", "tail"),
+    [
+        ("seed", "did you mean 'seeds'?"),
+        ("brunch", "did you mean 'branch'?"),
+        ("branch.lief", "did you mean 'leaf'?"),
+        ("branch.leaf.ratte", "did you mean 'rate'?"),
+        ("branch.spare.hiden", "did you mean 'hidden'?"),
+        ("named.anything.raet", "did you mean 'rate'?"),
+        ("zzz", "known: branch, seeds, named"),
+        ("branch.leaf.zzz", "known: rate, hidden"),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_path_and_the_nearest(path: str, tail: str) -> None:
+    assert raised(nested(path.split("."), 1)) == f"unknown setting {path!r}, {tail}"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "rule"),
+    [
+        ("seeds", 0, "Input should be greater than or equal to 1, got 0"),
+        ("seeds", 1.5, "got 1.5"),
+        ("branch.leaf.rate", -2.0, "Input should be greater than 0, got -2.0"),
+        ("branch.spare.rate", 0, "Input should be greater than 0, got 0"),
+        ("branch.leaf.rate", "fast", "got 'fast'"),
+        ("branch.leaf.hidden", 3, "got 3"),
+        ("branch.leaf", 3, "got 3"),
+        ("branch.name", "plane", "no such name, did you mean 'plain'?, got 'plane'"),
+    ],
+)
+def test_a_value_that_breaks_a_rule_is_named_with_its_path(path: str, value: Any, rule: str) -> None:
+    said = raised(nested(path.split("."), value))
+    assert said.startswith(f"setting {path!r}: ")
+    assert said.endswith(rule)
+
+
+def test_every_problem_has_its_line() -> None:
+    said = raised({"seeds": 0, "sids": 1, "branch": {"leaf": {"hidden": [1, "x"]}}})
+    assert len(said.splitlines()) == 3
+    assert "setting 'branch.leaf.hidden.1': " in said
+    assert "unknown setting 'sids', did you mean 'seeds'?" in said
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Tree().seeds = 2  # type: ignore[misc]
+
+
+# ------------------------------------------------------------------------------------------------- --set
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("4", 4),
+        ("-1", -1),
+        ("1e-3", 0.001),
+        ("0.5", 0.5),
+        ("true", True),
+        ("false", False),
+        ("True", "True"),
+        ("[8, 4]", [8, 4]),
+        ('["a", "b"]', ["a", "b"]),
+        ("[]", []),
+        ("plain", "plain"),
+        ("some/folder", "some/folder"),
+        ('"4"', "4"),
+        ("'a b'", "a b"),
+        ("a=b", "a=b"),
+        ("[8, 4", "[8, 4"),
+        ("", ""),
+        (" 4 ", 4),
+        ("{ rate = 0.5 }", {"rate": 0.5}),
+    ],
+)
+def test_what_is_set_is_toml_or_else_text(text: str, value: Any) -> None:
+    found = override({}, [f"key={text}"])["key"]
+    assert found == value
+    assert type(found) is type(value)
+
+
+@given(st.lists(words, min_size=1, max_size=4), json_values)
+def test_a_dotted_path_makes_its_groups(path: list[str], value: Any) -> None:
+    assert override({}, [f"{'.'.join(path)}={json.dumps(value)}"]) == nested(path, value)
+
+
+@given(st.dictionaries(words, st.integers() | st.dictionaries(words, st.integers(), max_size=3), max_size=3), words)
+def test_setting_changes_one_place_and_not_what_it_was_given(values: dict[str, Any], key: str) -> None:
+    before = copy.deepcopy(values)
+    assert override(values, []) == before
+    assert override(values, [f"{key}=7"]) == {**before, key: 7}
+    for group, inner in before.items():
+        if isinstance(inner, dict):
+            assert override(values, [f"{group}.{key}=7"]) == {**before, group: {**inner, key: 7}}
+            continue
+        with pytest.raises(UsageError, match=f"--set '{group}.{key}=7': '{group}' is a value, not a group"):
+            override(values, [f"{group}.{key}=7"])
+    assert values == before
+
+
+def test_the_last_of_two_assignments_holds() -> None:
+    changed = override({"branch": {"name": "plain"}}, ["branch.leaf.rate=1", "seeds=2", "branch.leaf.rate=0.5"])
+    assert changed == {"branch": {"name": "plain", "leaf": {"rate": 0.5}}, "seeds": 2}
+    assert fill(Tree, changed).branch.leaf.rate == 0.5
+    with pytest.raises(UsageError, match="'seeds' is a value, not a group of settings"):
+        override({}, ["seeds=2", "seeds.first=1"])
+
+
+@pytest.mark.parametrize("assignment", ["seeds", "", "=3", " =3"])
+def test_an_assignment_needs_a_key_and_a_value(assignment: str) -> None:
+    with pytest.raises(UsageError, match=f"--set must be key=value, got '{assignment}'"):
+        override({}, [assignment])
+
+
+# ----------------------------------------------------------------------------------------------- nearest
+
+
+@given(words, st.lists(words, max_size=5))
+def test_the_nearest_is_a_known_name_or_all_are_listed(word: str, known: list[str]) -> None:
+    said = nearest(word, known)
+    if word in known:
+        assert said == f"did you mean {word!r}?"
+    elif said.startswith("did you mean"):
+        assert said in {f"did you mean {name!r}?" for name in known}
+    else:
+        assert said == f"known: {', '.join(known) or 'none'}"
