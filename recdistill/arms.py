@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from recdistill.distillation import DistillSettings
 from recdistill.settings import Settings
 
 CONTROLS = ("hard_only", "source_finetuned")
@@ -51,7 +50,7 @@ class Trial(Settings):
 
     Args:
         learning_rate, weight_decay: of the student's fit.
-        alpha, temperature: of the distillation; controls have none.
+        alpha, temperature: of the distillation; controls and teachers have none.
     """
 
     learning_rate: float = 1e-3
@@ -64,14 +63,10 @@ class Trial(Settings):
         """What it changes in the student's fit."""
         return {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
 
-    def distilling(self, arm: Arm) -> DistillSettings:
-        """The distillation of an arm at this candidate."""
-        return DistillSettings(alpha=self.alpha, temperature=self.temperature, unlabelled=arm.unlabelled)
-
-    def words(self, arm: Arm) -> str:
+    def words(self, *, distilled: bool = False) -> str:
         """The candidate in a few words."""
         fit = f"learning rate {self.learning_rate:g}, weight decay {self.weight_decay:g}"
-        return fit if arm.teacher is None else f"alpha {self.alpha:g}, temperature {self.temperature:g}, {fit}"
+        return f"alpha {self.alpha:g}, temperature {self.temperature:g}, {fit}" if distilled else fit
 
 
 class TuneSettings(Settings):
@@ -80,6 +75,7 @@ class TuneSettings(Settings):
     Args:
         controls: candidates of the controls.
         distilled: candidates of the arms with a teacher.
+        adapted: candidates of the adapted teacher's fine-tuning.
     """
 
     controls: tuple[Trial, ...] = (
@@ -99,13 +95,25 @@ class TuneSettings(Settings):
         Trial(learning_rate=1e-3, alpha=0.9),
     )
 
+    adapted: tuple[Trial, ...] = (
+        Trial(learning_rate=1e-4, weight_decay=1e-5),
+        Trial(learning_rate=3e-4, weight_decay=1e-5),
+        Trial(learning_rate=1e-3, weight_decay=1e-5),
+        Trial(learning_rate=3e-3, weight_decay=1e-5),
+        Trial(learning_rate=3e-4, weight_decay=1e-4),
+        Trial(learning_rate=1e-3, weight_decay=1e-4),
+    )
+
     @model_validator(mode="after")
     def _fair(self) -> TuneSettings:
-        if len(self.controls) != len(self.distilled) or not self.controls:
-            rule = "every arm gets the same number of candidates"
-            raise ValueError(f"{rule}, got {len(self.controls)} controls, {len(self.distilled)} distilled")
-        if any(t.alpha for t in self.controls) or all(t.alpha for t in self.distilled):
-            raise ValueError("controls have alpha 0, and alpha 0 is among the candidates of the arms with a teacher")
+        sizes = {name: len(getattr(self, name)) for name in ("controls", "distilled", "adapted")}
+        if len(set(sizes.values())) > 1 or not self.controls:
+            words = ", ".join(f"{size} {name}" for name, size in sizes.items())
+            raise ValueError(f"every arm gets the same number of candidates, got {words}")
+        if any(t.alpha for t in (*self.controls, *self.adapted)) or all(t.alpha for t in self.distilled):
+            raise ValueError(
+                "alpha is 0 for controls and adapted teachers, and among the candidates of every other arm"
+            )
         return self
 
     def of(self, arm: Arm) -> tuple[Trial, ...]:

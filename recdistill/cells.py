@@ -4,15 +4,11 @@ students. Each takes the run's folder, reads what it needs there, and leaves one
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
-from torch import nn
-
 from recdistill.arms import ARMS, Trial
-from recdistill.batch import Batch
-from recdistill.configuration import StudentSettings, TeacherSettings
-from recdistill.distillation import distill
+from recdistill.artefacts import manifest
+from recdistill.distillation import DistillSettings, distill
 from recdistill.encoder import Encoder
 from recdistill.examples import Examples
 from recdistill.metrics import auc
@@ -22,7 +18,6 @@ from recdistill.ranker import Ranker
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, split
-from recdistill.tables import Table
 from recdistill.training import fit
 
 
@@ -31,14 +26,15 @@ def pretrain(run: RunFolder, name: str, seed: int, watch: Watch) -> str:
 
     Args:
         run: the run's folder.
-        name: "source_teacher", or "source_student" (whose ids are the target's).
+        name: "source_teacher" or "source_student".
         seed: of weights and training.
         watch: told how far it is.
     """
     settings = run.config.teacher if name == "source_teacher" else run.config.student
-    tables, folder = run.tables(), run.pretrained(name, seed)
-    train, valid, test = split(tables["source"], valid=0.1, test=0.05)
-    ranker = _fresh(settings, train if name == "source_teacher" else tables["train"], seed)
+    folder = run.pretrained(name, seed)
+    train, valid, test = split(run.tables()["source"], valid=0.1, test=0.05)
+    encoder = Encoder.fit(train, settings.encoder.transforms(train.schema))
+    ranker = Ranker(encoder, build(settings.model, encoder.spec, seed=seed, arguments=settings.arguments))
     fitting = settings.fit.model_copy(update={"seed": seed})
     found = fit(ranker, train, valid=valid, settings=fitting, checkpoint=_beside(folder), progress=watch.part(0, 1))
     reached = auc(ranker.score(test), test.labels)
@@ -52,19 +48,26 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
     Args:
         run: the run's folder.
         cell: whose labels.
-        part: "whole" for all labelled rows, "fold-k" for all but the k-th fold's.
+        part: "whole" for all labelled rows, tried with every candidate of the budget; "fold-k" for all but the k-th
+            fold's, with the candidate that "whole" chose.
         watch: told how far it is.
     """
+    config, folder = run.config, run.adapted(cell, part)
     train, valid = run.labelled(cell)
-    kept, folder = train.labelled, run.adapted(cell, part)
+    trials, kept = config.tune.adapted, train.labelled
     if part != "whole":
-        kept &= ~folds(train, k=run.config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
-    ranker = Ranker.load(run.pretrained("source_teacher", cell.seed)).extended(train)
-    fitting = run.config.teacher.adapt.model_copy(update={"seed": cell.seed})
-    rows, checkpoint = train.take(kept), _beside(folder)
-    found = fit(ranker, rows, valid=valid, settings=fitting, checkpoint=checkpoint, progress=watch.part(0, 1))
-    ranker.save(folder, valid_logloss=found.score, best_epoch=found.best_epoch)
-    return f"validation logloss {found.score:.4f} after {found.best_epoch} epochs on {len(rows):,} rows"
+        trials = (Trial(**manifest(run.adapted(cell, "whole"))["facts"]["choice"]),)
+        kept &= ~folds(train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
+    start, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)).extended(train), train.take(kept)
+    tried = []
+    for number, trial in enumerate(trials):
+        ranker, progress = start.copy(), watch.part(number, len(trials))
+        fitting = config.teacher.adapt.model_copy(update={**trial.fitting, "seed": cell.seed})
+        found = fit(ranker, rows, valid=valid, settings=fitting, progress=progress)
+        tried.append((found.score, ranker, trial))
+    score, ranker, trial = min(tried, key=lambda entry: entry[0])
+    ranker.save(folder, valid_logloss=score, choice=trial.model_dump())
+    return f"validation logloss {score:.4f} on {len(rows):,} rows with {trial.words()}"
 
 
 def label(run: RunFolder, teacher: str, cell: Cell, watch: Watch) -> str:
@@ -98,43 +101,33 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
     """
     arm, config = ARMS[name], run.config
     train, valid = run.labelled(cell)
-    encoder, features, valid_features = _student_rows(run, run.tables()["train"])
+    start = _start(run, cell, warm=arm.warm)
+    features, valid_features = (start.encoder.encode(run.tables()[part]) for part in ("train", "valid"))
     examples, held_out = Examples.of(features, train), Examples.of(valid_features, valid)
     if arm.teacher is not None:
         soft = SoftLabels.load(run.soft_labels(arm.teacher, cell))
         examples = examples.with_teacher(soft.for_table(train))
-    start = (
-        Ranker.load(run.pretrained("source_student", cell.seed))
-        if arm.warm
-        else Ranker(encoder, _network(config.student, encoder, cell.seed))
-    )
-    trials, made = config.tune.of(arm), list[tuple[float, Ranker, Trial]]()
+    trials, tried = config.tune.of(arm), []
     for number, trial in enumerate(trials):
         student, progress = start.copy(), watch.part(number, len(trials))
         fitting = config.student.fit.model_copy(update={**trial.fitting, "seed": cell.seed})
+        distilling = DistillSettings(alpha=trial.alpha, temperature=trial.temperature, unlabelled=arm.unlabelled)
         found = distill(
-            student, examples, None, valid=held_out, settings=trial.distilling(arm), fitting=fitting, progress=progress
+            student, examples, None, valid=held_out, settings=distilling, fitting=fitting, progress=progress
         )
-        made.append((found.score, student, trial))
-    score, student, trial = min(made, key=lambda entry: entry[0])
+        tried.append((found.score, student, trial))
+    score, student, trial = min(tried, key=lambda entry: entry[0])
     student.save(run.student(name, cell), valid_logloss=score, choice=trial.model_dump())
-    return f"validation logloss {score:.4f} with {trial.words(arm)}"
+    return f"validation logloss {score:.4f} with {trial.words(distilled=arm.teacher is not None)}"
 
 
-@lru_cache(maxsize=1)
-def _student_rows(run: RunFolder, train: Table) -> tuple[Encoder, Batch, Batch]:
-    """The student's encoder, fitted on the target's training rows, and its training and validation features."""
-    encoder = Encoder.fit(train, run.config.student.encoder.transforms(train.schema))
-    return encoder, encoder.encode(train), encoder.encode(run.tables()["valid"])
-
-
-def _fresh(settings: TeacherSettings | StudentSettings, rows: Table, seed: int) -> Ranker:
-    encoder = Encoder.fit(rows, settings.encoder.transforms(rows.schema))
-    return Ranker(encoder, _network(settings, encoder, seed))
-
-
-def _network(settings: TeacherSettings | StudentSettings, encoder: Encoder, seed: int) -> nn.Module:
-    return build(settings.model, encoder.spec, seed=seed, arguments=settings.arguments)
+def _start(run: RunFolder, cell: Cell, *, warm: bool) -> Ranker:
+    """The student before it sees the target's labels; cold or warm, it has the ids of the target's training rows."""
+    settings, train = run.config.student, run.tables()["train"]
+    if warm:
+        return Ranker.load(run.pretrained("source_student", cell.seed)).refitted(train)
+    encoder = Encoder.fit(train, settings.encoder.transforms(train.schema))
+    return Ranker(encoder, build(settings.model, encoder.spec, seed=cell.seed, arguments=settings.arguments))
 
 
 def _beside(folder: Path) -> Path:

@@ -8,9 +8,39 @@ from pydantic import Field, model_validator
 
 from recdistill import datasets, models
 from recdistill.arms import TuneSettings
-from recdistill.encoder import EncoderSettings
+from recdistill.schema import Schema
 from recdistill.settings import Settings
 from recdistill.training import FitSettings
+from recdistill.transforms import Hashing, LogBuckets, Quantiles, Scaled, Transform, Vocabulary
+
+NUMBERS: dict[str, Transform] = {
+    "standardise": Scaled(),
+    "log": Scaled(log=True),
+    "quantiles": Quantiles(),
+    "log_buckets": LogBuckets(),
+}
+
+
+class EncoderSettings(Settings):
+    """How columns become ids and numbers.
+
+    Args:
+        min_count: a value needs this many rows for an id of its own.
+        hashing: columns to hash instead, with their number of buckets.
+        numbers: the transform of number columns.
+        drop: feature columns to leave out.
+    """
+
+    min_count: int = 1
+    hashing: dict[str, int] = {}
+    numbers: Literal["standardise", "log", "quantiles", "log_buckets"] = "standardise"
+    drop: tuple[str, ...] = ()
+
+    def transforms(self, schema: Schema) -> dict[str, Transform]:
+        """The transform of each column that is not left at its default."""
+        ids = dict.fromkeys(schema.categorical + schema.multi, Vocabulary(self.min_count))
+        numbers = dict.fromkeys(schema.number, NUMBERS[self.numbers])
+        return {**ids, **numbers, **{name: Hashing(buckets) for name, buckets in self.hashing.items()}}
 
 
 class DataSettings(Settings):
@@ -41,13 +71,16 @@ class SplitSettings(Settings):
 
 
 class TeacherSettings(Settings):
-    """The large model, how it is trained on the source, and how it is adapted to the target."""
+    """The large model, how it is trained on the source, and how it is adapted to the target.
+
+    The learning rate and weight decay of the adaptation are tuned, see `tune.adapted`.
+    """
 
     model: str = "deepfm"
     arguments: dict[str, Any] = {"embedding_dim": 32, "hidden": [128, 64]}
     encoder: EncoderSettings = EncoderSettings()
     fit: FitSettings = FitSettings(epochs=8, batch_size=1024)
-    adapt: FitSettings = FitSettings(epochs=10, learning_rate=1e-3)
+    adapt: FitSettings = FitSettings(epochs=10)
 
     @model_validator(mode="after")
     def _known(self) -> TeacherSettings:
@@ -61,7 +94,7 @@ class StudentSettings(Settings):
     model: str = "deepfm"
     arguments: dict[str, Any] = {"embedding_dim": 4, "hidden": [32]}
     encoder: EncoderSettings = EncoderSettings()
-    fit: FitSettings = FitSettings(epochs=15)
+    fit: FitSettings = FitSettings(epochs=30)
 
     @model_validator(mode="after")
     def _known(self) -> StudentSettings:

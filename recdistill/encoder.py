@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,38 +17,8 @@ from recdistill.artefacts import digest, read_json, write_json
 from recdistill.batch import PAD, UNSEEN, Batch, FeatureSpec
 from recdistill.errors import DataError, nearest
 from recdistill.schema import FEATURE_KINDS, Schema
-from recdistill.settings import Settings
 from recdistill.tables import Table
-from recdistill.transforms import Hashing, LogBuckets, Quantiles, Scaled, Transform, Vocabulary, restore, state
-
-NUMBERS: dict[str, Transform] = {
-    "standardise": Scaled(),
-    "log": Scaled(log=True),
-    "quantiles": Quantiles(),
-    "log_buckets": LogBuckets(),
-}
-
-
-class EncoderSettings(Settings):
-    """How columns become ids and numbers.
-
-    Args:
-        min_count: a value needs this many rows for an id of its own.
-        hashing: columns to hash instead, with their number of buckets.
-        numbers: the transform of number columns.
-        drop: feature columns to leave out.
-    """
-
-    min_count: int = 1
-    hashing: dict[str, int] = {}
-    numbers: Literal["standardise", "log", "quantiles", "log_buckets"] = "standardise"
-    drop: tuple[str, ...] = ()
-
-    def transforms(self, schema: Schema) -> dict[str, Transform]:
-        """The transform of each column that is not left at its default."""
-        ids = dict.fromkeys(schema.categorical + schema.multi, Vocabulary(self.min_count))
-        numbers = dict.fromkeys(schema.number, NUMBERS[self.numbers])
-        return {**ids, **numbers, **{name: Hashing(buckets) for name, buckets in self.hashing.items()}}
+from recdistill.transforms import Hashing, Scaled, Transform, Vocabulary, restore, state
 
 
 class Encoder:
@@ -100,6 +70,35 @@ class Encoder:
                 with _named(name):
                     columns[name] = kind, transform.extended(_items(_column(table, name, kind), kind))
         return Encoder(columns)
+
+    def refitted(self, table: Table) -> Encoder:
+        """The same transforms with vocabularies of a table's values alone: ids that only other rows had are gone."""
+        columns = dict(self.columns)
+        for name, (kind, transform) in self.columns.items():
+            if isinstance(transform, Vocabulary):
+                columns[name] = kind, transform.fit(_items(_column(table, name, kind), kind))
+        return Encoder(columns)
+
+    def ids_in(self, other: Encoder) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+        """Where another encoder keeps the values of this one.
+
+        Returns:
+            Per id feature, in the spec's order, (rows,) the other's id of each id's value; 0 where it has none.
+
+        Raises:
+            DataError: the encoders differ in more than their vocabularies.
+        """
+        found = []
+        for name, rows in (*self.spec.categorical, *self.spec.multi):
+            transform, theirs = self.columns[name][1], other.columns.get(name, ("", None))[1]
+            if isinstance(transform, Vocabulary) and isinstance(theirs, Vocabulary):
+                with _named(name):
+                    found.append(np.append(0, theirs.encode(transform.values)).astype(np.int64))
+            elif theirs is not None and _json_state(transform) == _json_state(theirs):
+                found.append(np.arange(rows))
+            else:
+                raise DataError(f"encoders must differ in vocabularies only, got another transform for {name!r}")
+        return found
 
     def encode(self, table: Table) -> Batch:
         """All rows of a table, in its order.

@@ -16,7 +16,7 @@ from recdistill.datasets import load
 from recdistill.errors import UsageError
 from recdistill.progress import Board, Silence
 from recdistill.results import evaluated
-from recdistill.run_folder import PARTS, RunFolder
+from recdistill.run_folder import PARTS, Cell, RunFolder
 from recdistill.splits import split
 from recdistill.work import Unit, Workers
 
@@ -108,20 +108,16 @@ def render(folder: RunFolder) -> dict[str, Any]:
 
 
 def teacher_units(folder: RunFolder) -> dict[str, list[Unit]]:
-    """What the stage `teacher` makes: first what is trained on the source, then what is adapted."""
+    """What the stage `teacher` makes: trained on the source, adapted, and adapted without a fold for its labels."""
     config = folder.config
     pretrained = [
         Unit(f"{name}/seed-{seed}", folder.pretrained(name, seed), cells.pretrain, (folder, name, seed))
         for seed in range(config.seeds)
         for name in ("source_teacher", "source_student")
     ]
-    parts = ["whole", *(f"fold-{k}" for k in range(config.folds))]
-    adapted = [
-        Unit(f"adapted_teacher/{cell}/{part}", folder.adapted(cell, part), cells.adapt, (folder, cell, part))
-        for cell in folder.cells
-        for part in parts
-    ]
-    return {"teachers on the source": pretrained, "teachers on the target": adapted}
+    whole = [_adapted(folder, cell, "whole") for cell in folder.cells]
+    parts = [_adapted(folder, cell, f"fold-{k}") for cell in folder.cells for k in range(config.folds)]
+    return {"teachers on the source": pretrained, "teachers on the target": whole, "the same without a fold": parts}
 
 
 def label_units(folder: RunFolder) -> list[Unit]:
@@ -142,6 +138,10 @@ def student_units(folder: RunFolder) -> list[Unit]:
         for cell in folder.cells
         for name in arms_at(cell.share)
     ]
+
+
+def _adapted(folder: RunFolder, cell: Cell, part: str) -> Unit:
+    return Unit(f"adapted_teacher/{cell}/{part}", folder.adapted(cell, part), cells.adapt, (folder, cell, part))
 
 
 def require_before(folder: RunFolder, verb: str) -> None:

@@ -86,13 +86,28 @@ class Ranker:
 
     def extended(self, table: Table) -> Ranker:
         """A copy with embedding rows of their own for a table's new ids, each starting as the unseen id's row."""
-        encoder = self.encoder.extended(table)
+        return self.under(self.encoder.extended(table))
+
+    def refitted(self, table: Table) -> Ranker:
+        """A copy that knows a table's ids alone: known ones keep their rows, new ones start as the unseen id's row."""
+        return self.under(self.encoder.refitted(table))
+
+    def under(self, encoder: Encoder) -> Ranker:
+        """A copy under another encoder: embedding rows follow their values, new values start as the unseen id's row.
+
+        Args:
+            encoder: of the same columns; it may differ in vocabularies.
+
+        Raises:
+            DataError: the encoders differ in more than their vocabularies.
+        """
         network = build(model_name(self.network), encoder.spec, arguments=self._arguments)
         mine, tables = self.network.state_dict(), ".table.weight"
         network.load_state_dict({k: v for k, v in mine.items() if not f".{k}".endswith(tables)}, strict=False)
+        ids = [torch.from_numpy(found) for found in encoder.ids_in(self.encoder)]
         for old, new in zip(self.network.modules(), network.modules(), strict=True):
             if isinstance(old, Embeddings) and isinstance(new, Embeddings):
-                new.take_rows(old)
+                new.take_rows(old, ids)
         return Ranker(encoder, network)
 
     def save(self, folder: Path | str, **facts: Any) -> None:

@@ -39,6 +39,7 @@ epochs = 1
 [tune]
 controls = [{learning_rate = 1e-3, weight_decay = 0.0}]
 distilled = [{learning_rate = 1e-3, weight_decay = 0.0, alpha = 0.0}]
+adapted = [{}]
 """
 CELL = Cell(0.5, 0)
 Call = Callable[..., tuple[int, str, str]]

@@ -22,6 +22,7 @@ from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, keep_labels, split
 from recdistill.tables import Table
 from recdistill.training import FitSettings, fit, hard_labels
+from recdistill.transforms import Hashing
 
 SMALL = {"source_rows": 3000, "target_rows": 2000, "source_users": 100, "target_users": 60, "items": 50}
 FIT = FitSettings(epochs=3, learning_rate=5e-3, weight_decay=0.0, batch_size=256)
@@ -196,3 +197,19 @@ def test_new_ids_start_as_the_unseen_id(parts: tuple[Table, Table, Table]) -> No
     extended = made.extended(train)
     assert np.allclose(extended.score(test), made.score(test), atol=1e-6)
     assert extended.encoder.coverage(train)["user_id"]["rows"] == 1.0
+
+
+def test_a_refitted_ranker_knows_the_tables_ids_alone_and_scores_as_before(parts: tuple[Table, Table, Table]) -> None:
+    train, _, test = parts
+    source, _ = synthetic.load(seed=0, **SMALL)
+    made = ranker(Table(source.arrow, replace(source.schema, privileged=())))
+    fit(made, source, settings=FIT)
+    compact = made.refitted(train)
+    users = compact.encoder.columns["user_id"][1].values.to_pylist()
+    assert set(users) == set(train.numpy("user_id").tolist())
+    items = compact.encoder.coverage(train)["item_id"]
+    assert items == {"rows": 1.0, "values": 1.0}
+    assert np.allclose(compact.score(train), made.score(train), atol=1e-6)
+    assert np.allclose(compact.score(test), made.score(test), atol=1e-6)
+    with pytest.raises(DataError, match="differ in vocabularies only"):
+        made.under(Encoder.fit(train, {"item_id": Hashing(50)}))

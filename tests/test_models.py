@@ -207,7 +207,12 @@ def test_dlrm_sees_the_dot_product_of_each_pair(spec: FeatureSpec) -> None:
 def test_rows_are_taken_and_new_ids_start_as_the_unseen_one() -> None:
     larger = replace(FULL, categorical=(("user", 9), ("item", 5)), multi=(("genres", 8), ("tags", 7)))
     old, new = strong(Embeddings(FULL, 3)), strong(Embeddings(larger, 3), scale=2.0)
-    new.take_rows(old)
+    sizes = [rows for _, rows in (*larger.categorical, *larger.multi)]
+    known = [rows for _, rows in (*FULL.categorical, *FULL.multi)]
+    ids = [
+        torch.cat([torch.arange(k), torch.zeros(n - k, dtype=torch.long)]) for n, k in zip(sizes, known, strict=True)
+    ]
+    new.take_rows(old, ids)
     for taken, known in zip(by_feature(new, larger), by_feature(old, FULL), strict=True):
         assert torch.equal(taken[: len(known)], known)
         assert torch.equal(taken[len(known) :], known[:1].expand(len(taken) - len(known), -1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -49,16 +51,15 @@ class Embeddings(nn.Module):
         return torch.cat(parts, 1)
 
     @torch.no_grad()
-    def take_rows(self, other: Embeddings) -> None:
-        """Copy a smaller table's rows; ids it does not have start as its row for unseen ids.
+    def take_rows(self, other: Embeddings, ids: Sequence[Tensor]) -> None:
+        """Copy another's rows.
 
         Args:
-            other: embeddings of the same features with at most as many rows each.
+            other: embeddings of the same features.
+            ids: per id feature, (rows,) the other's id whose row each of these rows takes.
         """
-        for start, end, first, last in zip(self.starts, self.starts[1:], other.starts, other.starts[1:], strict=False):
-            known = last - first
-            self.table.weight[start : start + known] = other.table.weight[first:last]
-            self.table.weight[start + known : end] = other.table.weight[first]
+        for start, end, first, taken in zip(self.starts, self.starts[1:], other.starts, ids, strict=False):
+            self.table.weight[start:end] = other.table.weight[first + taken]
 
     def _mean(self, ids: Tensor, offset: Tensor) -> Tensor:
         """(batch, 1, dim), the mean over each list's ids."""
