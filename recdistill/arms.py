@@ -19,7 +19,8 @@ class Arm:
     Args:
         teacher: whose soft labels, or None.
         unlabelled: whether it learns from unlabelled rows too.
-        warm: whether it starts from the student trained on the source, instead of from random weights.
+        warm: whether it starts from `source_finetuned` (which itself starts from the student trained on the source),
+            instead of from random weights.
     """
 
     teacher: Literal["source_teacher", "adapted_teacher"] | None = None
@@ -53,10 +54,10 @@ class Trial(Settings):
         alpha, temperature: of the distillation; controls and teachers have none.
     """
 
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
+    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
     alpha: float = Field(0.0, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
 
     @property
     def fitting(self) -> dict[str, float]:

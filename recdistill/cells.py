@@ -4,20 +4,21 @@ students. Each takes the run's folder, reads what it needs there, and leaves one
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from recdistill.arms import ARMS, Trial
 from recdistill.artefacts import manifest
 from recdistill.distillation import DistillSettings, distill
-from recdistill.encoder import Encoder
 from recdistill.examples import Examples
-from recdistill.metrics import auc
+from recdistill.metrics import auc, logloss
 from recdistill.models import build
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, split
+from recdistill.tables import Table
 from recdistill.training import fit
 
 
@@ -33,12 +34,12 @@ def pretrain(run: RunFolder, name: str, seed: int, watch: Watch) -> str:
     settings = run.config.teacher if name == "source_teacher" else run.config.student
     folder = run.pretrained(name, seed)
     train, valid, test = split(run.tables()["source"], valid=0.1, test=0.05)
-    encoder = Encoder.fit(train, settings.encoder.transforms(train.schema))
+    encoder = settings.encoder.fit(train)
     ranker = Ranker(encoder, build(settings.model, encoder.spec, seed=seed, arguments=settings.arguments))
-    fitting = settings.fit.model_copy(update={"seed": seed})
-    found = fit(ranker, train, valid=valid, settings=fitting, checkpoint=_beside(folder), progress=watch.part(0, 1))
+    fitting, state = settings.fit.model_copy(update={"seed": seed}), folder.with_name(f"{folder.name}.unfinished")
+    found = fit(ranker, train, valid=valid, settings=fitting, checkpoint=state, progress=watch.part(0, 1))
     reached = auc(ranker.score(test), test.labels)
-    ranker.save(folder, source_auc=reached, source_valid_logloss=found.score, best_epoch=found.best_epoch)
+    ranker.save(folder, prepared=run.identity, source_auc=reached, best_epoch=found.best_epoch)
     return f"AUC {reached:.4f} on held-out source rows, best after {found.best_epoch} epochs"
 
 
@@ -59,15 +60,14 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
         trials = (Trial(**manifest(run.adapted(cell, "whole"))["facts"]["choice"]),)
         kept &= ~folds(train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
     start, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)).extended(train), train.take(kept)
-    tried = []
+    held_out = _Best(valid)
     for number, trial in enumerate(trials):
         ranker, progress = start.copy(), watch.part(number, len(trials))
         fitting = config.teacher.adapt.model_copy(update={**trial.fitting, "seed": cell.seed})
-        found = fit(ranker, rows, valid=valid, settings=fitting, progress=progress)
-        tried.append((found.score, ranker, trial))
-    score, ranker, trial = min(tried, key=lambda entry: entry[0])
-    ranker.save(folder, valid_logloss=score, choice=trial.model_dump())
-    return f"validation logloss {score:.4f} on {len(rows):,} rows with {trial.words()}"
+        fit(ranker, rows, valid=valid, settings=fitting, progress=progress)
+        held_out.offer(ranker, trial)
+    words = held_out.save(folder, run.identity)
+    return f"{words} on {len(rows):,} rows with {held_out.trial.words()}"
 
 
 def label(run: RunFolder, teacher: str, cell: Cell, watch: Watch) -> str:
@@ -86,7 +86,7 @@ def label(run: RunFolder, teacher: str, cell: Cell, watch: Watch) -> str:
         masks = folds(train, k=run.config.folds, seed=cell.seed)
         without = [Ranker.load(run.adapted(cell, f"fold-{k}")) for k in range(len(masks))]
         soft = SoftLabels.out_of_fold(Ranker.load(run.adapted(cell, "whole")), without, masks, train)
-    soft.save(run.soft_labels(teacher, cell))
+    soft.save(run.soft_labels(teacher, cell), prepared=run.identity)
     return f"{len(soft.logits):,} rows, {soft.sample.replace('_', ' ')}"
 
 
@@ -101,35 +101,52 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
     """
     arm, config = ARMS[name], run.config
     train, valid = run.labelled(cell)
-    start = _start(run, cell, warm=arm.warm)
-    features, valid_features = (start.encoder.encode(run.tables()[part]) for part in ("train", "valid"))
-    examples, held_out = Examples.of(features, train), Examples.of(valid_features, valid)
+    start = _start(run, name, cell)
+    examples = Examples.of(start.encoder, train)
     if arm.teacher is not None:
         soft = SoftLabels.load(run.soft_labels(arm.teacher, cell))
         examples = examples.with_teacher(soft.for_table(train))
-    trials, tried = config.tune.of(arm), []
+    trials, held_out = config.tune.of(arm), _Best(valid)
     for number, trial in enumerate(trials):
         student, progress = start.copy(), watch.part(number, len(trials))
         fitting = config.student.fit.model_copy(update={**trial.fitting, "seed": cell.seed})
         distilling = DistillSettings(alpha=trial.alpha, temperature=trial.temperature, unlabelled=arm.unlabelled)
-        found = distill(
-            student, examples, None, valid=held_out, settings=distilling, fitting=fitting, progress=progress
-        )
-        tried.append((found.score, student, trial))
-    score, student, trial = min(tried, key=lambda entry: entry[0])
-    student.save(run.student(name, cell), valid_logloss=score, choice=trial.model_dump())
-    return f"validation logloss {score:.4f} with {trial.words(distilled=arm.teacher is not None)}"
+        distill(student, examples, None, valid=valid, settings=distilling, fitting=fitting, progress=progress)
+        held_out.offer(student, trial)
+    words = held_out.save(run.student(name, cell), run.identity)
+    return f"{words} with {held_out.trial.words(distilled=arm.teacher is not None)}"
 
 
-def _start(run: RunFolder, cell: Cell, *, warm: bool) -> Ranker:
-    """The student before it sees the target's labels; cold or warm, it has the ids of the target's training rows."""
+class _Best:
+    """The candidate with the lowest logloss on the labelled validation rows, whatever its fit was stopped by."""
+
+    trial: Trial
+    ranker: Ranker
+
+    def __init__(self, valid: Table) -> None:
+        self.valid, self.logloss = valid.take(valid.labelled), math.inf
+
+    def offer(self, ranker: Ranker, trial: Trial) -> None:
+        """Keep it if it is better."""
+        found = logloss(ranker.score(self.valid), self.valid.labels)
+        if found < self.logloss:
+            self.logloss, self.ranker, self.trial = found, ranker, trial
+
+    def save(self, folder: Path, prepared: str) -> str:
+        """Write it down and say how good it is."""
+        self.ranker.save(folder, prepared=prepared, valid_logloss=self.logloss, choice=self.trial.model_dump())
+        return f"validation logloss {self.logloss:.4f}"
+
+
+def _start(run: RunFolder, name: str, cell: Cell) -> Ranker:
+    """The student before it sees the target's labels; cold or warm, it has the ids of the target's training rows.
+
+    `source_finetuned` starts from the student trained on the source, a warm arm from `source_finetuned`.
+    """
     settings, train = run.config.student, run.tables()["train"]
-    if warm:
+    if name == "source_finetuned":
         return Ranker.load(run.pretrained("source_student", cell.seed)).refitted(train)
-    encoder = Encoder.fit(train, settings.encoder.transforms(train.schema))
+    if ARMS[name].warm:
+        return Ranker.load(run.student("source_finetuned", cell))
+    encoder = settings.encoder.fit(train)
     return Ranker(encoder, build(settings.model, encoder.spec, seed=cell.seed, arguments=settings.arguments))
-
-
-def _beside(folder: Path) -> Path:
-    """Where the training state of an unfinished artefact is."""
-    return folder.with_name(f"{folder.name}.unfinished")

@@ -32,6 +32,11 @@ def validated(arrow: pa.Table, schema: Schema) -> pa.Table:
     for name in schema.vector:
         _require(name, arrow, lambda t: _is_list(t) and _is_number(t.value_type), "lists of numbers")
         _require_vectors(name, arrow.column(name))
+    for role in (schema.user, schema.item, schema.time):
+        if role is not None and (missing := arrow.column(role).null_count):
+            raise DataError(f"users, items and times must not be missing, got {missing} missing in {role!r}")
+    if schema.time is not None:
+        _require(schema.time, arrow, lambda t: _is_number(t) or pa.types.is_temporal(t), "numbers or times")
     if schema.label is not None:
         arrow = _with_labels(arrow, schema.label)
     for answer in (schema.rating, schema.truth):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recdistill import datasets, models
 from recdistill.arms import TuneSettings
-from recdistill.schema import Schema
+from recdistill.batch import FeatureSpec
+from recdistill.encoder import Encoder
+from recdistill.errors import UsageError, nearest
 from recdistill.settings import Settings
+from recdistill.tables import Table
 from recdistill.training import FitSettings
 from recdistill.transforms import Hashing, LogBuckets, Quantiles, Scaled, Transform, Vocabulary
 
@@ -19,6 +23,10 @@ NUMBERS: dict[str, Transform] = {
     "quantiles": Quantiles(),
     "log_buckets": LogBuckets(),
 }
+
+
+# A model is built on it only to see whether its arguments make sense.
+TINY = FeatureSpec(categorical=(("some id", 2),), number=("some number",))
 
 
 class EncoderSettings(Settings):
@@ -31,16 +39,34 @@ class EncoderSettings(Settings):
         drop: feature columns to leave out.
     """
 
-    min_count: int = 1
-    hashing: dict[str, int] = {}
+    min_count: int = Field(1, ge=1)
+    hashing: dict[str, Annotated[int, Field(ge=1)]] = {}
     numbers: Literal["standardise", "log", "quantiles", "log_buckets"] = "standardise"
     drop: tuple[str, ...] = ()
 
-    def transforms(self, schema: Schema) -> dict[str, Transform]:
-        """The transform of each column that is not left at its default."""
-        ids = dict.fromkeys(schema.categorical + schema.multi, Vocabulary(self.min_count))
-        numbers = dict.fromkeys(schema.number, NUMBERS[self.numbers])
-        return {**ids, **numbers, **{name: Hashing(buckets) for name, buckets in self.hashing.items()}}
+    def fit(self, rows: Table) -> Encoder:
+        """An encoder fitted on training rows.
+
+        Raises:
+            UsageError: a column to drop or to hash is no feature.
+        """
+        for name in (*self.drop, *self.hashing):
+            if name not in rows.schema.features:
+                raise UsageError(f"no feature column {name!r} to drop or hash, {nearest(name, rows.schema.features)}")
+        kept = rows.with_schema(rows.schema.without(*self.drop))
+        ids = dict.fromkeys(kept.schema.categorical + kept.schema.multi, Vocabulary(self.min_count))
+        numbers = dict.fromkeys(kept.schema.number, NUMBERS[self.numbers])
+        return Encoder.fit(
+            kept, {**ids, **numbers, **{name: Hashing(buckets) for name, buckets in self.hashing.items()}}
+        )
+
+
+def _untouched(group: str, fitting: FitSettings, names: Sequence[str], instead: str) -> None:
+    """Refuse settings that the experiment sets itself."""
+    for name in names:
+        value, default = getattr(fitting, name), FitSettings.model_fields[name].default
+        if value != default:
+            raise UsageError(f"{group}.{name} is set by the experiment ({instead}), got {value!r}")
 
 
 class DataSettings(Settings):
@@ -84,12 +110,18 @@ class TeacherSettings(Settings):
 
     @model_validator(mode="after")
     def _known(self) -> TeacherSettings:
-        models.require(self.model, self.arguments)
+        models.build(self.model, TINY, arguments=self.arguments)
+        _untouched("fit", self.fit, ["seed"], "see seeds")
+        _untouched("adapt", self.adapt, ["seed", "learning_rate", "weight_decay"], "see seeds and tune.adapted")
         return self
 
 
 class StudentSettings(Settings):
-    """The compact model; its learning rate and weight decay are tuned, see `tune`."""
+    """The compact model.
+
+    The learning rate and weight decay in `fit` are those of its training on the source; on the target they are tuned,
+    see `tune`.
+    """
 
     model: str = "deepfm"
     arguments: dict[str, Any] = {"embedding_dim": 4, "hidden": [32]}
@@ -98,7 +130,8 @@ class StudentSettings(Settings):
 
     @model_validator(mode="after")
     def _known(self) -> StudentSettings:
-        models.require(self.model, self.arguments)
+        models.build(self.model, TINY, arguments=self.arguments)
+        _untouched("fit", self.fit, ["seed"], "see seeds")
         return self
 
 
@@ -119,3 +152,10 @@ class Config(Settings):
     teacher: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()
     tune: TuneSettings = TuneSettings()
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[float, ...]) -> tuple[float, ...]:
+        if len({f"{share:g}" for share in labels}) < len(labels):
+            raise ValueError("shares of labels must differ within six digits")
+        return labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field
@@ -15,7 +16,7 @@ from recdistill.ranker import Ranker
 from recdistill.settings import Settings
 from recdistill.soft_labels import SoftLabels
 from recdistill.tables import Table
-from recdistill.training import FitSettings, Fitted, Objective, fit
+from recdistill.training import FitSettings, Fitted, fit
 
 
 class DistillSettings(Settings):
@@ -28,12 +29,15 @@ class DistillSettings(Settings):
     """
 
     alpha: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
     unlabelled: bool = True
 
 
-def blend(alpha: float, temperature: float) -> Objective:
+@dataclass(frozen=True)
+class Blend:
     """(1 - α)·BCE over the labelled rows + α·T²·KL over the rows with a soft label (Hinton et al. 2015, section 2).
+
+    An objective for `fit`: `(logits (batch,), Examples) -> ()`.
 
     DIFF: each term is a mean over its own rows, so that unlabelled rows do not thin out the labels.
 
@@ -41,24 +45,25 @@ def blend(alpha: float, temperature: float) -> Objective:
         alpha: in [0, 1].
         temperature: > 0 and finite.
 
-    Returns:
-        An objective `(logits (batch,), Examples) -> ()`.
-
     Raises:
         ValueError: alpha or temperature is out of range.
     """
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha must be in [0, 1], got {alpha=}")
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature must be positive and finite, got {temperature=}")
 
-    def objective(logits: Tensor, examples: Examples) -> Tensor:
+    alpha: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha must be in [0, 1], got alpha={self.alpha}")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature must be positive and finite, got temperature={self.temperature}")
+
+    def __call__(self, logits: Tensor, examples: Examples) -> Tensor:
+        """(), the loss of (batch,) logits."""
         hard = bce(logits, examples.label, where=examples.labelled, weight=examples.weight)
-        known = ~examples.teacher.isnan()
+        known, temperature = ~examples.teacher.isnan(), self.temperature
         soft = binary_kd(logits, examples.teacher, where=known, weight=examples.weight, temperature=temperature)
-        return (1 - alpha) * hard + alpha * soft
-
-    return objective
+        return (1 - self.alpha) * hard + self.alpha * soft
 
 
 def distill(
@@ -90,7 +95,9 @@ def distill(
     """
     settings = settings or DistillSettings()
     examples = Examples.of(student.encoder, train) if isinstance(train, Table) else train
-    if soft is not None and isinstance(train, Table):
+    if soft is not None:
+        if not isinstance(train, Table):
+            raise ValueError("soft labels go with a Table; Examples carry theirs, got both soft labels and Examples")
         examples = examples.with_teacher(soft.for_table(train))
     if settings.alpha > 0 and bool(examples.teacher.isnan().all()):
         raise ValueError(f"alpha > 0 needs soft labels, got none with {settings.alpha=}")
@@ -102,7 +109,7 @@ def distill(
         student,
         examples,
         valid=valid,
-        objective=blend(settings.alpha, settings.temperature),
+        objective=Blend(settings.alpha, settings.temperature),
         settings=fitting,
         checkpoint=checkpoint,
         progress=progress,

@@ -31,7 +31,7 @@ class Measured:
     """One ranker on the test rows.
 
     Args:
-        metrics: by name; ranking metrics are means over users.
+        metrics: by name; ranking metrics are means over users, and absent where no user has a value.
         skipped: per ranking metric, the users without a value: no click, or for grouped AUC only one class.
     """
 
@@ -63,7 +63,7 @@ def measure(scores: Floats, test: Table, *, threshold: float = 0.0, k: int = 10)
         "mrr": mrr(scores, labels, users),
         "gauc_mean": grouped_auc(scores, labels, users),
     }
-    values |= {name: found.mean for name, found in ranked.items()}
+    values |= {name: found.mean for name, found in ranked.items() if len(found.values)}
     return Measured(values, {name: found.skipped for name, found in ranked.items()})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +61,12 @@ class Examples:
         return Examples(
             self.features.to(device), self.label.to(device), self.teacher.to(device), self.weight.to(device)
         )
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every tensor, in a fixed order."""
+        features = self.features
+        yield from (features.ids, *features.multi, features.number, *features.vector)
+        yield from (self.label, self.teacher, self.weight)
 
     @property
     def labelled(self) -> Tensor:

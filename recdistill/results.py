@@ -15,7 +15,7 @@ from recdistill.evaluation import COMPARED, Measured, compare, measure
 from recdistill.metrics import best_threshold, logloss
 from recdistill.progress import Board
 from recdistill.ranker import Ranker, file_bytes
-from recdistill.run_folder import PARTS, Cell, RunFolder
+from recdistill.run_folder import Cell, RunFolder
 from recdistill.tables import Table
 
 Entry = dict[str, Any]
@@ -36,7 +36,7 @@ def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
         "schema": 1,
         "command": command,
         "config": config.model_dump(mode="json"),
-        "data": {part: report.counted(tables[part]) for part in PARTS},
+        "data": report.counted_parts(tables),
         "source": [_on_source(run, seed) for seed in range(config.seeds)],
         "rankers": pooled[0]["rankers"],
         "comparisons": pooled[0]["comparisons"],
@@ -68,26 +68,37 @@ def _cell(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
 
 
 def _pooled(found: list[tuple[Entry, Scores]], test: Table) -> Entry:
-    """One share of labels over its seeds: mean metrics, paired differences, and the arm chosen on validation rows."""
+    """One share of labels over its seeds: mean metrics and paired differences.
+
+    "chosen" stands for what a user would get: in each seed the distilled arm that is best on that seed's own labelled
+    validation rows.
+    """
     cells = [entry for entry, _ in found]
-    names = list(cells[0]["rankers"])
-    rankers = {name: _mean([cell["rankers"][name] for cell in cells]) for name in names}
-    scores = {name: np.stack([s[name] for _, s in found]) for name in names}
+    chosen = [
+        _best(cell, [name for name in cell["rankers"] if cell["rankers"][name]["role"] == "student"]) for cell in cells
+    ]
+    shipped = [_best(cell, [name for name in cell["rankers"] if name in ARMS]) for cell in cells]
+    rankers = {name: _mean([cell["rankers"][name] for cell in cells]) for name in cells[0]["rankers"]}
+    scores = {name: np.stack([s[name] for _, s in found]) for name in rankers}
+    rankers["chosen"] = _mean([cell["rankers"][name] for cell, name in zip(cells, chosen, strict=True)])
+    scores["chosen"] = np.stack([s[name] for (_, s), name in zip(found, chosen, strict=True)])
+    pairs = [(name, control) for name in scores for control in CONTROLS if name != control]
+    taught = [(name, teacher) for name in scores if name in ARMS and (teacher := ARMS[name].teacher) is not None]
+    taught.append(("chosen", "adapted_teacher"))
+    metrics = [metric for metric in COMPARED if metric in rankers["chosen"]["metrics"]]
+    wanted = [(a, b, metric) for a, b in pairs for metric in metrics] + [(a, b, "auc") for a, b in taught]
+    comparisons = [{"a": a, "b": b, **compare(scores[a], scores[b], test, metric)} for a, b, metric in wanted]
     if test.schema.truth is not None:
         truth = np.clip(test.numpy(test.schema.truth), 1e-6, 1 - 1e-6)
         best = measure(np.log(truth / (1 - truth)), test, threshold=0.0)
         rankers["best_possible"] = {"role": "bound", "params": 0, "bytes": 0, **_written(best)}
-    metrics = [metric for metric in COMPARED if metric != "ndcg@10" or test.schema.user is not None]
-    pairs = [(name, control) for name in names for control in CONTROLS if name != control]
-    against = {name: ARMS[name].teacher for name in names if name in ARMS}
-    taught = [(name, teacher) for name, teacher in against.items() if teacher is not None]
-    comparisons = [
-        {"a": a, "b": b, **compare(scores[a], scores[b], test, metric)} for a, b in pairs for metric in metrics
-    ]
-    comparisons += [{"a": a, "b": b, **compare(scores[a], scores[b], test, "auc")} for a, b in taught]
-    chosen = min((name for name, _ in taught), key=lambda name: rankers[name]["valid_logloss"])
     seeds = {"seeds": [cell["seed"] for cell in cells], "labelled": [cell["labelled"] for cell in cells]}
-    return {**seeds, "chosen": chosen, "rankers": rankers, "comparisons": comparisons}
+    return {**seeds, "chosen": chosen, "shipped": shipped, "rankers": rankers, "comparisons": comparisons}
+
+
+def _best(cell: Entry, names: list[str]) -> str:
+    """The ranker with the lowest logloss on the cell's labelled validation rows."""
+    return min(names, key=lambda name: cell["rankers"][name]["valid_logloss"])
 
 
 def _folders(run: RunFolder, cell: Cell) -> dict[str, Path]:
@@ -110,8 +121,9 @@ def _mean(entries: list[Entry]) -> Entry:
     metrics = {m: math.fsum(e["metrics"][m] for e in entries) / len(entries) for m in entries[0]["metrics"]}
     valid = math.fsum(e["valid_logloss"] for e in entries) / len(entries)
     size = max(entry["bytes"] for entry in entries)  # adapted teachers differ a little: they know the cell's new ids
-    kept: Entry = {k: entries[0][k] for k in ("role", "params", "users_skipped") if k in entries[0]}
-    return {**kept, "bytes": size, "valid_logloss": valid, "metrics": metrics}
+    kept: Entry = {k: entries[0][k] for k in ("role", "params", "users_skipped")}
+    choices = [entry["choice"] for entry in entries]
+    return {**kept, "bytes": size, "choices": choices, "valid_logloss": valid, "metrics": metrics}
 
 
 def _written(measured: Measured) -> Entry:

@@ -13,7 +13,7 @@ from typing import Any
 
 import tomli_w
 
-from recdistill.artefacts import is_whole, sha256, write_json, write_text
+from recdistill.artefacts import digest, is_whole, sha256, write_json, write_text
 from recdistill.configuration import Config
 from recdistill.errors import UsageError
 from recdistill.settings import fill, read_toml
@@ -50,27 +50,37 @@ class RunFolder:
 
     path: Path
 
-    def open(self, config: Config, *, overwrite: bool = False) -> None:
-        """Make the folder, or continue the run of the same configuration.
+    def holds(self, config: Config) -> bool:
+        """Whether the folder holds a run of this configuration; False when there is nothing.
 
         Raises:
-            UsageError: the folder is no run, or holds a run of another configuration and `overwrite` is false.
+            UsageError: the folder holds something else than a run, or a run of another configuration.
         """
-        resolved = _without_none(config.model_dump(mode="json"))
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            if not self._config.is_file():
-                rule = "is not empty and holds no run (no config.toml); choose another folder"
-                raise UsageError(f"{self.path} {rule}")
-            if read_toml(self._config) == resolved:
-                return
-            if not overwrite:
-                rule = "holds a run of another configuration; choose another folder or pass --overwrite"
-                raise UsageError(f"{self.path} {rule}")
-            shutil.rmtree(self.path)
-        write_text(self._config, tomli_w.dumps(resolved))
-        write_json(
-            self.path / "versions.json", {"python": platform.python_version()} | {p: version(p) for p in PACKAGES}
-        )
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return False
+        self._require_run("is not empty and holds no run (no config.toml and versions.json); choose another folder")
+        if read_toml(self._config) != _without_none(config.model_dump(mode="json")):
+            rule = "holds a run of another configuration; choose another folder or pass --overwrite"
+            raise UsageError(f"{self.path} {rule}")
+        return True
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the folder holds a run, of whatever configuration."""
+        return self._config.is_file() and self._versions.is_file()
+
+    def begin(self, config: Config) -> None:
+        """Write down what the run is told and with which packages; a run that was there goes, other files stay."""
+        if self.is_run:
+            self._remove()
+        packages = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+        write_json(self._versions, packages)
+        write_text(self._config, tomli_w.dumps(_without_none(config.model_dump(mode="json"))))
+
+    @property
+    def identity(self) -> str:
+        """Of the prepared rows; what is made from other rows carries another one and is made again."""
+        return digest([sha256(self.prepared(part) / "manifest.json") for part in PARTS])
 
     @property
     def config(self) -> Config:
@@ -121,26 +131,41 @@ class RunFolder:
             DataError: a file was changed.
         """
         self._require_run()
-        if not all(is_whole(self.prepared(part)) for part in PARTS):
+        if not self.is_prepared:
             raise UsageError(f"{self.path} has no prepared rows; run `recdistill prepare` first")
-        return _read(self.path.absolute(), tuple(sha256(self.prepared(part) / "manifest.json") for part in PARTS))
+        return _read(self.path.absolute(), self.identity)
 
     def labelled(self, cell: Cell) -> tuple[Table, Table]:
         """Training and validation rows, with the labels of all but the cell's share removed."""
         tables = self.tables()
         return keep_labels(tables["train"], tables["valid"], share=cell.share, seed=cell.seed)
 
-    def _require_run(self) -> None:
-        if not self._config.is_file():
-            raise UsageError(f"{self.path} holds no run (no config.toml); `recdistill prepare` makes one")
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the rows of every part are there."""
+        return all(is_whole(self.prepared(part)) for part in PARTS)
+
+    def _remove(self) -> None:
+        for name in ("prepared", "teacher", "soft_labels", "students", "report"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        self._config.unlink()
+        self._versions.unlink()
+
+    def _require_run(self, rule: str = "holds no run; `recdistill prepare` makes one") -> None:
+        if not self.is_run:
+            raise UsageError(f"{self.path} {rule}")
 
     @property
     def _config(self) -> Path:
         return self.path / "config.toml"
 
+    @property
+    def _versions(self) -> Path:
+        return self.path / "versions.json"
+
 
 @lru_cache(maxsize=1)
-def _read(path: Path, identity: tuple[str, ...]) -> dict[str, Table]:
+def _read(path: Path, identity: str) -> dict[str, Table]:
     return {part: Table.read(path / "prepared" / part) for part in PARTS}
 
 

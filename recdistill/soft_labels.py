@@ -121,10 +121,15 @@ class SoftLabels:
             )
         return self.logits
 
-    def save(self, folder: Path | str) -> None:
-        """Write a folder artefact; an existing one of that name is replaced."""
-        facts = {"kind": "soft_labels", "rows": len(self.logits), **{k: getattr(self, k) for k in FACTS}}
-        with new_folder(Path(folder), **facts) as temporary:
+    def save(self, folder: Path | str, **facts: Any) -> None:
+        """Write a folder artefact; an existing one of that name is replaced.
+
+        Args:
+            folder: the final name.
+            facts: JSON-able facts kept in the manifest.
+        """
+        stored = {"kind": "soft_labels", "rows": len(self.logits), **{k: getattr(self, k) for k in FACTS}}
+        with new_folder(Path(folder), **{**facts, **stored}) as temporary:
             rows = pa.table({"row_id": self.row_ids, "logit": self.logits})
             pq.write_table(rows, temporary / "logits.parquet", compression="zstd", write_page_checksum=True)
 

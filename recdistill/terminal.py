@@ -28,6 +28,7 @@ class TerminalBoard:
         self.out = out
         self.bars: Progress | None = None
         self.shares: dict[str, float] = {}
+        self.over: set[str] = set()
         self.units = self.kept = self.made = 0
         self.started = self.spoke = 0.0
 
@@ -37,7 +38,8 @@ class TerminalBoard:
 
     def begin(self, stage: str, units: int, done: int) -> None:
         """A stage begins: its bar on a terminal, a line elsewhere."""
-        self.shares, self.units, self.kept, self.made = {}, units, done, 0
+        self.shares, self.over = {}, set()
+        self.units, self.kept, self.made = units, done, 0
         self.started = self.spoke = time.monotonic()
         kept = f", {done} of them kept from before" if done else ""
         self.say(f"{stage}: {units} to make{kept}")
@@ -50,6 +52,8 @@ class TerminalBoard:
 
     def moved(self, unit: str, share: float) -> None:
         """A unit is done to a share."""
+        if unit in self.over:  # a message that came late
+            return
         self.shares[unit] = share
         if self.bars is not None:
             self.bars.update(self.bars.task_ids[0], completed=self._completed())
@@ -60,6 +64,7 @@ class TerminalBoard:
     def finished(self, unit: str, words: str) -> None:
         """A unit is done: one line."""
         self.shares.pop(unit, None)
+        self.over.add(unit)
         self.made += 1
         if self.bars is not None:
             self.bars.update(self.bars.task_ids[0], completed=self._completed())

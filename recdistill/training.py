@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recdistill.checkpoints import Checkpoints, State
-from recdistill.errors import DataError, Interrupted, TrainingError
+from recdistill.errors import DataError, EnvironmentFault, Interrupted, TrainingError
 from recdistill.examples import Examples
 from recdistill.losses import bce
 from recdistill.metrics import auc, logloss
@@ -73,9 +73,9 @@ class Fitted:
     """What came of a fit.
 
     Args:
-        best_epoch: the epoch (from 1) whose weights were kept.
+        best_epoch: the epoch whose weights were kept; 0 are those it started from.
         score: its validation score; NaN without validation rows.
-        history: per epoch the mean training loss and the validation score.
+        history: per epoch the mean training loss and the validation score; with validation rows from epoch 0.
     """
 
     best_epoch: int
@@ -107,6 +107,7 @@ def fit(
     Raises:
         DataError: no training rows, or validation rows without both classes.
         TrainingError: the loss is no longer finite.
+        EnvironmentFault: the device is not there.
         Interrupted: the user stopped it; the state is in `checkpoint`.
     """
     settings = settings or FitSettings()
@@ -117,8 +118,10 @@ def fit(
         raise DataError("training needs rows, got an empty table")
     network = ranker.network.to(device)
     loop = _Loop(network, objective, settings, _batch_size(settings, len(examples)))
-    checkpoints = Checkpoints(checkpoint, settings.checkpoint_seconds, _identity(loop, examples, settings))
-    state = checkpoints.load(network, loop.optimiser) or State()
+    named = getattr(objective, "__qualname__", repr(objective))
+    identity = "" if checkpoint is None else _identity(loop, examples, held_out, settings, named)
+    checkpoints = Checkpoints(checkpoint, settings.checkpoint_seconds, identity)
+    state = checkpoints.load(network, loop.optimiser) or _judge(State(), ranker, held_out, settings)
     gpus = range(torch.cuda.device_count()) if device.startswith("cuda") else ()
     with torch.random.fork_rng(devices=gpus), stoppable() as stop:
         while state.epoch < settings.epochs and state.epochs_since_best < settings.patience:
@@ -129,7 +132,7 @@ def fit(
         network.load_state_dict(state.best)
     checkpoints.clear()
     ranker.network.cpu()
-    return Fitted(state.best_epoch or state.epoch, state.best_score, tuple(state.history))
+    return Fitted(state.best_epoch if state.best else state.epoch, state.best_score, tuple(state.history))
 
 
 class _Loop:
@@ -178,13 +181,17 @@ class _Loop:
 
 
 def _judge(state: State, ranker: Ranker, held_out: Examples | None, settings: FitSettings) -> State:
-    """The state after scoring the held-out rows; without any, the last weights are the best."""
+    """The state after scoring the held-out rows; without any, the last weights are the best.
+
+    The weights it starts from are judged too, as epoch 0: fine-tuning never ends worse than it began.
+    """
+    entry = {"loss": state.last_loss} if state.epoch else {}
     if held_out is None:
-        return replace(state, history=[*state.history, {"loss": state.last_loss}])
+        return replace(state, history=[*state.history, entry] if state.epoch else [])
     scores = ranker.score(held_out.features).astype(np.float64)
     labels = held_out.label.cpu().numpy()
     score = auc(scores, labels) if settings.stop_by == "auc" else logloss(scores, labels)
-    state = replace(state, history=[*state.history, {"loss": state.last_loss, settings.stop_by: score}])
+    state = replace(state, history=[*state.history, {**entry, settings.stop_by: score}])
     better = score > state.best_score if settings.stop_by == "auc" else score < state.best_score
     if math.isnan(state.best_score) or better:
         best = {k: t.detach().clone() for k, t in ranker.network.state_dict().items()}
@@ -222,11 +229,17 @@ def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimiz
 
 
 def _device(name: str) -> str:
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise EnvironmentFault(f"device {name!r} needs a GPU that torch {torch.__version__} can use, got none")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def _identity(loop: _Loop, examples: Examples, settings: FitSettings) -> str:
-    """What a checkpoint must agree on to be continued: the settings, the rows and the network's shape."""
-    shapes = [(k, tuple(t.shape)) for k, t in loop.network.state_dict().items()]
-    label = hashlib.sha256(examples.label.cpu().numpy().tobytes() + examples.teacher.cpu().numpy().tobytes())
-    return hashlib.sha256(repr((settings, len(examples), label.hexdigest(), shapes)).encode()).hexdigest()
+def _identity(loop: _Loop, examples: Examples, held_out: Examples | None, settings: FitSettings, name: str) -> str:
+    """What a checkpoint must agree on to be continued: settings, rows, objective and the network it started from."""
+    total = hashlib.sha256(repr((settings, name, type(loop.network).__name__, str(loop.network))).encode())
+    for rows in (examples, held_out):
+        for tensor in () if rows is None else rows.tensors():
+            total.update(repr(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
+    for weights in loop.network.state_dict().values():
+        total.update(weights.cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()

@@ -38,19 +38,19 @@ def verify_run(path: Path) -> Verified:
         DataError: a file is missing or was changed, or counts differ.
     """
     run = RunFolder(path)
-    units = [*(u for stage in teacher_units(run).values() for u in stage), *label_units(run), *student_units(run)]
-    wanted = [*(run.prepared(part) for part in PARTS), *(unit.folder for unit in units), run.report]
+    run.tables()
+    stages = [*teacher_units(run).values(), label_units(run), *student_units(run).values()]
+    wanted = [*(run.prepared(part) for part in PARTS), *(u.folder for units in stages for u in units), run.report]
     there = [folder for folder in wanted if (folder / "manifest.json").is_file()]
     files = sum(verify(folder) for folder in there)
-    rows = _counted_again(run) if all(is_whole(run.prepared(part)) for part in PARTS) else 0
     missing = tuple(str(folder.relative_to(path)) for folder in wanted if folder not in there)
-    return Verified(len(there), files, rows, missing)
+    return Verified(len(there), files, _counted_again(run), missing)
 
 
 def _counted_again(run: RunFolder) -> int:
     """Rows of the tables and of the soft labels, compared with what manifests and report say."""
     tables = run.tables()
-    counts = {part: report.counted(tables[part]) for part in PARTS}
+    counts = report.counted_parts(tables)
     for part in PARTS:
         if manifest(run.prepared(part))["facts"]["fingerprint"] != tables[part].fingerprint:
             raise DataError(f"{run.prepared(part)} must have the fingerprint in its manifest, got another")

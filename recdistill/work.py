@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recdistill.artefacts import is_whole
+from recdistill.artefacts import is_whole, manifest
 from recdistill.errors import EnvironmentFault, Interrupted, UsageError
 from recdistill.progress import Board, Silence, Watch
 
@@ -29,15 +29,22 @@ class Unit:
 
     Args:
         name: for people, unique among the units of a stage.
-        folder: the artefact; the unit is done when it is whole.
+        folder: the artefact; the unit is done when it is whole and made from the same rows.
+        prepared: the identity of the rows it is made from, which `make` keeps in the manifest.
         make: a module's function `(*arguments, watch) -> words`, where the words say what came of it.
         arguments: of `make`, without the watch.
     """
 
     name: str
     folder: Path
+    prepared: str
     make: Callable[..., str]
     arguments: tuple[Any, ...]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the artefact is there."""
+        return is_whole(self.folder) and manifest(self.folder)["facts"].get("prepared") == self.prepared
 
 
 def cores() -> int:
@@ -85,7 +92,7 @@ class Workers:
             Interrupted: the user stopped it.
             EnvironmentFault: a worker died.
         """
-        missing = [unit for unit in units if not is_whole(unit.folder)]
+        missing = [unit for unit in units if not unit.is_done]
         if not missing:
             return
         self.board.begin(stage, len(units), len(units) - len(missing))
@@ -135,9 +142,11 @@ _outside: dict[str, Any] = {}
 
 
 def _enter(messages: Any, stop: Any) -> None:
-    """A worker begins: Ctrl-C is the parent's affair, and one thread is enough."""
+    """A worker begins: Ctrl-C is the parent's affair (but for fits, which write their state), one thread is enough."""
+    import torch
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
     _outside.update(messages=messages, stop=stop)
 
 

@@ -13,13 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from recdistill import cli
-from recdistill.arms import ARMS, arms_at
+from recdistill import cli, experiment
+from recdistill.arms import ARMS, CONTROLS, arms_at
 from recdistill.artefacts import manifest
 from recdistill.configuration import Config
+from recdistill.distillation import Blend
+from recdistill.examples import Examples
+from recdistill.models import build
+from recdistill.ranker import Ranker
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.settings import fill
+from recdistill.soft_labels import SoftLabels
+from recdistill.splits import folds
+from recdistill.training import FitSettings, fit
 
 TINY = """
 labels = [0.5]
@@ -41,6 +49,12 @@ controls = [{learning_rate = 1e-3, weight_decay = 0.0}]
 distilled = [{learning_rate = 1e-3, weight_decay = 0.0, alpha = 0.0}]
 adapted = [{}]
 """
+# Alpha 0 must be among the candidates; here it cannot win.
+DISTILLING = (
+    TINY.replace("controls = [{", "controls = [{learning_rate = 1e-9}, {")
+    .replace("adapted = [{}]", "adapted = [{learning_rate = 1e-9}, {}]")
+    .replace("alpha = 0.0}]", "alpha = 0.7}, {learning_rate = 1e-9, alpha = 0.0}]")
+)
 CELL = Cell(0.5, 0)
 Call = Callable[..., tuple[int, str, str]]
 
@@ -50,6 +64,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """Run the command line in an empty folder, in this process: (exit code, output, errors)."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "distilling.toml").write_text(DISTILLING)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         workers = ["--workers", "1"] if arguments[0] in ("run", "teacher", "label", "distill") else []
@@ -64,8 +79,10 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return run
 
 
-def weights(run: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(run)): p.read_bytes() for p in run.rglob("model.safetensors")}
+def made_by(run: Path) -> dict[str, bytes]:
+    """The bytes of every trained weight and soft label."""
+    names = ("model.safetensors", "logits.parquet")
+    return {str(p.relative_to(run)): p.read_bytes() for name in names for p in run.rglob(name)}
 
 
 def times(run: Path) -> dict[Path, int]:
@@ -77,16 +94,16 @@ def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
     assert (code, errors) == (0, "")
     assert "report: r/report/report.md" in output
     result = json.loads((tmp_path / "r/report/report.json").read_text())
-    assert set(result["rankers"]) == {"source_teacher", "adapted_teacher", "best_possible", *ARMS}
+    assert set(result["rankers"]) == {"source_teacher", "adapted_teacher", "chosen", "best_possible", *ARMS}
     assert {c["method"] for c in result["comparisons"]} == {"delong_cluster", "bootstrap_cluster"}
     assert all(c["low"] <= c["delta"] <= c["high"] for c in result["comparisons"])
     kept = result["pooled"][0]["labelled"][0]
     assert kept["train"]["labelled"] == pytest.approx(0.5 * result["data"]["train"]["rows"], abs=1)
-    # With alpha 0 the only candidate, every arm is its control: the difference is exactly 0.
-    same = [("source_labelled", "hard_only"), ("adapted_all_warm", "source_finetuned")]
+    # With alpha 0 the only candidate, every cold arm is the control: the difference is exactly 0.
     deltas = {(c["a"], c["b"]): c["delta"] for c in result["comparisons"] if c["metric"] == "auc"}
-    assert [deltas[pair] for pair in same] == [0, 0]
+    assert [deltas[name, "hard_only"] for name in ARMS if "warm" not in name and name not in CONTROLS] == [0] * 4
     assert re.search(r"transfer [+-]0\.\d+ \[.*distillation [+-]0\.\d+ \[", output)
+    assert "there is no distillation (alpha 0 was chosen)" in output
     page = (tmp_path / "r/report/report.md").read_text()
     assert all(f"| {kept[part]['labelled']:,} | {kept[part]['positives']:,} |" in page for part in ("train", "valid"))
 
@@ -131,13 +148,13 @@ def test_stages_alone_make_what_run_makes_and_ask_for_the_stage_before(call: Cal
     assert call("report", "r")[0] == 0
     assert (tmp_path / "r/report/report.md").read_text() == before
     assert call("run", "tiny.toml", "--out", "whole")[0] == 0
-    assert weights(tmp_path / "r") == weights(tmp_path / "whole")
+    assert made_by(tmp_path / "r") == made_by(tmp_path / "whole")
 
 
 def test_no_label_but_the_kept_ones_and_the_test_rows_matters(call: Call, tmp_path: Path) -> None:
     """Flip every hidden label of training and validation rows: every trained weight stays the same."""
-    assert call("run", "tiny.toml", "--out", "a")[0] == 0
-    assert call("prepare", "tiny.toml", "--out", "b")[0] == 0
+    assert call("run", "distilling.toml", "--out", "a")[0] == 0
+    assert call("prepare", "distilling.toml", "--out", "b")[0] == 0
     run = RunFolder(tmp_path / "b")
     for part, kept in zip(("train", "valid"), run.labelled(CELL), strict=True):
         table = run.tables()[part]
@@ -146,10 +163,81 @@ def test_no_label_but_the_kept_ones_and_the_test_rows_matters(call: Call, tmp_pa
         flipped = type(table)(table.arrow.set_column(place, "click", [labels.astype(int)]), table.schema)
         assert flipped.fingerprint != table.fingerprint
         flipped.write(run.prepared(part))
-    assert call("run", "tiny.toml", "--out", "b")[0] == 0
-    made = weights(tmp_path / "a")
-    assert len(made) == len(ARMS) + 5
-    assert made == weights(tmp_path / "b")
+    assert call("run", "distilling.toml", "--out", "b")[0] == 0
+    made = made_by(tmp_path / "a")
+    assert len(made) == len(ARMS) + 5 + 2
+    assert made == made_by(tmp_path / "b")
+
+
+def test_arms_learn_from_the_right_teacher_on_the_right_rows(call: Call, tmp_path: Path) -> None:
+    """Each student of a teacher again by hand, from the library alone."""
+    assert call("run", "distilling.toml", "--out", "r")[0] == 0
+    run = RunFolder(tmp_path / "r")
+    train, valid = run.labelled(CELL)
+    fold = folds(train, k=2, seed=0)[0]
+    whole, without = (Ranker.load(run.adapted(CELL, part)) for part in ("whole", "fold-0"))
+    logits = {name: SoftLabels.load(run.soft_labels(name, CELL)).for_table(train) for name in experiment.TEACHERS}
+    adapted = logits["adapted_teacher"]
+    assert np.allclose(adapted[fold], without.score(train.take(fold)), atol=1e-6)
+    assert np.allclose(adapted[~train.labelled], whole.score(train.take(~train.labelled)), atol=1e-6)
+    assert not np.allclose(adapted[fold], whole.score(train.take(fold)), atol=1e-3)
+    source = Ranker.load(run.pretrained("source_teacher", 0))
+    assert np.allclose(logits["source_teacher"], source.score(train), atol=1e-6)
+    for name, arm in ARMS.items():
+        if arm.teacher is None:
+            continue
+        choice = manifest(run.student(name, CELL))["facts"]["choice"]
+        # A warm arm may well stay where it began, but random weights never win.
+        assert choice["alpha"] == 0.7 or arm.warm
+        encoder = run.config.student.encoder.fit(train)
+        fresh = Ranker(encoder, build("deepfm", encoder.spec, seed=0, arguments=run.config.student.arguments))
+        student = Ranker.load(run.student("source_finetuned", CELL)) if arm.warm else fresh
+        examples = Examples.of(student.encoder, train).with_teacher(logits[arm.teacher])
+        if not arm.unlabelled or choice["alpha"] == 0:
+            examples = examples.rows(torch.from_numpy(np.flatnonzero(train.labelled)))
+        settings = FitSettings(epochs=1, learning_rate=choice["learning_rate"], weight_decay=0.0, seed=0)
+        fit(student, examples, valid=valid, objective=Blend(choice["alpha"], 1.0), settings=settings)
+        assert student.fingerprint == Ranker.load(run.student(name, CELL)).fingerprint, name
+
+
+def test_other_rows_make_everything_anew(call: Call, tmp_path: Path) -> None:
+    """What is kept was made from the rows that are there."""
+    assert call("run", "tiny.toml", "--out", "r")[0] == 0
+    before, run = made_by(tmp_path / "r"), RunFolder(tmp_path / "r")
+    valid = run.tables()["valid"]
+    valid.take(np.arange(len(valid) - 5)).write(run.prepared("valid"))
+    assert "run `recdistill teacher r` first" in call("evaluate", "r")[2]
+    assert call("run", "tiny.toml", "--out", "r")[0] == 0
+    after = made_by(tmp_path / "r")
+    assert set(before) == set(after)
+    assert {manifest(p.parent)["facts"]["prepared"] for p in tmp_path.rglob("model.safetensors")} == {run.identity}
+
+
+def test_a_changed_report_is_not_signed_again(call: Call, tmp_path: Path) -> None:
+    assert call("run", "tiny.toml", "--out", "r")[0] == 0
+    file = tmp_path / "r/report/report.json"
+    file.write_text(file.read_text().replace('"auc": 0.', '"auc": 1.', 1))
+    for verb in ("report", "verify"):
+        code, _, errors = call(verb, "r")
+        assert code == 3
+        assert "changed after it was written" in errors
+
+
+def test_the_best_candidate_is_kept_whatever_a_fit_was_stopped_by(call: Call, tmp_path: Path) -> None:
+    for stop_by in ("logloss", "auc"):
+        given = ["--set", f"student.fit.stop_by={stop_by}", "--set", f"teacher.adapt.stop_by={stop_by}"]
+        assert call("prepare", "distilling.toml", "--out", stop_by, *given)[0] == 0
+        assert call("teacher", stop_by)[0] == 0
+        choice = manifest(RunFolder(tmp_path / stop_by).adapted(CELL, "whole"))["facts"]["choice"]
+        assert choice["learning_rate"] == 1e-3
+
+
+def test_what_is_wrong_is_known_before_anything_is_trained(call: Call, tmp_path: Path) -> None:
+    code, _, errors = call("run", "tiny.toml", "--out", "r", "--set", "labels=[0.5, 0.005]")
+    assert code == 3
+    assert "the validation part" in errors
+    # Nothing was begun, so the corrected command is not refused.
+    assert call("prepare", "tiny.toml", "--out", "r")[0] == 0
 
 
 def test_several_processes_make_the_same_students(call: Call, tmp_path: Path) -> None:
@@ -157,7 +245,7 @@ def test_several_processes_make_the_same_students(call: Call, tmp_path: Path) ->
     command = [sys.executable, "-c", "from recdistill.cli import main; main()", "run", "tiny.toml", "--out", "two"]
     done = subprocess.run([*command, "--workers", "2"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    assert made_by(tmp_path / "one") == made_by(tmp_path / "two")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
@@ -202,6 +290,15 @@ def test_ctrl_c_leaves_nothing_half_written_and_the_same_command_continues(call:
         (["--set", "tune.distilled=[{temperature=0}]"], "greater than 0"),
         (["--set", "tune.controls=[{}]"], "same number of candidates"),
         (["--set", "nonsense"], "key=value"),
+        (["--set", "labels=[0.5, 0.5]"], "must differ"),
+        (["--set", "data.arguments={target_rows='abc'}"], "cannot take"),
+        (["--set", "teacher.arguments={embedding_dim=0}"], "at least 1"),
+        (["--set", "teacher.arguments={hidden=3}"], "cannot take"),
+        (["--set", "teacher.adapt.learning_rate=0.5"], "is set by the experiment (see seeds and tune.adapted)"),
+        (["--set", "student.fit.seed=5"], "is set by the experiment (see seeds)"),
+        (["--set", "tune.controls=[{learning_rate=-1.0}]"], "greater than 0"),
+        (["--set", "student.encoder.min_count=0"], "greater than or equal to 1"),
+        (["."], "cannot be read"),
         (["missing.toml"], "does not exist"),
     ],
 )
@@ -222,6 +319,10 @@ def test_a_folder_that_is_no_run_is_always_refused(call: Call, tmp_path: Path) -
         code, _, errors = call(verb, "mine")
         assert code == 2
         assert "holds no run" in errors
+    # Another program's config.toml makes no run.
+    (tmp_path / "mine" / "config.toml").write_text("baseURL = 'https://example.org'")
+    assert call("run", "tiny.toml", "--out", "mine", "--overwrite")[0] == 2
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 
 
 def test_overwrite_replaces_a_run_of_another_configuration(call: Call, tmp_path: Path) -> None:
@@ -229,6 +330,30 @@ def test_overwrite_replaces_a_run_of_another_configuration(call: Call, tmp_path:
     assert call("prepare", "tiny.toml", "--out", "r", "--set", "folds=3")[0] == 2
     assert call("prepare", "tiny.toml", "--out", "r", "--set", "folds=3", "--overwrite")[0] == 0
     assert RunFolder(tmp_path / "r").config.folds == 3
+    (tmp_path / "r" / "notes.txt").write_text("precious")
+    bad = ["--set", "data.name=movielens", "--set", "data.root=nowhere", "--set", "data.arguments={}"]
+    assert call("prepare", "tiny.toml", "--out", "r", "--overwrite", *bad)[0] == 3
+    assert RunFolder(tmp_path / "r").is_prepared, "a run is replaced only when there is something to replace it with"
+    assert call("prepare", "tiny.toml", "--out", "r", "--overwrite")[0] == 0
+    assert (tmp_path / "r" / "notes.txt").read_text() == "precious"
+
+
+def test_columns_can_be_dropped(call: Call, tmp_path: Path) -> None:
+    given = ["--set", "teacher.encoder.drop=['user_id', 'genres']"]
+    assert call("prepare", "tiny.toml", "--out", "r", *given)[0] == 0
+    assert call("teacher", "r")[0] == 0
+    columns = Ranker.load(RunFolder(tmp_path / "r").pretrained("source_teacher", 0)).encoder.columns
+    assert set(columns) == {"item_id", "age", "region", "price", "embedding"}
+    assert call("prepare", "tiny.toml", "--out", "s", "--set", "teacher.encoder.drop=['user']")[0] == 0
+    assert "no feature column 'user' to drop or hash" in call("teacher", "s")[2]
+
+
+def test_a_gpu_that_is_not_there_exits_with_4(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert call("prepare", "tiny.toml", "--out", "r", "--set", "teacher.fit.device=cuda")[0] == 0
+    code, _, errors = call("teacher", "r")
+    assert code == 4
+    assert "needs a GPU" in errors
 
 
 def test_missing_data_exits_with_3(call: Call) -> None:

@@ -42,3 +42,14 @@ def test_tables_are_joined_only_when_they_fit() -> None:
     with pytest.raises(DataError, match="there must be tables to join"):
         concat([])
     assert concat([text, Table(pa.table({"site": ["b"], "row_id": [2]}), SITE)]).row_ids.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("role", ["user", "item", "time"])
+def test_users_items_and_times_are_never_missing(role: str) -> None:
+    with pytest.raises(DataError, match="must not be missing, got 1 missing in 'who'"):
+        Table(pa.table({"who": [1, None]}), Schema(**{role: "who"}))  # type: ignore[arg-type]
+
+
+def test_a_time_has_an_order() -> None:
+    with pytest.raises(DataError, match="'when' must hold numbers or times, got string"):
+        Table(pa.table({"when": ["noon"]}), Schema(time="when"))

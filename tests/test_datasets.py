@@ -66,6 +66,8 @@ def test_data_sets_by_name_name_what_is_wrong(monkeypatch: pytest.MonkeyPatch, t
         load("movielens", tiny, {"clickat": 3})
     with pytest.raises(UsageError, match="needs the folder"):
         load("movielens")
+    with pytest.raises(UsageError, match="cannot take"):
+        load("synthetic", None, {"items": "many"})
     with pytest.raises(UsageError, match="all its variables set"):
         load("movielens", "$NO_SUCH_VARIABLE/ml-1m")
     monkeypatch.setenv("SOME_FOLDER", str(tiny))
@@ -76,6 +78,14 @@ def test_data_sets_by_name_name_what_is_wrong(monkeypatch: pytest.MonkeyPatch, t
 def test_movielens_domains_by_time(tiny: Path) -> None:
     source, target = movielens.load(tiny, domain="time", at=0.5, disjoint=("rows",))
     assert (source.row_ids.tolist(), target.row_ids.tolist()) == ([0], [1, 2])
+    assert "gender" in source.schema.features
+
+
+def test_movielens_domains_by_any_column(tiny: Path) -> None:
+    source, target = movielens.load(tiny, domain="age", source=["25"], target=["18"], disjoint=("rows", "user"))
+    assert (len(source), len(target)) == (2, 1)
+    assert source.schema.domain == "age"
+    assert "age" not in source.schema.features
     assert "gender" in source.schema.features
 
 

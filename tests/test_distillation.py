@@ -11,7 +11,7 @@ import torch
 
 from recdistill.checkpoints import Checkpoints, State
 from recdistill.datasets import synthetic
-from recdistill.distillation import DistillSettings, blend, distill
+from recdistill.distillation import Blend, DistillSettings, distill
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, Interrupted, TrainingError
 from recdistill.examples import Examples
@@ -81,14 +81,14 @@ def test_blend_is_the_formula_and_unlabelled_rows_do_not_thin_out_labels(parts: 
     soft = 4 * (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
     labelled = examples.labelled
     hard = bce(logits[labelled], examples.label[labelled])
-    assert float(blend(0.3, 2.0)(logits, examples)) == pytest.approx(float(0.7 * hard + 0.3 * soft), rel=1e-5)
+    assert float(Blend(0.3, 2.0)(logits, examples)) == pytest.approx(float(0.7 * hard + 0.3 * soft), rel=1e-5)
 
 
 def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it(parts: tuple[Table, Table, Table]) -> None:
     train, _, _ = parts
     made = ranker(train)
     examples = Examples.of(made.encoder, train).with_teacher(made.score(train))
-    blend(1.0, 3.0)(made.network(examples.features), examples).backward()
+    Blend(1.0, 3.0)(made.network(examples.features), examples).backward()
     assert max(float(p.grad.abs().max()) for p in made.network.parameters() if p.grad is not None) < 1e-6
 
 
@@ -126,7 +126,14 @@ def test_an_interrupted_fit_continues_bit_for_bit(parts: tuple[Table, Table, Tab
 
     with pytest.raises(Interrupted, match="continues there"):
         fit(cut, train, valid=valid, settings=FIT, checkpoint=tmp_path / "state", progress=Stop())
-    again = ranker(train, seed=5)
+    with pytest.raises(DataError, match="another fit"):
+        fit(ranker(train, seed=5), train, valid=valid, settings=FIT, checkpoint=tmp_path / "state")
+    for other in (Blend(0.1, 1.0), Blend(0.2, 1.0)):
+        with pytest.raises(DataError, match="another fit"):
+            fit(ranker(train), train, valid=valid, settings=FIT, checkpoint=tmp_path / "state", objective=other)
+    with pytest.raises(DataError, match="another fit"):
+        fit(ranker(train), train, valid=train, settings=FIT, checkpoint=tmp_path / "state")
+    again = ranker(train)
     fit(again, train, valid=valid, settings=FIT, checkpoint=tmp_path / "state")
     assert same(whole, again)
     assert not (tmp_path / "state").exists()
@@ -139,6 +146,18 @@ def test_a_checkpoint_of_another_fit_is_refused(parts: tuple[Table, Table, Table
     Checkpoints(tmp_path / "state", 0, "another").save(made.network, optimiser, State())
     with pytest.raises(DataError, match="another fit"):
         fit(made, train, settings=FIT, checkpoint=tmp_path / "state")
+
+
+def test_the_start_counts_as_epoch_0(parts: tuple[Table, Table, Table]) -> None:
+    """Fine-tuning never ends worse on the validation rows than it began."""
+    train, valid, _ = parts
+    good = ranker(train)
+    fit(good, train, valid=valid, settings=FIT.model_copy(update={"epochs": 12}))
+    spoilt = good.copy()
+    found = fit(spoilt, train, valid=valid, settings=FIT.model_copy(update={"learning_rate": 1.0}))
+    assert found.best_epoch == 0
+    assert same(good, spoilt)
+    assert len(found.history) == 1 + FIT.patience
 
 
 def test_only_labelled_rows_decide_when_to_stop(parts: tuple[Table, Table, Table]) -> None:
@@ -158,9 +177,12 @@ def test_bad_training_is_named(parts: tuple[Table, Table, Table]) -> None:
         fit(made, train, objective=lambda z, e: hard_labels(z, e) * torch.nan, settings=FIT)
     for alpha, temperature, rule in ((1.5, 1.0, "alpha"), (-0.1, 1.0, "alpha"), (0.5, 0.0, "temperature")):
         with pytest.raises(ValueError, match=rule):
-            blend(alpha, temperature)
+            Blend(alpha, temperature)
     with pytest.raises(ValueError, match="needs soft labels"):
         distill(made, train, None)
+    soft = SoftLabels.from_teacher(made, train)
+    with pytest.raises(ValueError, match="Examples carry theirs"):
+        distill(made, Examples.of(made.encoder, train), soft)
 
 
 def test_soft_labels_are_refused_for_other_rows_and_teachers(parts: tuple[Table, Table, Table], tmp_path: Path) -> None:

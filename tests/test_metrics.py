@@ -183,3 +183,16 @@ def test_clustered_intervals_cover() -> None:
         found = auc_difference(taste + noise[0], taste + noise[1], labels, clusters=user)
         inside += found.low <= 0 <= found.high
     assert 0.90 <= inside / 200 <= 0.99
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.02, 0.1])
+def test_bootstrap_intervals_over_seeds_cover(spread: float) -> None:
+    """The true difference is 0; three seeds differ by `spread`, 200 units by 1."""
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(400):
+        noise = rng.normal(size=200) + rng.normal(scale=spread, size=(3, 1))
+        found = mean_difference(noise, np.zeros_like(noise), resamples=200)
+        assert found.low <= found.delta <= found.high
+        covered += found.low <= 0 <= found.high
+    assert 0.92 <= covered / 400 <= 0.99

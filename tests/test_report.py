@@ -16,7 +16,9 @@ from recdistill.errors import UsageError
 from recdistill.evaluation import compare, measure
 from recdistill.metrics import auc, auc_difference, mean_difference, ndcg_at_k, pointwise_logloss
 
-ENTRY = {"params": 10, "bytes": 100, "valid_logloss": 0.5, "metrics": {"auc": 0.7, "logloss": 0.6}}
+ENTRY = {"params": 10, "bytes": 100, "valid_logloss": 0.5, "users_skipped": {"ndcg@10": 3}, "choices": [{"alpha": 0.0}]}
+ENTRY["metrics"] = {"auc": 0.7, "logloss": 0.6}
+TAUGHT = {**ENTRY, "role": "student", "choices": [{"alpha": 0.7}]}
 
 
 def compared(a: str, b: str, delta: float, half: float = 0.01) -> dict[str, Any]:
@@ -27,13 +29,16 @@ def compared(a: str, b: str, delta: float, half: float = 0.01) -> dict[str, Any]
 POOLED: dict[str, Any] = {
     "labels": 0.02,
     "seeds": [0],
-    "chosen": "adapted_all",
+    "chosen": ["adapted_all"],
+    "shipped": ["adapted_all"],
     "labelled": [{part: {"rows": 1000, "labelled": 20, "positives": 7} for part in ("train", "valid")}],
     "rankers": {
         "source_teacher": {"role": "teacher", **ENTRY, "bytes": 1000},
         "hard_only": {"role": "control", **ENTRY},
         "source_finetuned": {"role": "control", **ENTRY},
-        "adapted_all": {"role": "student", **ENTRY},
+        "adapted_all": TAUGHT,
+        "source_all": {**TAUGHT, "choices": [{"alpha": 0.0}]},
+        "chosen": TAUGHT,
     },
     "comparisons": [
         compared("source_teacher", "hard_only", 0.5),
@@ -42,9 +47,15 @@ POOLED: dict[str, Any] = {
         compared("hard_only", "source_finetuned", -0.3),
         compared("adapted_all", "hard_only", 0.31),
         compared("adapted_all", "source_finetuned", 0.005),
+        compared("source_all", "hard_only", 0.1),
+        compared("source_all", "source_finetuned", 0.1),
+        compared("chosen", "adapted_teacher", -0.1),
+        compared("chosen", "hard_only", 0.31),
+        compared("chosen", "source_finetuned", 0.005),
     ],
 }
 RESULT = {
+    "config": {"tune": {"controls": [{}]}},
     "command": "recdistill run",
     "data": {"source": {"rows": 5000, "labelled": 5000, "positives": 50}},
     "source": [{"seed": 0, "source_teacher": {"auc": 0.8}, "source_student": {"auc": 0.79}}],
@@ -54,7 +65,7 @@ RESULT = {
 
 def test_the_answer_tells_transfer_and_distillation_apart() -> None:
     text = report.answer(POOLED)
-    assert text.startswith("2 % of the labels: adapted_all (chosen on validation rows, AUC 0.7000, 1/10.0 of the")
+    assert text.startswith("2 % of the labels: adapted_all, chosen on validation rows, has AUC 0.7000 in 1/10.0 of the")
     assert "transfer +0.3100 [+0.3000, +0.3200] over hard_only" in text
     assert "distillation +0.0050 [-0.0050, +0.0150] over source_finetuned" in text
     assert text.endswith("So transfer helps, distillation is not shown here.")
@@ -63,7 +74,7 @@ def test_the_answer_tells_transfer_and_distillation_apart() -> None:
 @pytest.mark.parametrize(("delta", "word"), [(0.2, "helps"), (-0.2, "harms"), (0.0, "is not shown")])
 def test_the_verdict_follows_the_interval(delta: float, word: str) -> None:
     pooled = deepcopy(POOLED)
-    pooled["comparisons"][-1] = compared("adapted_all", "source_finetuned", delta)
+    pooled["comparisons"][-1] = compared("chosen", "source_finetuned", delta)
     assert f"distillation {word} here." in report.answer(pooled)
 
 
@@ -74,7 +85,26 @@ def test_only_students_with_a_teacher_are_credited_with_distillation() -> None:
     said = {line[0]: (bool(line[transfer]), bool(line[distillation])) for line in lines}
     neither, both = (False, False), (True, True)
     expected = {"source_teacher": neither, "hard_only": neither, "source_finetuned": (True, False)}
-    assert said == {**expected, "adapted_all *": both}
+    assert said == {**expected, "adapted_all": both, "source_all": both, "chosen": both}
+    by_name = {line[0]: line for line in lines}
+    assert by_name["source_all"][distillation].endswith("(alpha 0: none)")
+    assert by_name["adapted_all"][distillation].endswith("]")
+    assert by_name["adapted_all"][header.index("alpha")] == "0.7"
+
+
+def test_no_distillation_is_claimed_where_alpha_is_0() -> None:
+    pooled = deepcopy(POOLED)
+    pooled["rankers"]["chosen"]["choices"] = [{"alpha": 0.0}]
+    pooled["comparisons"][-1] = compared("chosen", "source_finetuned", 0.2)
+    assert "there is no distillation (alpha 0 was chosen) here." in report.answer(pooled)
+
+
+def test_the_answer_says_when_no_teacher_was_needed() -> None:
+    pooled = {**POOLED, "seeds": [0, 1, 2], "chosen": ["adapted_all", "adapted_all", "source_all"]}
+    pooled["shipped"] = ["source_finetuned", "adapted_all", "source_all"]
+    text = report.answer(pooled)
+    assert "adapted_all (2 of 3 seeds) or source_all (1), chosen on validation rows" in text
+    assert text.endswith("In 1 of 3 seeds a student without a teacher did better on validation rows.")
 
 
 def test_the_page_prints_labels_and_positives_and_is_written_whole(tmp_path: Path) -> None:
@@ -91,6 +121,14 @@ def test_the_page_prints_labels_and_positives_and_is_written_whole(tmp_path: Pat
 def rows() -> rd.Table:
     sizes = {"source_rows": 2000, "target_rows": 600, "source_users": 80, "target_users": 40, "items": 30}
     return rd.datasets.synthetic.load(seed=0, **sizes)[1]
+
+
+def test_a_ranking_metric_without_lists_is_left_out(rows: rd.Table) -> None:
+    first = rows.take(np.unique(rows.numpy("user_id"), return_index=True)[1])
+    found = measure(np.linspace(-1, 1, len(first)), first)
+    assert "gauc_mean" not in found.metrics
+    assert found.skipped["gauc_mean"] == len(first)
+    assert all(np.isfinite(value) for value in found.metrics.values())
 
 
 def test_measure_is_the_metrics_and_counts_skipped_users(rows: rd.Table) -> None:

@@ -19,7 +19,7 @@ from recdistill.work import Unit, Workers
 
 def make(folder: Path, words: str, watch: Watch) -> str:
     watch.part(0, 2).step(0, 1, 2, 1, 10)
-    with new_folder(folder) as temporary:
+    with new_folder(folder, prepared="these") as temporary:
         (temporary / "words.txt").write_text(words)
     return words
 
@@ -60,7 +60,7 @@ class Told:
 
 
 def units(root: Path, function=make, count: int = 3) -> list[Unit]:
-    return [Unit(f"unit {k}", root / str(k), function, (root / str(k), f"words {k}")) for k in range(count)]
+    return [Unit(f"unit {k}", root / str(k), "these", function, (root / str(k), f"words {k}")) for k in range(count)]
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -100,6 +100,15 @@ def test_a_worker_that_dies_is_named(tmp_path: Path) -> None:
         workers.carry_out("things", units(tmp_path, die))
 
 
+def test_what_was_made_from_other_rows_is_made_again(tmp_path: Path) -> None:
+    (unit,) = units(tmp_path, count=1)
+    with new_folder(unit.folder, prepared="others"):
+        pass
+    assert not unit.is_done
+    Workers().carry_out("things", [unit])
+    assert unit.is_done
+
+
 def test_there_must_be_a_worker() -> None:
     with pytest.raises(UsageError, match="at least one worker"):
         Workers(0)
@@ -111,6 +120,8 @@ def spoken(terminal: bool) -> str:
     board.begin("things", 4, 1)
     board.moved("unit [b]", 0.5)
     board.finished("unit [b]", "AUC [0.5]")
+    board.moved("unit [b]", 0.9)
+    assert not board.shares, "a late message changes nothing"
     board.end()
     board.say("over")
     return out.getvalue()

@@ -44,7 +44,10 @@ def load(name: str, root: Path | str | None = None, arguments: Mapping[str, Any]
     folder = None if root is None else os.path.expandvars(root)
     if folder is not None and "$" in str(folder):
         raise UsageError(f"the folder of a data set must have all its variables set, got {str(root)!r}")
-    return DATASETS[name](folder, **(arguments or {}))
+    try:
+        return DATASETS[name](folder, **(arguments or {}))
+    except TypeError as error:
+        raise UsageError(f"data set {name!r} cannot take {dict(arguments or {})}: {error}") from error
 
 
 __all__ = ["DATASETS", "load", "movielens", "require", "synthetic"]

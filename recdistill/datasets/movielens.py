@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,9 @@ def load(
     """
     table = read(root, click_at=click_at)
     if domain == "time":
-        return by_time(table, at=at, disjoint=disjoint)
-    return by_value(
-        table.with_schema(table.schema.without(domain)), domain, source=source, target=target, disjoint=disjoint
-    )
+        return by_time(table.with_schema(replace(table.schema, domain=None)), at=at, disjoint=disjoint)
+    apart = table.with_schema(replace(table.schema.without(domain), domain=domain))
+    return by_value(apart, domain, source=source, target=target, disjoint=disjoint)
 
 
 def read(root: Path | str, *, click_at: int = 4) -> Table:
@@ -83,8 +83,7 @@ def read(root: Path | str, *, click_at: int = 4) -> Table:
     rows = rows.merge(movies.drop(columns="title"), on="movie_id", how="left", validate="many_to_one")
     rows["click"] = (rows["rating"] >= click_at).astype(np.int8)
     rows["row_id"] = np.arange(len(rows))
-    schema = Schema(**{**SCHEMA.__dict__, "time": "time" if "time" in rows else None, "domain": "gender"})
-    return Table.from_pandas(rows, schema)
+    return Table.from_pandas(rows, replace(SCHEMA, time="time" if "time" in rows else None))
 
 
 def _ratings(root: Path) -> pd.DataFrame:

@@ -25,16 +25,8 @@ METRICS: dict[str, Callable[..., float]] = {
     "recall": recall,
     "f1": f1,
 }
-RANKING: dict[str, Callable[..., PerList]] = {
-    "ndcg": ndcg_at_k,
-    "recall": recall_at_k,
-    "mrr": mrr,
-    "gauc_mean": grouped_auc,
-}
-
 __all__ = [
     "METRICS",
-    "RANKING",
     "Comparison",
     "PerList",
     "accuracy",

@@ -64,9 +64,10 @@ def auc_difference(
 def mean_difference(
     values_a: Any, values_b: Any, *, clusters: Any = None, unit: str = "row", resamples: int = 2000, seed: int = 0
 ) -> Comparison:
-    """Paired difference of means by percentile bootstrap over clusters, rows or lists.
+    """Paired difference of means by bootstrap over clusters, rows or lists.
 
-    With several seeds each resample also redraws the seeds.
+    One seed: the percentile interval. Several seeds: the bootstrap's variance for the mean over seeds, to which the
+    variance of the seeds' differences over their number is added, with Student's t as in `auc_difference`.
 
     Args:
         values_a, values_b: (rows,) or (seeds, rows), e.g. each row's logloss or each user's NDCG.
@@ -83,22 +84,28 @@ def mean_difference(
         raise DataError(f"paired values must have one shape, got {first.shape} and {second.shape}")
     difference = first - second
     units = np.arange(difference.shape[1]) if clusters is None else np.unique(clusters, return_inverse=True)[1]
-    count = int(units.max()) + 1
+    count = int(units.max(initial=-1)) + 1
     if count < 2:
         raise DataError(f"an interval needs at least 2 clusters, got {count}")
-    sums = np.stack([np.bincount(units, weights=row, minlength=count) for row in difference])
-    sizes = np.bincount(units, minlength=count).astype(float)
-    rng = np.random.default_rng(seed)
-    drawn = np.empty(resamples)
-    for start in range(0, resamples, 100):
-        number = min(100, resamples - start)
-        weights = rng.multinomial(count, np.full(count, 1 / count), size=number).astype(float)
-        seeds = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=number) / len(sums)
-        drawn[start : start + number] = ((weights @ sums.T) * seeds).sum(1) / (weights @ sizes)
+    method = "bootstrap" if clusters is None and unit == "row" else "bootstrap_cluster"
+    drawn = _resampled(difference.mean(0), units, resamples, np.random.default_rng(seed))
+    if len(difference) > 1:
+        return _with_seeds(difference.mean(1), float(drawn.var(ddof=1)), count, method, 0.95)
     low, high = np.quantile(drawn, [0.025, 0.975])
     tail = min((drawn <= 0).sum(), (drawn >= 0).sum()) + 1
-    method = "bootstrap" if clusters is None and unit == "row" else "bootstrap_cluster"
     return Comparison(float(difference.mean()), float(low), float(high), min(1.0, 2 * tail / (resamples + 1)), method)
+
+
+def _resampled(values: Array, units: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """(resamples,) means of values whose units are drawn with replacement."""
+    sums, sizes = np.bincount(units, weights=values), np.bincount(units).astype(float)
+    count, drawn = len(sizes), np.empty(resamples)
+    at_once = max(1, min(100, 20_000_000 // count))
+    for start in range(0, resamples, at_once):
+        number = min(at_once, resamples - start)
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=number).astype(float)
+        drawn[start : start + number] = (weights @ sums) / (weights @ sizes)
+    return drawn
 
 
 def _placements(scores: Array, labels: Any) -> Array:

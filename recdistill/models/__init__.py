@@ -38,12 +38,15 @@ def build(name: str, spec: FeatureSpec, *, seed: int = 0, arguments: Mapping[str
         arguments: the model's own keyword arguments.
 
     Raises:
-        UsageError: the model or one of its arguments is not known.
+        UsageError: the model or one of its arguments is not known, or has a value that makes no sense.
     """
     require(name, arguments or {})
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that seeds GPUs too
-        return MODELS[name](spec, **(arguments or {}))
+        try:
+            return MODELS[name](spec, **(arguments or {}))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"model {name!r} cannot take {dict(arguments or {})}: {error}") from error
 
 
 def model_name(network: nn.Module) -> str:

@@ -21,6 +21,7 @@ def page(result: dict[str, Any]) -> str:
 def _data(result: dict[str, Any]) -> list[str]:
     counts = [[part, *(f"{of[k]:,}" if k in of else "" for k in COUNTS)] for part, of in result["data"].items()]
     lines = ["## Data", "", *_table([["part", *COUNTS], *counts]), ""]
+    lines += ["Which training and validation rows are labelled depends on the share, see below.", ""]
     lines.append("The source is split again to train the teacher. On held-out source rows, AUC by seed:")
     for name in ("source_teacher", "source_student"):
         lines.append(f"{name} {', '.join(format(entry[name]['auc'], '.4f') for entry in result['source'])};")
@@ -44,29 +45,31 @@ def _share(pooled: dict[str, Any]) -> list[str]:
 
 
 def _against_teachers(pooled: dict[str, Any]) -> list[str]:
-    name = pooled["chosen"]
-    words = [
-        f"{signed(comparison)} against {teacher}"
-        for teacher in ("source_teacher", "adapted_teacher")
-        if (comparison := found(pooled, name, teacher)) is not None
-    ]
-    return [f"{name} and the teacher it learnt from: AUC {', '.join(words)}.", ""]
+    comparison = signed(found(pooled, "chosen", "adapted_teacher"))
+    return [f"chosen against adapted_teacher, the best teacher there is: AUC {comparison}.", ""]
 
 
 def _reading(result: dict[str, Any]) -> list[str]:
-    pooled = result["pooled"][0]
+    pooled, tune = result["pooled"][0], result["config"]["tune"]
     methods = sorted({comparison["method"] for p in result["pooled"] for comparison in p["comparisons"]})
-    skipped = pooled["rankers"][pooled["chosen"]].get("users_skipped") or {}
+    arms = sum(entry["role"] == "student" for entry in pooled["rankers"].values()) - 1
+    seeds = len(pooled["seeds"])
     lines = ["## How to read this", ""]
     lines += [
-        "- `*` marks the arm that the labelled validation rows chose. Its test figures are an estimate; the best of "
-        "the other lines' test figures, picked after the fact, is not.",
-        f"- Metrics are means over {len(pooled['seeds'])} seeds (labels kept, weights, order of rows), all on the same "
-        "test rows. Accuracy, precision, recall and F1 are at the threshold with the best F1 on the labelled "
-        "validation rows.",
+        f"- chosen: in each seed the best of the {arms} arms with a teacher on that seed's labelled validation rows, "
+        "which is what a user would get. A line picked by its test figures would promise too much.",
+        f"- Every arm tried {len(tune['controls'])} candidates on the same validation rows, and so did the adapted "
+        "teacher. chosen is the best of several arms, a control is one; an arm's own line is the plain comparison.",
+        "- transfer is what was gained over the same student trained on the target's labels alone, distillation over "
+        "the same student trained on the source and fine-tuned, without a teacher. Arms named _warm start where that "
+        "one ended. alpha is the weight of the soft labels in each seed: with 0 there was no distillation.",
+        f"- Metrics are means over {seeds} seed{'s' if seeds > 1 else ''} (labels kept, weights, order of rows), all "
+        "on the same test rows. Accuracy, precision, recall and F1 are at the threshold with the best F1 on the "
+        "labelled validation rows.",
         f"- Intervals are paired and 95 %: {', '.join(methods)}. Those of several seeds include their spread.",
         "- Tied scores: AUC counts a tied pair as half; ranking metrics are expected values over random orders.",
     ]
+    skipped = pooled["rankers"]["chosen"]["users_skipped"]
     if skipped:
         words = ", ".join(f"{count:,} for {metric}" for metric, count in skipped.items())
         lines.append(f"- Test users without a value (no click, or for gauc_mean one class only) are left out: {words}.")

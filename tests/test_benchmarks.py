@@ -1,0 +1,53 @@
+"""What the committed pages say: made by the commands they name, and still true of a smaller run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recdistill import experiment, report
+from recdistill.arms import CONTROLS
+from recdistill.configuration import Config
+from recdistill.settings import fill, override, read_toml
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = sorted(path.parent for path in RESULTS.glob("*/report.json"))
+
+
+@pytest.mark.parametrize("folder", PAGES, ids=lambda path: path.name)
+def test_a_committed_page_is_its_report_in_words(folder: Path) -> None:
+    result = json.loads((folder / "report.json").read_text())
+    assert (folder / "report.md").read_text() == report.page(result)
+    assert result["command"].startswith("recdistill run")
+    fill(Config, result["config"])
+    for pooled in result["pooled"]:
+        against = {(c["a"], c["b"]) for c in pooled["comparisons"] if c["metric"] == "auc"}
+        assert {(pooled["chosen"], control) for control in CONTROLS} <= against
+        assert all(c["low"] <= c["delta"] <= c["high"] for c in pooled["comparisons"])
+
+
+def test_there_are_pages() -> None:
+    assert {page.name for page in PAGES} == {"movielens_new_market", "synthetic"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_transfer_to_a_new_market_helps_and_the_control_is_strong(
+    shared_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """One seed at 2 % of the labels: half of what the page reports as the mean over seeds."""
+    assign = [f"data.root={shared_data('ml-1m')}", "labels=[0.02]", "seeds=1"]
+    values = override(read_toml(ROOT / "benchmarks" / "movielens_new_market.toml"), assign)
+    result = experiment.run(fill(Config, values), tmp_path / "run", workers=2)
+    pooled = result["pooled"][0]
+    auc = {name: entry["metrics"]["auc"] for name, entry in pooled["rankers"].items()}
+    assert result["source"][0]["source_teacher"]["auc"] > 0.81
+    assert max(auc[name] for name in auc if name.startswith("adapted_all")) > auc["hard_only"] + 0.03
+    assert auc["source_finetuned"] > auc["hard_only"] + 0.03
+    sizes = {name: entry["bytes"] for name, entry in pooled["rankers"].items()}
+    assert sizes["adapted_all"] <= sizes["source_teacher"] / 8
+    assert pooled["labelled"][0]["train"]["labelled"] == pytest.approx(0.02 * 197_152, abs=1)
