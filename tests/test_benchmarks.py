@@ -26,7 +26,10 @@ def test_a_committed_page_is_its_report_in_words(folder: Path) -> None:
     fill(Config, result["config"])
     for pooled in result["pooled"]:
         against = {(c["a"], c["b"]) for c in pooled["comparisons"] if c["metric"] == "auc"}
-        assert {(pooled["chosen"], control) for control in CONTROLS} <= against
+        arms = [name for name, entry in pooled["rankers"].items() if entry["role"] == "student"]
+        assert {(name, control) for name in arms for control in CONTROLS} <= against
+        assert len(pooled["chosen"]) == len(pooled["seeds"])
+        assert set(pooled["chosen"]) <= set(arms) - {"chosen"}
         assert all(c["low"] <= c["delta"] <= c["high"] for c in pooled["comparisons"])
 
 
