@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,11 +38,25 @@ def validated(arrow: pa.Table, schema: Schema) -> pa.Table:
         _require(schema.time, arrow, lambda t: _is_number(t) or pa.types.is_temporal(t), "numbers or times")
     if schema.label is not None:
         arrow = _with_labels(arrow, schema.label)
-    for answer in (schema.rating, schema.truth):
+    for answer in (schema.rating, schema.truth, schema.score):
         if answer is not None:
             _require(answer, arrow, _is_number, "numbers")
             _require_finite(answer, arrow.column(answer))
+    if schema.grades:
+        _require_grades(str(schema.rating), arrow.column(schema.rating), schema.grades)
     return arrow
+
+
+def missing(kind: str, rows: int) -> pa.Array:
+    """A column without any value, for a privileged feature that a table lacks.
+
+    Raises:
+        DataError: vectors cannot be missing.
+    """
+    if kind == "vector":
+        raise DataError("a privileged vector column must be in every table, since vectors cannot be missing")
+    types = {"categorical": pa.large_string(), "multi": pa.list_(pa.large_string()), "number": pa.float64()}
+    return pa.nulls(rows, types[kind])
 
 
 def _with_row_ids(arrow: pa.Table, name: str) -> pa.Table:
@@ -67,6 +80,13 @@ def _with_labels(arrow: pa.Table, name: str) -> pa.Table:
     if wrong:
         raise DataError(f"labels must be 0 or 1 (or missing), got {wrong[:5]} in {name!r}")
     return arrow.set_column(arrow.column_names.index(name), name, values.cast(pa.int8()))
+
+
+def _require_grades(name: str, column: pa.ChunkedArray, grades: Sequence[float]) -> None:
+    known = set(grades)
+    wrong = [value for value in pc.unique(column).drop_null().to_pylist() if value not in known]
+    if wrong:
+        raise DataError(f"ratings must be among the grades {list(grades)}, got {wrong[:5]} in {name!r}")
 
 
 def _require(name: str, arrow: pa.Table, rule: Any, words: str) -> None:
@@ -108,7 +128,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def hashed(arrow: pa.Table, schema: Schema, names: Iterable[str]) -> str:
     """sha256 over a schema and columns' values; independent of chunks, dictionaries and files."""
-    total = hashlib.sha256(repr(sorted(replace(schema, privileged=()).to_dict().items())).encode())
+    total = hashlib.sha256(repr(sorted(schema.without(*schema.privileged).to_dict().items())).encode())
     for name in names:
         total.update(name.encode())
         _update(total, single(arrow, name))

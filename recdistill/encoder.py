@@ -37,25 +37,27 @@ class Encoder:
         self.spec = FeatureSpec(tuple(ids.items()), tuple(multi.items()), numbers, tuple(vectors.items()))
 
     @staticmethod
-    def fit(table: Table, transforms: Mapping[str, Transform] | None = None) -> Encoder:
+    def fit(table: Table, transforms: Mapping[str, Transform] | None = None, *, privileged: bool = False) -> Encoder:
         """Fit every feature column of the training rows.
 
         Args:
             table: training rows; never validation or test rows.
             transforms: for columns that should not have their kind's default (`Vocabulary()` for ids,
                 `Scaled()` for numbers and vectors).
+            privileged: whether the privileged columns are among the features: yes for a teacher, no for a student.
 
         Raises:
             DataError: the table is empty or has no features, or a transform names no feature column.
         """
-        if not len(table) or not table.schema.features:
-            raise DataError(f"an encoder needs rows and features, got {len(table)} rows, {table.schema.features=}")
+        features = table.schema.features + (table.schema.privileged_features if privileged else ())
+        if not len(table) or not features:
+            raise DataError(f"an encoder needs rows and features, got {len(table)} rows, {features=}")
         chosen = dict(transforms or {})
         for name in chosen:
-            if name not in table.schema.features:
-                raise DataError(f"no feature column {name!r} to transform, {nearest(name, table.schema.features)}")
+            if name not in features:
+                raise DataError(f"no feature column {name!r} to transform, {nearest(name, features)}")
         columns: dict[str, tuple[str, Transform]] = {}
-        for name in table.schema.features:
+        for name in features:
             kind = table.schema.kind(name)
             transform = chosen.get(name, Vocabulary() if kind in ("categorical", "multi") else Scaled())
             _require_fit(name, kind, transform)

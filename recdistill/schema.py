@@ -21,22 +21,28 @@ class Schema:
     Args:
         label: the click, 0 or 1; missing where a row is unlabelled.
         rating: a graded answer, e.g. 1 to 5.
+        grades: every value that the rating can take, rising. Without a label column they make the rating what rankers
+            learn: class k is the k-th grade.
         categorical: columns of one id each (strings or integers).
         multi: columns of a list of ids each.
         number: columns of one real number each.
         vector: columns of a fixed-length list of real numbers each, e.g. a text embedding.
         user, item, time, domain: the columns with these meanings.
         truth: the true click probability, known in synthetic worlds only; never a feature.
-        privileged: columns that only the source has.
+        score: what a large system of the user's own says of each row; a teacher, never a feature.
+        privileged: feature columns for the teacher alone: known offline, not when the student serves. A table may lack
+            them: they are missing there.
         row_id: the column of stable row ids (int64, unique).
 
     Raises:
-        UsageError: a name stands where a list of names should, a column is listed under two feature kinds, or the
-            label, the rating or the truth is also a feature.
+        UsageError: a name stands where a list of names should, a column is listed under two feature kinds, the label,
+            the rating, the truth or the score is also a feature, a privileged column has no feature kind, or grades
+            are fewer than two or do not rise.
     """
 
     label: str | None = None
     rating: str | None = None
+    grades: tuple[float, ...] = ()
     categorical: tuple[str, ...] = ()
     multi: tuple[str, ...] = ()
     number: tuple[str, ...] = ()
@@ -46,6 +52,7 @@ class Schema:
     time: str | None = None
     domain: str | None = None
     truth: str | None = None
+    score: str | None = None
     privileged: tuple[str, ...] = ()
     row_id: str = "row_id"
 
@@ -54,24 +61,43 @@ class Schema:
             if isinstance(getattr(self, kind), str):
                 raise UsageError(f"{kind} must be a list of columns, got {getattr(self, kind)!r}")
             object.__setattr__(self, kind, tuple(getattr(self, kind)))
-        names = list(self.features)
+        object.__setattr__(self, "grades", tuple(float(grade) for grade in self.grades))
+        names = list(self.features + self.privileged_features)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise UsageError(f"a column has one feature kind, got {twice} under several")
-        answers = {name for name in (self.label, self.rating, self.truth, self.row_id) if name is not None}
-        leaked = sorted(answers & set(names))
+        answers = (self.label, self.rating, self.truth, self.score, self.row_id)
+        leaked = sorted({name for name in answers if name is not None} & set(names))
         if leaked:
-            raise UsageError(f"the label, rating, truth and row id are never features, got {leaked} as features")
+            raise UsageError(f"the label, rating, truth, score and row id are never features, got {leaked} as features")
+        for name in self.privileged:
+            if name not in names:
+                raise UsageError(f"a privileged column is listed under a feature kind too, got {name!r} under none")
+        if self.grades and (
+            self.rating is None or len(self.grades) < 2 or list(self.grades) != sorted(set(self.grades))
+        ):
+            raise UsageError(f"grades are at least two rising values of a rating, got {self.grades=}, {self.rating=}")
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The names of all feature columns, by kind."""
-        return self.categorical + self.multi + self.number + self.vector
+        """The names of the feature columns, by kind; privileged ones are not among them."""
+        return tuple(name for kind in FEATURE_KINDS for name in getattr(self, kind) if name not in self.privileged)
+
+    @property
+    def privileged_features(self) -> tuple[str, ...]:
+        """The names of the privileged feature columns, by kind."""
+        return tuple(name for kind in FEATURE_KINDS for name in getattr(self, kind) if name in self.privileged)
+
+    @property
+    def classes(self) -> int:
+        """How many logits a row gets: 1 for a click, one per grade for a rating."""
+        return len(self.grades) if self.label is None and self.grades else 1
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of every column the schema speaks of, each once."""
-        single = (self.row_id, self.label, self.rating, self.user, self.item, self.time, self.domain, self.truth)
+        answers = (self.row_id, self.label, self.rating)
+        single = (*answers, self.user, self.item, self.time, self.domain, self.truth, self.score)
         named = [name for name in single if name is not None]
         return tuple(dict.fromkeys([*named, *self.features, *self.privileged]))
 
@@ -84,7 +110,8 @@ class Schema:
 
     def without(self, *names: str) -> Schema:
         """The same schema with some feature columns taken out."""
-        kept: dict[str, Any] = {k: tuple(c for c in getattr(self, k) if c not in names) for k in FEATURE_KINDS}
+        kinds = (*FEATURE_KINDS, "privileged")
+        kept: dict[str, Any] = {k: tuple(c for c in getattr(self, k) if c not in names) for k in kinds}
         return replace(self, **kept)
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import manifest, new_folder, verify
-from recdistill.columns import hashed, single, validated
+from recdistill.columns import hashed, missing, single, validated
 from recdistill.errors import DataError, nearest
 from recdistill.schema import Schema
 
@@ -30,7 +30,7 @@ class Table:
 
     Raises:
         DataError: a column is missing or has the wrong type; a number is NaN or infinite; a label is
-            outside {0, 1}; a row id is missing or occurs twice.
+            outside {0, 1}, a rating none of the grades; a row id is missing or occurs twice.
     """
 
     def __init__(self, arrow: pa.Table, schema: Schema) -> None:
@@ -40,6 +40,8 @@ class Table:
         if twice:
             raise DataError(f"column names must be unique, got {twice} several times")
         for name in schema.columns:
+            if name not in arrow.column_names and name in schema.privileged:
+                arrow = arrow.append_column(name, missing(schema.kind(name), len(arrow)))
             if name not in arrow.column_names:
                 raise DataError(f"column {name!r} is missing, {nearest(name, arrow.column_names)}")
         self.schema = schema
@@ -96,7 +98,11 @@ class Table:
 
     @cached_property
     def labels(self) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """(rows,) 0, 1, or NaN where a row is unlabelled (everywhere without a label column)."""
+        """(rows,) 0 or 1 for clicks, 0 … classes − 1 for ratings; NaN where a row is unlabelled, or has neither."""
+        if self.schema.classes > 1:
+            rating = self.numpy(str(self.schema.rating)).astype(np.float64)
+            grade = np.searchsorted(self.schema.grades, rating)
+            return np.where(np.isnan(rating), np.nan, grade).astype(np.float32)
         if self.schema.label is None:
             return np.full(len(self), np.nan, dtype=np.float32)
         return self.numpy(self.schema.label).astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError
 from recdistill.schema import Schema
 from recdistill.tables import Table, concat
@@ -53,3 +54,48 @@ def test_users_items_and_times_are_never_missing(role: str) -> None:
 def test_a_time_has_an_order() -> None:
     with pytest.raises(DataError, match="'when' must hold numbers or times, got string"):
         Table(pa.table({"when": ["noon"]}), Schema(time="when"))
+
+
+GRADED = Schema(rating="stars", grades=(1, 2.5, 4), categorical=("x",))
+
+
+def test_a_rating_with_grades_is_learnt_as_a_class() -> None:
+    arrow = pa.table({"x": ["a"] * 4, "stars": [4.0, 1.0, None, 2.5]})
+    table = Table(arrow, GRADED)
+    assert GRADED.classes == 3
+    assert table.labels.tolist()[:2] == [2, 0]
+    assert table.labelled.tolist() == [True, True, False, True]
+    assert Table(arrow, Schema(rating="stars", categorical=("x",))).labelled.tolist() == [False] * 4
+    clicks = arrow.append_column("click", pa.array([0, 1, 1, 0]))
+    clicked = Table(clicks, Schema(label="click", rating="stars", grades=GRADED.grades, categorical=("x",)))
+    assert (clicked.schema.classes, clicked.labels.tolist()) == (1, [0, 1, 1, 0])
+    assert Table(table.arrow, Schema.from_dict(GRADED.to_dict())).fingerprint == table.fingerprint
+
+
+@pytest.mark.parametrize(("grades", "rating"), [((1,), "stars"), ((2, 1), "stars"), ((1, 1), "stars"), ((1, 2), None)])
+def test_grades_are_rising_values_of_a_rating(grades: tuple[float, ...], rating: str | None) -> None:
+    with pytest.raises(UsageError, match="at least two rising values of a rating"):
+        Schema(rating=rating, grades=grades)
+
+
+def test_a_rating_is_one_of_the_grades() -> None:
+    with pytest.raises(DataError, match=r"among the grades \[1.0, 2.5, 4.0\], got \[3.0\] in 'stars'"):
+        Table(pa.table({"x": ["a"], "stars": [3.0]}), GRADED)
+
+
+def test_privileged_columns_are_for_the_teacher_and_may_be_missing() -> None:
+    kinds = {"categorical": ("x", "y"), "number": ("n",), "multi": ("m",)}
+    schema = Schema(**kinds, privileged=("y", "n", "m"))
+    assert (schema.features, schema.privileged_features) == (("x",), ("y", "m", "n"))
+    there = Table(pa.table({"x": ["a", "b"], "y": ["c", "d"], "n": [1.0, 3.0], "m": [["e"], []]}), schema)
+    lacking = Table(pa.table({"x": ["a", "b"]}), schema)
+    assert all(lacking.column(name).null_count == 2 for name in schema.privileged)
+    assert list(Encoder.fit(there).columns) == ["x"]
+    encoder = Encoder.fit(there, privileged=True)
+    assert set(encoder.columns) == {"x", "y", "n", "m"}
+    batch = encoder.encode(lacking)
+    assert (batch.ids[:, 1].tolist(), batch.number[:, 0].tolist()) == ([0, 0], [0.0, 0.0])
+    with pytest.raises(UsageError, match="a feature kind too, got 'z' under none"):
+        Schema(categorical=("x",), privileged=("z",))
+    with pytest.raises(DataError, match="vectors cannot be missing"):
+        Table(pa.table({"x": ["a"]}), Schema(categorical=("x",), vector=("v",), privileged=("v",)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -215,7 +214,7 @@ def test_out_of_fold_labels_come_from_the_teacher_that_did_not_see_the_row(parts
 def test_new_ids_start_as_the_unseen_id(parts: tuple[Table, Table, Table]) -> None:
     train, _, test = parts
     source, _ = synthetic.load(seed=0, **SMALL)
-    made = ranker(Table(source.arrow, replace(source.schema, privileged=())))
+    made = ranker(Table(source.arrow, source.schema.without("dwell")))
     extended = made.extended(train)
     assert np.allclose(extended.score(test), made.score(test), atol=1e-6)
     assert extended.encoder.coverage(train)["user_id"]["rows"] == 1.0
@@ -224,7 +223,7 @@ def test_new_ids_start_as_the_unseen_id(parts: tuple[Table, Table, Table]) -> No
 def test_a_refitted_ranker_knows_the_tables_ids_alone_and_scores_as_before(parts: tuple[Table, Table, Table]) -> None:
     train, _, test = parts
     source, _ = synthetic.load(seed=0, **SMALL)
-    made = ranker(Table(source.arrow, replace(source.schema, privileged=())))
+    made = ranker(Table(source.arrow, source.schema.without("dwell")))
     fit(made, source, settings=FIT)
     compact = made.refitted(train)
     users = compact.encoder.columns["user_id"][1].values.to_pylist()

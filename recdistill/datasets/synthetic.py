@@ -8,6 +8,7 @@ the items; the target has users, an attribute mix, an item popularity and a base
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,4 +116,4 @@ def _domain(world: _World, rng: np.random.Generator, *, rows: int, users: int, t
     if target:
         return Table(pa.table(columns), SCHEMA)
     columns["dwell"] = np.maximum(0, logit + rng.normal(0, 0.5, rows))
-    return Table(pa.table(columns), Schema(**{**SCHEMA.__dict__, "privileged": ("dwell",)}))
+    return Table(pa.table(columns), replace(SCHEMA, number=("price", "dwell"), privileged=("dwell",)))
