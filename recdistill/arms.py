@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from pydantic import Field, model_validator
 
 from recdistill.settings import Settings
 
 CONTROLS = ("hard_only", "source_finetuned")
+# What their arms are called after.
+TEACHERS = {
+    "source_teacher": "source",
+    "adapted_teacher": "adapted",
+    "given_scores": "scores",
+    "calibrated_scores": "calibrated",
+}
 
 
 @dataclass(frozen=True)
@@ -17,33 +24,41 @@ class Arm:
     """One way to make a student.
 
     Args:
-        teacher: whose soft labels, or None.
+        teacher: whose soft labels, a key of `TEACHERS`, or None.
         unlabelled: whether it learns from unlabelled rows too.
-        warm: whether it starts from `source_finetuned` (which itself starts from the student trained on the source),
-            instead of from random weights.
+        warm: whether it starts from a control instead of from random weights: from `source_finetuned` (which itself
+            starts from the student trained on the source), or without source rows from `hard_only`.
     """
 
-    teacher: Literal["source_teacher", "adapted_teacher"] | None = None
+    teacher: str | None = None
     unlabelled: bool = False
     warm: bool = False
 
 
 def _arms() -> dict[str, Arm]:
     arms = {"hard_only": Arm(), "source_finetuned": Arm(warm=True)}
-    for teacher, short in (("source_teacher", "source"), ("adapted_teacher", "adapted")):
+    for teacher, short in TEACHERS.items():
         for unlabelled in (False, True):
             for warm in (False, True):
                 name = f"{short}_{'all' if unlabelled else 'labelled'}{'_warm' if warm else ''}"
-                arms[name] = Arm(teacher, unlabelled, warm)  # type: ignore[arg-type]
+                arms[name] = Arm(teacher, unlabelled, warm)
     return arms
 
 
 ARMS = _arms()
 
 
-def arms_at(share: float) -> dict[str, Arm]:
-    """The arms worth making at a share of labels: at 1 there are no unlabelled rows to learn from."""
-    return {name: arm for name, arm in ARMS.items() if share < 1 or not arm.unlabelled}
+def arms_at(share: float, *, teachers: Iterable[str], source: bool) -> dict[str, Arm]:
+    """The arms that can be made.
+
+    Args:
+        share: of the labels; at 1 there are no unlabelled rows to learn from.
+        teachers: those there are.
+        source: whether there are source rows; without them there is no `source_finetuned`.
+    """
+    known = {None, *teachers}
+    arms = {name: arm for name, arm in ARMS.items() if arm.teacher in known and (share < 1 or not arm.unlabelled)}
+    return arms if source else {name: arm for name, arm in arms.items() if name != "source_finetuned"}
 
 
 class Trial(Settings):

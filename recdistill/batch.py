@@ -93,6 +93,31 @@ class Batch:
         ids, *multi = (_replaced(ids, rate, generator) for ids in (self.ids, *self.multi))
         return Batch(ids, tuple(multi), self.number, self.vector)
 
+    def with_hidden(self, spec: FeatureSpec, rates: Mapping[str, float], generator: torch.Generator) -> Batch:
+        """The same rows with the values of some features hidden at random, as if they were missing.
+
+        Args:
+            spec: of these rows.
+            rates: per feature the probability, in [0, 1]; a list is hidden as a whole.
+            generator: a CPU generator.
+
+        Raises:
+            DataError: a rate is for no id or number feature.
+        """
+        ids, multi, number = self.ids.clone(), list(self.multi), self.number.clone()
+        places = [[n for n, _ in spec.categorical], [n for n, _ in spec.multi], list(spec.number)]
+        for name, rate in rates.items():
+            drawn = (torch.rand(len(self), generator=generator) < rate).to(ids.device)
+            if name in places[0]:
+                ids[drawn, places[0].index(name)] = UNSEEN
+            elif name in places[1]:
+                multi[places[1].index(name)] = _emptied(multi[places[1].index(name)], drawn)
+            elif name in places[2]:
+                number[drawn, places[2].index(name)] = 0.0  # scaled numbers have mean 0, which missing ones become
+            else:
+                raise DataError(f"only id and number features can be hidden, got {name!r}")
+        return Batch(ids, tuple(multi), number, self.vector)
+
     def _each(self, change: Any) -> Batch:
         return Batch(
             change(self.ids),
@@ -124,6 +149,14 @@ class Batch:
 def _check_range(name: str, ids: Tensor, low: int, rows: int) -> None:
     if ids.numel() and (int(ids.min()) < low or int(ids.max()) >= rows):
         raise DataError(f"ids of {name!r} must be in [{low}, {rows}), got [{int(ids.min())}, {int(ids.max())}]")
+
+
+def _emptied(ids: Tensor, rows: Tensor) -> Tensor:
+    """Lists of some rows become [UNSEEN], as empty ones are encoded."""
+    emptied = ids.clone()
+    emptied[rows] = PAD
+    emptied[rows, 0] = UNSEEN
+    return emptied
 
 
 def _replaced(ids: Tensor, rate: float, generator: torch.Generator) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recdistill.arms import ARMS, Trial
 from recdistill.artefacts import manifest
+from recdistill.calibration import calibrate
 from recdistill.distillation import DistillSettings, distill
 from recdistill.examples import Examples
 from recdistill.metrics import auc, logloss
@@ -31,12 +32,20 @@ def pretrain(run: RunFolder, name: str, seed: int, watch: Watch) -> str:
         seed: of weights and training.
         watch: told how far it is.
     """
-    settings = run.config.teacher if name == "source_teacher" else run.config.student
-    folder = run.pretrained(name, seed)
-    train, valid, test = split(run.tables()["source"], valid=0.1, test=0.05)
-    encoder = settings.encoder.fit(train)
+    teacher = name == "source_teacher"
+    settings, folder = run.config.teacher if teacher else run.config.student, run.pretrained(name, seed)
+    source, hidden = run.tables()["source"], {}
+    lacking = [name for name, on_target in run.privileged.items() if not on_target]
+    if teacher and lacking:
+        hidden = dict.fromkeys(lacking, run.config.teacher.hidden)
+        if run.config.teacher.hidden == 1:
+            source, hidden = source.with_schema(source.schema.without(*lacking)), {}
+    train, valid, test = split(source, valid=0.1, test=0.05)
+    encoder = settings.encoder.fit(train, privileged=teacher)
     ranker = Ranker(encoder, build(settings.model, encoder.spec, seed=seed, arguments=settings.arguments))
-    fitting, state = settings.fit.model_copy(update={"seed": seed}), folder.with_name(f"{folder.name}.unfinished")
+    hidden = {column: rate for column, rate in hidden.items() if column in encoder.columns}
+    fitting = settings.fit.model_copy(update={"seed": seed, "hidden": {**settings.fit.hidden, **hidden}})
+    state = folder.with_name(f"{folder.name}.unfinished")
     found = fit(ranker, train, valid=valid, settings=fitting, checkpoint=state, progress=watch.part(0, 1))
     reached = auc(ranker.score(test), test.labels)
     ranker.save(folder, prepared=run.identity, source_auc=reached, best_epoch=found.best_epoch)
@@ -75,13 +84,17 @@ def label(run: RunFolder, teacher: str, cell: Cell, watch: Watch) -> str:
 
     Args:
         run: the run's folder.
-        teacher: "source_teacher" or "adapted_teacher".
+        teacher: one of the run's teachers.
         cell: whose labels the teacher was adapted on.
         watch: told how far it is.
     """
     train, _ = run.labelled(cell)
     if teacher == "source_teacher":
         soft = SoftLabels.from_teacher(Ranker.load(run.pretrained(teacher, cell.seed)), train)
+    elif run.config.teacher.scores is not None:
+        soft = SoftLabels.from_column(train, train.numpy(str(train.schema.score)), scale=run.config.teacher.scores)
+        if teacher == "calibrated_scores":
+            soft = calibrate(soft, train, k=run.config.folds, seed=cell.seed)
     else:
         masks = folds(train, k=run.config.folds, seed=cell.seed)
         without = [Ranker.load(run.adapted(cell, f"fold-{k}")) for k in range(len(masks))]
@@ -141,12 +154,13 @@ class _Best:
 def _start(run: RunFolder, name: str, cell: Cell) -> Ranker:
     """The student before it sees the target's labels; cold or warm, it has the ids of the target's training rows.
 
-    `source_finetuned` starts from the student trained on the source, a warm arm from `source_finetuned`.
+    `source_finetuned` starts from the student trained on the source, a warm arm from `source_finetuned`, or where
+    there are no source rows from `hard_only`.
     """
     settings, train = run.config.student, run.tables()["train"]
     if name == "source_finetuned":
         return Ranker.load(run.pretrained("source_student", cell.seed)).refitted(train)
     if ARMS[name].warm:
-        return Ranker.load(run.student("source_finetuned", cell))
+        return Ranker.load(run.student(run.controls[-1], cell))
     encoder = settings.encoder.fit(train)
     return Ranker(encoder, build(settings.model, encoder.spec, seed=cell.seed, arguments=settings.arguments))

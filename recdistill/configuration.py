@@ -44,21 +44,27 @@ class EncoderSettings(Settings):
     numbers: Literal["standardise", "log", "quantiles", "log_buckets"] = "standardise"
     drop: tuple[str, ...] = ()
 
-    def fit(self, rows: Table) -> Encoder:
+    def fit(self, rows: Table, *, privileged: bool = False) -> Encoder:
         """An encoder fitted on training rows.
+
+        Args:
+            rows: the training rows.
+            privileged: whether privileged columns are features too: for a teacher.
 
         Raises:
             UsageError: a column to drop or to hash is no feature.
         """
+        known = rows.schema.features + (rows.schema.privileged_features if privileged else ())
         for name in (*self.drop, *self.hashing):
-            if name not in rows.schema.features:
-                raise UsageError(f"no feature column {name!r} to drop or hash, {nearest(name, rows.schema.features)}")
-        kept = rows.with_schema(rows.schema.without(*self.drop))
-        ids = dict.fromkeys(kept.schema.categorical + kept.schema.multi, Vocabulary(self.min_count))
-        numbers = dict.fromkeys(kept.schema.number, NUMBERS[self.numbers])
-        return Encoder.fit(
-            kept, {**ids, **numbers, **{name: Hashing(buckets) for name, buckets in self.hashing.items()}}
-        )
+            if name not in known:
+                raise UsageError(f"no feature column {name!r} to drop or hash, {nearest(name, known)}")
+        ids = Vocabulary(self.min_count)
+        by_kind: dict[str, Transform] = {"number": NUMBERS[self.numbers], "categorical": ids, "multi": ids}
+        schema = rows.schema.without(*self.drop)
+        kept = [name for name in known if name not in self.drop]
+        transforms = {name: by_kind[kind] for name in kept if (kind := schema.kind(name)) in by_kind}
+        hashed = {name: Hashing(buckets) for name, buckets in self.hashing.items() if name in kept}
+        return Encoder.fit(rows.with_schema(schema), {**transforms, **hashed}, privileged=privileged)
 
 
 def _untouched(group: str, fitting: FitSettings, names: Sequence[str], instead: str) -> None:
@@ -76,11 +82,15 @@ class DataSettings(Settings):
         name: a key of `recdistill.datasets.DATASETS`.
         root: the folder of its files, where it has any; `$NAME` is an environment variable, and reports show it so.
         arguments: of its `load`, e.g. what tells the domains apart.
+        source: whether the source's rows are at hand; without them scores are the only teacher.
+        note: what a reader of the report must know about the data.
     """
 
     name: str = "synthetic"
     root: str | None = None
     arguments: dict[str, Any] = {}
+    source: bool = True
+    note: str = ""
 
     @model_validator(mode="after")
     def _known(self) -> DataSettings:
@@ -89,24 +99,56 @@ class DataSettings(Settings):
 
 
 class SplitSettings(Settings):
-    """How the target's rows are split."""
+    """How the target's rows are split.
+
+    Args:
+        valid, test: shares of the rows, or by "user" of the users; by "last" has no use for them.
+        by: see `recdistill.splits.split`.
+    """
 
     valid: float = Field(0.1, gt=0, lt=1)
     test: float = Field(0.1, gt=0, lt=1)
-    by: Literal["random", "time", "user"] = "random"
+    by: Literal["random", "time", "user", "position", "last"] = "random"
+
+
+class RankingSettings(Settings):
+    """Ranking of all the items that a test user has not seen, beside the pointwise metrics.
+
+    Args:
+        protocol: "none"; "full" ranks all unseen items; "sampled" only drawn ones, and is biased.
+        users: how many test users are ranked, at most.
+        negatives: how many items are drawn for each user by "sampled".
+    """
+
+    protocol: Literal["none", "full", "sampled"] = "none"
+    users: int = Field(500, ge=2)
+    negatives: int = Field(100, ge=1)
 
 
 class TeacherSettings(Settings):
     """The large model, how it is trained on the source, and how it is adapted to the target.
 
     The learning rate and weight decay of the adaptation are tuned, see `tune.adapted`.
+
+    Args:
+        scores: the scale of the target's score column ("probability" or "logit"), when that is the teacher; then no
+            model is trained, and source rows are not needed.
+        model, arguments: the model otherwise.
+        encoder: of the source's rows, privileged columns included.
+        fit: its training on the source.
+        adapt: its fine-tuning on the target.
+        hidden: with which probability a privileged column that only the source has is hidden in training, since the
+            teacher must do without it on the target. With 1 it is not used at all: a strong column crowds out what
+            carries over.
     """
 
+    scores: Literal["probability", "logit"] | None = None
     model: str = "deepfm"
     arguments: dict[str, Any] = {"embedding_dim": 32, "hidden": [128, 64]}
     encoder: EncoderSettings = EncoderSettings()
     fit: FitSettings = FitSettings(epochs=8, batch_size=1024)
     adapt: FitSettings = FitSettings(epochs=10)
+    hidden: float = Field(1.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _known(self) -> TeacherSettings:
@@ -142,13 +184,17 @@ class Config(Settings):
         labels: shares of the target's training and validation labels to try, each in (0, 1].
         seeds: how many; each draws its own labels and weights. The test rows are the same for all.
         folds: of the adapted teacher's out-of-fold labels.
+        smallest_effect: the smallest difference in AUC (for ratings in RMSE) that would matter; the report says whether
+            there were test rows enough to tell it from 0.
     """
 
     data: DataSettings = DataSettings()
     split: SplitSettings = SplitSettings()
+    ranking: RankingSettings = RankingSettings()
     labels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((0.05, 1.0), min_length=1)
     seeds: int = Field(1, ge=1)
     folds: int = Field(3, ge=2)
+    smallest_effect: float = Field(0.005, gt=0, allow_inf_nan=False)
     teacher: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()
     tune: TuneSettings = TuneSettings()

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from recdistill import cells, report
-from recdistill.arms import CONTROLS, arms_at
 from recdistill.artefacts import is_whole, read_json, verify
 from recdistill.configuration import Config
 from recdistill.datasets import load
 from recdistill.errors import UsageError
 from recdistill.progress import Board, Silence
+from recdistill.rankings import candidates_of
 from recdistill.results import evaluated
 from recdistill.run_folder import PARTS, Cell, RunFolder
 from recdistill.splits import keep_labels, split
+from recdistill.tables import Table
 from recdistill.work import Unit, Workers
 
-TEACHERS = ("source_teacher", "adapted_teacher")
 SILENCE = Silence()
 
 
@@ -59,21 +59,25 @@ def run(
 def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: bool = False) -> RunFolder:
     """Load the data set, split the target, and keep the rows of each part in a run's folder.
 
-    Every share of labels is tried here, so that one that leaves a single class is refused before anything is trained.
+    Every share of labels and the ranking are tried here, so that what cannot be is refused before anything is trained.
     """
     folder = RunFolder(out)
     if not (overwrite and folder.is_run) and folder.holds(config) and folder.is_prepared:
         return folder
     board.say(f"preparing {config.data.name}")
-    source, target = load(config.data.name, config.data.root, config.data.arguments)
+    loaded, target = load(config.data.name, config.data.root, config.data.arguments)
+    source = loaded if config.data.source else None
+    require_teacher(config, source, target)
     made = split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
+    candidates_of(config.ranking, **dict(zip(PARTS[1:], made, strict=True)))
     for seed in range(config.seeds):
         for share in config.labels:
             keep_labels(made[0], made[1], share=share, seed=seed)
     folder.begin(config)  # only now, when the data are known to be good
     for part, table in zip(PARTS, (source, *made), strict=True):
-        table.write(folder.prepared(part))
-        board.say(f"  {part}: {len(table):,} rows")
+        if table is not None:
+            table.write(folder.prepared(part))
+            board.say(f"  {part}: {len(table):,} rows")
     return folder
 
 
@@ -117,28 +121,34 @@ def render(folder: RunFolder) -> dict[str, Any]:
 
 
 def teacher_units(folder: RunFolder) -> dict[str, list[Unit]]:
-    """What the stage `teacher` makes: trained on the source, adapted, and adapted without a fold for its labels."""
-    config = folder.config
-    prepared = folder.identity
+    """What the stage `teacher` makes: trained on the source, adapted, and adapted without a fold for its labels.
+
+    Scores need no training; with source rows beside them there is still the student trained on these.
+    """
+    config, prepared = folder.config, folder.identity
+    scores = config.teacher.scores is not None
+    names = (*(() if scores else ("source_teacher",)), *(("source_student",) if folder.has_source else ()))
     pretrained = [
         Unit(f"{name}/seed-{seed}", folder.pretrained(name, seed), prepared, cells.pretrain, (folder, name, seed))
         for seed in range(config.seeds)
-        for name in ("source_teacher", "source_student")
+        for name in names
     ]
+    if scores:
+        return {"students on the source": pretrained}
     whole = [_adapted(folder, cell, "whole") for cell in folder.cells]
     parts = [_adapted(folder, cell, f"fold-{k}") for cell in folder.cells for k in range(config.folds)]
     return {"teachers on the source": pretrained, "teachers on the target": whole, "the same without a fold": parts}
 
 
 def label_units(folder: RunFolder) -> list[Unit]:
-    """What the stage `label` makes: one set of soft labels per adapted teacher, and one per source teacher."""
+    """What the stage `label` makes: one set of soft labels per adapted teacher, and one per teacher as it came."""
     prepared = folder.identity
     units = {
         place: Unit(
             f"soft_labels/{place.parent.name}/{place.name}", place, prepared, cells.label, (folder, teacher, cell)
         )
         for cell in folder.cells
-        for teacher in TEACHERS
+        for teacher in folder.teachers
         for place in [folder.soft_labels(teacher, cell)]
     }
     return list(units.values())
@@ -150,10 +160,25 @@ def student_units(folder: RunFolder) -> dict[str, list[Unit]]:
     units = [
         Unit(f"{name}/{cell}", folder.student(name, cell), prepared, cells.teach, (folder, name, cell))
         for cell in folder.cells
-        for name in arms_at(cell.share)
+        for name in folder.arms(cell.share)
     ]
-    first = [unit for unit in units if unit.folder.parent.name in CONTROLS]
+    first = [unit for unit in units if unit.folder.parent.name in folder.controls]
     return {"controls": first, "students of teachers": [unit for unit in units if unit not in first]}
+
+
+def require_teacher(config: Config, source: Table | None, target: Table) -> None:
+    """Refuse a data set that has not what the teacher needs.
+
+    Raises:
+        UsageError: says what is missing.
+    """
+    scores = config.teacher.scores
+    if scores is None and source is None:
+        instead = f" (or teacher.scores, for the column {target.schema.score!r})" if target.schema.score else ""
+        raise UsageError(f"a teacher model needs source rows{instead}, got none from data set {config.data.name!r}")
+    if scores is not None and (target.schema.score is None or target.schema.classes > 1):
+        got = f"score={target.schema.score!r}, classes={target.schema.classes}"
+        raise UsageError(f"teacher.scores needs click labels and a column with the role score, got {got}")
 
 
 def _adapted(folder: RunFolder, cell: Cell, part: str) -> Unit:

@@ -9,35 +9,45 @@ from typing import Any
 import numpy as np
 
 from recdistill import report
-from recdistill.arms import ARMS, CONTROLS, arms_at
+from recdistill.arms import ARMS, CONTROLS
 from recdistill.artefacts import manifest
 from recdistill.evaluation import COMPARED, Measured, compare, measure
-from recdistill.metrics import best_threshold, logloss
+from recdistill.metrics import best_threshold, logloss, rows_needed
 from recdistill.progress import Board
 from recdistill.ranker import Ranker, file_bytes
+from recdistill.rankings import candidates_of, ranked
 from recdistill.run_folder import Cell, RunFolder
+from recdistill.score_column import ScoreColumn
 from recdistill.tables import Table
 
 Entry = dict[str, Any]
+Scorers = dict[str, tuple[Ranker | ScoreColumn, Entry]]
 Scores = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
 
 
 def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
     """Score the test rows with every ranker and put the report together; test labels are read here alone."""
     config, tables = run.config, run.tables()
-    pooled, single = [], []
+    candidates = candidates_of(config.ranking, **{part: tables[part] for part in ("train", "valid", "test")})
+    pooled: list[Entry] = []
+    single: list[Entry] = []
     for share in config.labels:
         board.say(f"evaluating {report.percent(share)} of the labels")
         cells = [cell for cell in run.cells if cell.share == share]
         found = [_cell(run, cell, tables["test"]) for cell in cells]
         single += [entry for entry, _ in found]
-        pooled.append({"labels": share, **_pooled(found, tables["test"])})
+        pooled.append({"labels": share, **_pooled(run, found, tables["test"])})
+        if candidates is not None:
+            board.say(f"  ranking unseen items for {len(candidates.names):,} users")
+            pooled[-1]["ranking"] = ranked(run, cells, pooled[-1]["chosen"], candidates)
     return {
         "schema": 1,
         "command": command,
         "config": config.model_dump(mode="json"),
         "data": report.counted_parts(tables),
-        "source": [_on_source(run, seed) for seed in range(config.seeds)],
+        "unseen": report.unseen_shares(tables),
+        "privileged": run.privileged,
+        "source": [_on_source(run, seed) for seed in range(config.seeds)] if run.has_source else [],
         "rankers": pooled[0]["rankers"],
         "comparisons": pooled[0]["comparisons"],
         "pooled": pooled,
@@ -51,23 +61,16 @@ def _cell(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
     seen = valid.take(valid.labelled)
     rankers: dict[str, Entry] = {}
     scores: Scores = {}
-    for name, folder in _folders(run, cell).items():
-        ranker = Ranker.load(folder)
-        on_valid, scores[name] = ranker.score(seen), ranker.score(test).astype(np.float64)
+    for name, (scorer, facts) in _scorers(run, cell, train).items():
+        on_valid, scores[name] = scorer.score(seen), scorer.score(test).astype(np.float64)
         measured = measure(scores[name], test, threshold=best_threshold(on_valid, seen.labels))
-        rankers[name] = {
-            "role": "control" if name in CONTROLS else "student" if name in ARMS else "teacher",
-            "params": ranker.parameters,
-            "bytes": file_bytes(folder),
-            "valid_logloss": logloss(on_valid, seen.labels),
-            "choice": manifest(folder)["facts"].get("choice"),
-            **_written(measured),
-        }
+        role = "control" if name in CONTROLS else "student" if name in ARMS else "teacher"
+        rankers[name] = {"role": role, **facts, "valid_logloss": logloss(on_valid, seen.labels), **_written(measured)}
     labelled = {"train": report.counted(train), "valid": report.counted(valid)}
     return {"labels": cell.share, "seed": cell.seed, "labelled": labelled, "rankers": rankers}, scores
 
 
-def _pooled(found: list[tuple[Entry, Scores]], test: Table) -> Entry:
+def _pooled(run: RunFolder, found: list[tuple[Entry, Scores]], test: Table) -> Entry:
     """One share of labels over its seeds: mean metrics and paired differences.
 
     "chosen" stands for what a user would get: in each seed the distilled arm that is best on that seed's own labelled
@@ -82,18 +85,26 @@ def _pooled(found: list[tuple[Entry, Scores]], test: Table) -> Entry:
     scores = {name: np.stack([s[name] for _, s in found]) for name in rankers}
     rankers["chosen"] = _mean([cell["rankers"][name] for cell, name in zip(cells, chosen, strict=True)])
     scores["chosen"] = np.stack([s[name] for (_, s), name in zip(found, chosen, strict=True)])
-    pairs = [(name, control) for name in scores for control in CONTROLS if name != control]
+    pairs = [(name, control) for name in scores for control in run.controls if name != control]
     taught = [(name, teacher) for name in scores if name in ARMS and (teacher := ARMS[name].teacher) is not None]
-    taught.append(("chosen", "adapted_teacher"))
+    taught.append(("chosen", run.teachers[1]))
     metrics = [metric for metric in COMPARED if metric in rankers["chosen"]["metrics"]]
     wanted = [(a, b, metric) for a, b in pairs for metric in metrics] + [(a, b, "auc") for a, b in taught]
     comparisons = [{"a": a, "b": b, **compare(scores[a], scores[b], test, metric)} for a, b, metric in wanted]
+    effect = run.config.smallest_effect
+    needed = {
+        c["b"]: rows_needed(c["low"], c["high"], len(test), effect=effect)
+        for c in comparisons
+        if (c["a"], c["metric"]) == ("chosen", "auc") and c["b"] in run.controls
+    }
     if test.schema.truth is not None:
         truth = np.clip(test.numpy(test.schema.truth), 1e-6, 1 - 1e-6)
         best = measure(np.log(truth / (1 - truth)), test, threshold=0.0)
         rankers["best_possible"] = {"role": "bound", "params": 0, "bytes": 0, **_written(best)}
     seeds = {"seeds": [cell["seed"] for cell in cells], "labelled": [cell["labelled"] for cell in cells]}
-    return {**seeds, "chosen": chosen, "shipped": shipped, "rankers": rankers, "comparisons": comparisons}
+    enough = {"test_rows": len(test), "smallest_effect": effect, "needed": needed}
+    names = {"headline": "auc", "chosen": chosen, "shipped": shipped, "enough": enough}
+    return {**seeds, **names, "rankers": rankers, "comparisons": comparisons}
 
 
 def _best(cell: Entry, names: list[str]) -> str:
@@ -101,18 +112,28 @@ def _best(cell: Entry, names: list[str]) -> str:
     return min(names, key=lambda name: cell["rankers"][name]["valid_logloss"])
 
 
-def _folders(run: RunFolder, cell: Cell) -> dict[str, Path]:
-    """Where each ranker of a cell is."""
-    teachers = {
-        "source_teacher": run.pretrained("source_teacher", cell.seed),
-        "adapted_teacher": run.adapted(cell, "whole"),
-    }
-    return teachers | {name: run.student(name, cell) for name in arms_at(cell.share)}
+def _scorers(run: RunFolder, cell: Cell, train: Table) -> Scorers:
+    """What scores rows in a cell, teachers first, and what is known of it."""
+    scale = run.config.teacher.scores
+    if scale is None:
+        places = [run.pretrained("source_teacher", cell.seed), run.adapted(cell, "whole")]
+        teachers: Scorers = {name: _loaded(place) for name, place in zip(run.teachers, places, strict=True)}
+    else:
+        given = ScoreColumn(scale)
+        unknown: Entry = {"params": 0, "bytes": 0, "choice": None}  # a system of the user's own
+        teachers = {name: (s, unknown) for name, s in zip(run.teachers, (given, given.calibrated(train)), strict=True)}
+    return teachers | {name: _loaded(run.student(name, cell)) for name in run.arms(cell.share)}
+
+
+def _loaded(folder: Path) -> tuple[Ranker | ScoreColumn, Entry]:
+    ranker = Ranker.load(folder)
+    choice = manifest(folder)["facts"].get("choice")
+    return ranker, {"params": ranker.parameters, "bytes": file_bytes(folder), "choice": choice}
 
 
 def _on_source(run: RunFolder, seed: int) -> Entry:
     """How well the rankers trained on the source do on held-out source rows."""
-    names = ("source_teacher", "source_student")
+    names = ("source_teacher", "source_student")[run.config.teacher.scores is not None :]
     facts = {name: manifest(run.pretrained(name, seed))["facts"] for name in names}
     return {"seed": seed, **{name: {"auc": facts[name]["source_auc"]} for name in names}}
 

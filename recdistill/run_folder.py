@@ -13,6 +13,7 @@ from typing import Any
 
 import tomli_w
 
+from recdistill.arms import CONTROLS, Arm, arms_at
 from recdistill.artefacts import digest, is_whole, sha256, write_json, write_text
 from recdistill.configuration import Config
 from recdistill.errors import UsageError
@@ -80,7 +81,33 @@ class RunFolder:
     @property
     def identity(self) -> str:
         """Of the prepared rows; what is made from other rows carries another one and is made again."""
-        return digest([sha256(self.prepared(part) / "manifest.json") for part in PARTS])
+        return digest([sha256(self.prepared(part) / "manifest.json") for part in self.parts])
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts there are: all of `PARTS`, or without source rows the target's."""
+        return PARTS if self.has_source else PARTS[1:]
+
+    @property
+    def has_source(self) -> bool:
+        """Whether there are source rows; with scores as the teacher there need not be."""
+        return is_whole(self.prepared("source"))
+
+    @property
+    def teachers(self) -> tuple[str, str]:
+        """Whose soft labels there are: as it came, and adapted to the labelled target rows."""
+        if self.config.teacher.scores is not None:
+            return "given_scores", "calibrated_scores"
+        return "source_teacher", "adapted_teacher"
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """The arms without a teacher; warm arms start from the last one."""
+        return CONTROLS if self.has_source else CONTROLS[:1]
+
+    def arms(self, share: float) -> dict[str, Arm]:
+        """The arms at a share of labels."""
+        return arms_at(share, teachers=self.teachers, source=self.has_source)
 
     @property
     def config(self) -> Config:
@@ -111,8 +138,8 @@ class RunFolder:
         return self.path / "teacher" / "adapted_teacher" / str(cell) / part
 
     def soft_labels(self, teacher: str, cell: Cell) -> Path:
-        """A teacher's soft labels; the source teacher's are the same for every share of labels."""
-        return self.path / "soft_labels" / teacher / (f"seed-{cell.seed}" if teacher == "source_teacher" else str(cell))
+        """A teacher's soft labels; those of a teacher that was not adapted are the same for every share of labels."""
+        return self.path / "soft_labels" / teacher / (f"seed-{cell.seed}" if teacher == self.teachers[0] else str(cell))
 
     def student(self, arm: str, cell: Cell) -> Path:
         """The student of an arm."""
@@ -135,6 +162,15 @@ class RunFolder:
             raise UsageError(f"{self.path} has no prepared rows; run `recdistill prepare` first")
         return _read(self.path.absolute(), self.identity)
 
+    @property
+    def privileged(self) -> dict[str, bool]:
+        """Per privileged column whether the target has it too; otherwise the teacher knows it on the source alone."""
+        tables = self.tables()
+        train = tables["train"]
+        names = tables.get("source", train).schema.privileged
+        there = [name for name in names if name in train.schema.columns]
+        return {name: name in there and train.column(name).null_count < len(train) for name in names}
+
     def labelled(self, cell: Cell) -> tuple[Table, Table]:
         """Training and validation rows, with the labels of all but the cell's share removed."""
         tables = self.tables()
@@ -143,7 +179,7 @@ class RunFolder:
     @property
     def is_prepared(self) -> bool:
         """Whether the rows of every part are there."""
-        return all(is_whole(self.prepared(part)) for part in PARTS)
+        return all(is_whole(self.prepared(part)) for part in PARTS[1:])  # the source, where there is one, comes first
 
     def _remove(self) -> None:
         for name in ("prepared", "teacher", "soft_labels", "students", "report"):
@@ -166,7 +202,7 @@ class RunFolder:
 
 @lru_cache(maxsize=1)
 def _read(path: Path, identity: str) -> dict[str, Table]:
-    return {part: Table.read(path / "prepared" / part) for part in PARTS}
+    return {part: Table.read(path / "prepared" / part) for part in RunFolder(path).parts}
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:

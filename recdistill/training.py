@@ -11,13 +11,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from recdistill.batch import FeatureSpec
 from recdistill.checkpoints import Checkpoints, State
 from recdistill.errors import DataError, EnvironmentFault, Interrupted, TrainingError
 from recdistill.examples import Examples
@@ -42,7 +43,8 @@ class FitSettings(Settings):
         patience: stop after this many epochs without a better validation score.
         stop_by: the validation score, "logloss" (lower is better) or "auc".
         unseen_rate: probability with which an id is replaced by 0 in training, so that id 0 (unseen) is trained.
-        seed: of the order of rows, the replaced ids and dropout.
+        hidden: per feature the probability with which its value is hidden in training, as if it were missing.
+        seed: of the order of rows, the replaced ids, the hidden values and dropout.
         device: "auto" takes a GPU where there is one.
         checkpoint_seconds: between checkpoints, where a folder for them is given.
     """
@@ -55,6 +57,7 @@ class FitSettings(Settings):
     patience: int = Field(2, ge=1)
     stop_by: Literal["logloss", "auc"] = "logloss"
     unseen_rate: float = Field(0.02, ge=0, lt=1)
+    hidden: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     seed: int = 0
     device: str = "auto"
     checkpoint_seconds: float = Field(60.0, ge=0)
@@ -117,7 +120,7 @@ def fit(
     if not len(examples):
         raise DataError("training needs rows, got an empty table")
     network = ranker.network.to(device)
-    loop = _Loop(network, objective, settings, _batch_size(settings, len(examples)))
+    loop = _Loop(network, objective, settings, ranker.encoder.spec, _batch_size(settings, len(examples)))
     named = getattr(objective, "__qualname__", repr(objective))
     identity = "" if checkpoint is None else _identity(loop, examples, held_out, settings, named)
     checkpoints = Checkpoints(checkpoint, settings.checkpoint_seconds, identity)
@@ -138,8 +141,11 @@ def fit(
 class _Loop:
     """The steps of an epoch."""
 
-    def __init__(self, network: nn.Module, objective: Objective, settings: FitSettings, batch_size: int) -> None:
-        self.network, self.objective, self.settings, self.batch_size = network, objective, settings, batch_size
+    def __init__(
+        self, network: nn.Module, objective: Objective, settings: FitSettings, spec: FeatureSpec, batch_size: int
+    ) -> None:
+        self.network, self.objective, self.settings = network, objective, settings
+        self.spec, self.batch_size = spec, batch_size
         self.optimiser = _optimiser(network, settings)
 
     def epoch(
@@ -170,6 +176,9 @@ class _Loop:
         torch.manual_seed(seed(self.settings.seed, epoch, step, "dropout"))
         forgotten = stream(self.settings.seed, epoch, step, "unseen")
         features = examples.features.with_unseen(self.settings.unseen_rate, forgotten)
+        if self.settings.hidden:
+            hiding = stream(self.settings.seed, epoch, step, "hidden")
+            features = features.with_hidden(self.spec, self.settings.hidden, hiding)
         loss = self.objective(self.network(features), replace(examples, features=features))
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -218,14 +227,10 @@ def _batch_size(settings: FitSettings, rows: int) -> int:
 
 
 def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
-    parameters, rate, decay = list(network.parameters()), settings.learning_rate, settings.weight_decay
-    if settings.optimiser == "adam":
-        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
-    if settings.optimiser == "adamw":
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
-    if settings.optimiser == "adagrad":
-        return torch.optim.Adagrad(parameters, lr=rate, weight_decay=decay)
-    return torch.optim.SGD(parameters, lr=rate, weight_decay=decay)
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adagrad": torch.optim.Adagrad}
+    kind, fused = kinds.get(settings.optimiser, torch.optim.SGD), settings.optimiser in ("adam", "adamw")
+    arguments: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    return kind(network.parameters(), **arguments, **({"fused": True} if fused else {}))
 
 
 def _device(name: str) -> str:

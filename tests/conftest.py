@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from tiny import DISTILLING, TINY, Call
+
+from recdistill import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,3 +33,23 @@ def shared_data() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line in an empty folder, in this process: (exit code, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "distilling.toml").write_text(DISTILLING)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        workers = ["--workers", "1"] if arguments[0] in ("run", "teacher", "label", "distill") else []
+        monkeypatch.setattr(sys, "argv", ["recdistill", *arguments, *workers])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, *capsys.readouterr()
+
+    return run

@@ -8,14 +8,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny import TINY, Call
 
-from recdistill import cli, experiment
+from recdistill import experiment
 from recdistill.arms import ARMS, CONTROLS, arms_at
 from recdistill.artefacts import manifest
 from recdistill.configuration import Config
@@ -29,54 +29,9 @@ from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds
 from recdistill.training import FitSettings, fit
 
-TINY = """
-labels = [0.5]
-folds = 2
-[data.arguments]
-source_rows = 3000
-target_rows = 2000
-source_users = 100
-target_users = 60
-items = 50
-[teacher]
-arguments = {embedding_dim = 8, hidden = [16]}
-fit = {epochs = 1}
-adapt = {epochs = 1}
-[student.fit]
-epochs = 1
-[tune]
-controls = [{learning_rate = 1e-3, weight_decay = 0.0}]
-distilled = [{learning_rate = 1e-3, weight_decay = 0.0, alpha = 0.0}]
-adapted = [{}]
-"""
-# Alpha 0 must be among the candidates; here it cannot win.
-DISTILLING = (
-    TINY.replace("controls = [{", "controls = [{learning_rate = 1e-9}, {")
-    .replace("adapted = [{}]", "adapted = [{learning_rate = 1e-9}, {}]")
-    .replace("alpha = 0.0}]", "alpha = 0.7}, {learning_rate = 1e-9, alpha = 0.0}]")
-)
 CELL = Cell(0.5, 0)
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line in an empty folder, in this process: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.toml").write_text(TINY)
-    (tmp_path / "distilling.toml").write_text(DISTILLING)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        workers = ["--workers", "1"] if arguments[0] in ("run", "teacher", "label", "distill") else []
-        monkeypatch.setattr(sys, "argv", ["recdistill", *arguments, *workers])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
+MODEL_TEACHERS = ("source_teacher", "adapted_teacher")
+MODEL_ARMS = arms_at(0.5, teachers=MODEL_TEACHERS, source=True)
 
 
 def made_by(run: Path) -> dict[str, bytes]:
@@ -94,14 +49,14 @@ def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
     assert (code, errors) == (0, "")
     assert "report: r/report/report.md" in output
     result = json.loads((tmp_path / "r/report/report.json").read_text())
-    assert set(result["rankers"]) == {"source_teacher", "adapted_teacher", "chosen", "best_possible", *ARMS}
+    assert set(result["rankers"]) == {"source_teacher", "adapted_teacher", "chosen", "best_possible", *MODEL_ARMS}
     assert {c["method"] for c in result["comparisons"]} == {"delong_cluster", "bootstrap_cluster"}
     assert all(c["low"] <= c["delta"] <= c["high"] for c in result["comparisons"])
     kept = result["pooled"][0]["labelled"][0]
     assert kept["train"]["labelled"] == pytest.approx(0.5 * result["data"]["train"]["rows"], abs=1)
     # With alpha 0 the only candidate, every cold arm is the control: the difference is exactly 0.
     deltas = {(c["a"], c["b"]): c["delta"] for c in result["comparisons"] if c["metric"] == "auc"}
-    assert [deltas[name, "hard_only"] for name in ARMS if "warm" not in name and name not in CONTROLS] == [0] * 4
+    assert [deltas[name, "hard_only"] for name in MODEL_ARMS if "warm" not in name and name not in CONTROLS] == [0] * 4
     assert re.search(r"transfer [+-]0\.\d+ \[.*distillation [+-]0\.\d+ \[", output)
     assert "there is no distillation (alpha 0 was chosen)" in output
     page = (tmp_path / "r/report/report.md").read_text()
@@ -165,7 +120,7 @@ def test_no_label_but_the_kept_ones_and_the_test_rows_matters(call: Call, tmp_pa
         flipped.write(run.prepared(part))
     assert call("run", "distilling.toml", "--out", "b")[0] == 0
     made = made_by(tmp_path / "a")
-    assert len(made) == len(ARMS) + 5 + 2
+    assert len(made) == len(MODEL_ARMS) + 5 + 2
     assert made == made_by(tmp_path / "b")
 
 
@@ -176,14 +131,14 @@ def test_arms_learn_from_the_right_teacher_on_the_right_rows(call: Call, tmp_pat
     train, valid = run.labelled(CELL)
     fold = folds(train, k=2, seed=0)[0]
     whole, without = (Ranker.load(run.adapted(CELL, part)) for part in ("whole", "fold-0"))
-    logits = {name: SoftLabels.load(run.soft_labels(name, CELL)).for_table(train) for name in experiment.TEACHERS}
+    logits = {name: SoftLabels.load(run.soft_labels(name, CELL)).for_table(train) for name in MODEL_TEACHERS}
     adapted = logits["adapted_teacher"]
     assert np.allclose(adapted[fold], without.score(train.take(fold)), atol=1e-6)
     assert np.allclose(adapted[~train.labelled], whole.score(train.take(~train.labelled)), atol=1e-6)
     assert not np.allclose(adapted[fold], whole.score(train.take(fold)), atol=1e-3)
     source = Ranker.load(run.pretrained("source_teacher", 0))
     assert np.allclose(logits["source_teacher"], source.score(train), atol=1e-6)
-    for name, arm in ARMS.items():
+    for name, arm in MODEL_ARMS.items():
         if arm.teacher is None:
             continue
         choice = manifest(run.student(name, CELL))["facts"]["choice"]
@@ -363,7 +318,6 @@ def test_missing_data_exits_with_3(call: Call) -> None:
 
 
 def test_an_interrupt_outside_training_exits_with_130(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recdistill import experiment
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -379,7 +333,8 @@ def test_every_arm_gets_the_same_budget() -> None:
     assert {len(tune.of(arm)) for arm in ARMS.values()} == {len(tune.controls)}
     with pytest.raises(ValueError, match="same number of candidates"):
         fill(Config, {"tune": {"controls": [{}]}})
-    assert set(arms_at(1.0)) == {name for name, arm in ARMS.items() if not arm.unlabelled}
+    whole = arms_at(1.0, teachers=MODEL_TEACHERS, source=True)
+    assert set(whole) == {name for name, arm in MODEL_ARMS.items() if not arm.unlabelled}
 
 
 def test_help_lists_every_verb() -> None:

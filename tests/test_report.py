@@ -14,7 +14,7 @@ from recdistill import report
 from recdistill.artefacts import is_whole
 from recdistill.errors import UsageError
 from recdistill.evaluation import compare, measure
-from recdistill.metrics import auc, auc_difference, mean_difference, ndcg_at_k, pointwise_logloss
+from recdistill.metrics import auc, auc_difference, mean_difference, ndcg_at_k, pointwise_logloss, rows_needed
 
 ENTRY = {"params": 10, "bytes": 100, "valid_logloss": 0.5, "users_skipped": {"ndcg@10": 3}, "choices": [{"alpha": 0.0}]}
 ENTRY["metrics"] = {"auc": 0.7, "logloss": 0.6}
@@ -31,6 +31,12 @@ POOLED: dict[str, Any] = {
     "seeds": [0],
     "chosen": ["adapted_all"],
     "shipped": ["adapted_all"],
+    "headline": "auc",
+    "enough": {
+        "test_rows": 1000,
+        "smallest_effect": 0.005,
+        "needed": {"hard_only": 8_000, "source_finetuned": 8_000},
+    },
     "labelled": [{part: {"rows": 1000, "labelled": 20, "positives": 7} for part in ("train", "valid")}],
     "rankers": {
         "source_teacher": {"role": "teacher", **ENTRY, "bytes": 1000},
@@ -55,7 +61,13 @@ POOLED: dict[str, Any] = {
     ],
 }
 RESULT = {
-    "config": {"tune": {"controls": [{}]}},
+    "config": {
+        "tune": {"controls": [{}]},
+        "teacher": {"scores": None, "hidden": 0.5},
+        "data": {"note": "Times are not known."},
+    },
+    "unseen": {"user": {"train": 0.25, "source": 1.0, "both": 0.25}, "item": {"train": 0.125}},
+    "privileged": {"dwell": True, "margin": False},
     "command": "recdistill run",
     "data": {"source": {"rows": 5000, "labelled": 5000, "positives": 50}},
     "source": [{"seed": 0, "source_teacher": {"auc": 0.8}, "source_student": {"auc": 0.79}}],
@@ -68,14 +80,63 @@ def test_the_answer_tells_transfer_and_distillation_apart() -> None:
     assert text.startswith("2 % of the labels: adapted_all, chosen on validation rows, has AUC 0.7000 in 1/10.0 of the")
     assert "transfer +0.3100 [+0.3000, +0.3200] over hard_only" in text
     assert "distillation +0.0050 [-0.0050, +0.0150] over source_finetuned" in text
-    assert text.endswith("So transfer helps, distillation is not shown here.")
+    few = "too few rows, about 7,000 more test rows like these would tell 0.005 from 0"
+    assert text.endswith(f"So transfer helps, distillation is not shown: {few} here.")
 
 
-@pytest.mark.parametrize(("delta", "word"), [(0.2, "helps"), (-0.2, "harms"), (0.0, "is not shown")])
-def test_the_verdict_follows_the_interval(delta: float, word: str) -> None:
+@pytest.mark.parametrize(
+    ("delta", "half", "needed", "words"),
+    [
+        (0.2, 0.01, 8_000, "helps"),
+        (-0.2, 0.01, 8_000, "harms"),
+        (0.0, 0.01, 8_000, "is not shown: too few rows"),
+        (0.001, 0.003, 500, "makes no difference that matters (less than 0.005)"),
+        (0.003, 0.0031, 900, "is not shown, though there are rows enough to tell 0.005 from 0"),
+    ],
+)
+def test_the_verdict_follows_the_interval(delta: float, half: float, needed: int, words: str) -> None:
     pooled = deepcopy(POOLED)
-    pooled["comparisons"][-1] = compared("chosen", "source_finetuned", delta)
-    assert f"distillation {word} here." in report.answer(pooled)
+    pooled["comparisons"][-1] = compared("chosen", "source_finetuned", delta, half)
+    pooled["enough"]["needed"]["source_finetuned"] = needed
+    assert f"distillation {words}" in report.answer(pooled)
+
+
+def test_where_lower_is_better_a_fall_helps() -> None:
+    pooled = deepcopy(POOLED)
+    pooled["headline"] = "rmse"
+    for entry in pooled["rankers"].values():
+        entry["metrics"] = {"rmse": 0.9, "logloss": 1.3}
+    for comparison in pooled["comparisons"]:
+        comparison.update(metric="rmse")
+    pooled["comparisons"][-1] = compared("chosen", "source_finetuned", -0.2) | {"metric": "rmse"}
+    text = report.answer(pooled)
+    assert "has RMSE 0.9000" in text
+    assert text.endswith("So transfer harms, distillation helps here.")
+
+
+def test_without_source_rows_the_gain_over_labels_alone_is_distillation() -> None:
+    pooled = deepcopy(POOLED)
+    for name in ("source_teacher", "source_finetuned"):
+        del pooled["rankers"][name]
+    text = report.answer(pooled)
+    assert "transfer" not in text
+    assert "AUC 0.7000: distillation +0.3100 [+0.3000, +0.3200] over hard_only. So distillation helps here." in text
+    assert not any("transfer" in name for name in report.table(pooled)[0])
+
+
+def test_rows_needed_are_those_at_which_the_interval_would_have_the_power() -> None:
+    """At the number of rows it names, the effect is z(0.975) + z(0.8) standard errors: checked by simulation."""
+    rng, rows, effect = np.random.default_rng(0), 400, 0.1
+    values = rng.normal(0, 1, rows)
+    half = 1.96 * values.std() / np.sqrt(rows)
+    needed = rows_needed(-half, half, rows, effect=effect)
+    samples = rng.normal(effect, values.std(), (4000, needed))
+    told = samples.mean(1) > 1.96 * samples.std(1) / np.sqrt(needed)
+    assert told.mean() == pytest.approx(0.8, abs=0.03)
+    assert rows_needed(-half, half, 2 * rows, effect=effect) == pytest.approx(2 * needed, abs=1)
+    assert rows_needed(-half, half, rows, effect=effect / 2) == pytest.approx(4 * needed, abs=4)
+    with pytest.raises(UsageError, match="an effect must be positive"):
+        rows_needed(-1, 1, rows, effect=0)
 
 
 def test_only_students_with_a_teacher_are_credited_with_distillation() -> None:
@@ -114,6 +175,11 @@ def test_the_page_prints_labels_and_positives_and_is_written_whole(tmp_path: Pat
     assert "| 0 | 20 | 7 | 20 | 7 |" in page
     assert "| source | 5,000 | 5,000 | 50 |" in page
     assert "    recdistill run" in page
+    assert "\nTimes are not known.\n" in page
+    assert "user that is not among the target's training rows 25.0 %, the source's rows 100.0 %, either 25.0 %." in page
+    assert "item that is not among the target's training rows 12.5 %." in page
+    assert "the teacher knows dwell on both domains, the student on neither." in page
+    assert "margin is in the source alone. The teacher learnt with it hidden 50 % of the time" in page
     assert page == report.page(RESULT)
 
 

@@ -13,7 +13,10 @@ from recdistill.errors import UsageError
 from recdistill.settings import require_known
 from recdistill.tables import Table
 
-DATASETS: dict[str, Callable[..., tuple[Table, Table]]] = {"movielens": movielens.load, "synthetic": synthetic.load}
+DATASETS: dict[str, Callable[..., tuple[Table | None, Table]]] = {
+    "movielens": movielens.load,
+    "synthetic": synthetic.load,
+}
 
 
 def require(name: str, arguments: Mapping[str, Any]) -> None:
@@ -25,8 +28,10 @@ def require(name: str, arguments: Mapping[str, Any]) -> None:
     require_known("data set", name, DATASETS, arguments, given="root")
 
 
-def load(name: str, root: Path | str | None = None, arguments: Mapping[str, Any] | None = None) -> tuple[Table, Table]:
-    """Source and target of a data set by its name.
+def load(
+    name: str, root: Path | str | None = None, arguments: Mapping[str, Any] | None = None
+) -> tuple[Table | None, Table]:
+    """Source and target of a data set by its name; the source is None where its rows are not at hand.
 
     Args:
         name: a key of `DATASETS`.

@@ -3,11 +3,13 @@
     p(click | user u, item i) = σ(b + β_u + β_i + s·⟨f_u, f_i⟩)
 
 User factors are a mean of the user's attributes plus noise, item factors of the genre plus noise. The domains share
-the items; the target has users, an attribute mix, an item popularity and a base rate b of its own.
+the items; the target has users, an attribute mix, an item popularity and a base rate b of its own. After an impression
+comes `dwell`, max(0, the logit plus noise): privileged, since it is not known when a ranker serves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +17,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recdistill.errors import UsageError
+from recdistill.errors import UsageError, nearest
 from recdistill.schema import Schema
 from recdistill.streams import seed as seed_of
 from recdistill.tables import Table
 
 Array = np.ndarray[Any, Any]
+BASE = {"source": -0.4, "target": -1.3}
+EXTRAS = ("dwell", "system_score")
 FACTORS, AGES, REGIONS, GENRES = 4, 6, 5, 8
 SCHEMA = Schema(
     label="click",
     categorical=("user_id", "item_id", "age", "region"),
     multi=("genres",),
-    number=("price",),
+    number=("price", "dwell"),
     vector=("embedding",),
+    privileged=("dwell",),
     user="user_id",
     item="item_id",
     time="time",
@@ -44,6 +49,7 @@ def load(
     source_users: int = 2_000,
     target_users: int = 800,
     items: int = 600,
+    target_has: Sequence[str] = (),
 ) -> tuple[Table, Table]:
     """Source and target of one world.
 
@@ -53,21 +59,28 @@ def load(
         source_rows, target_rows: rows of each domain.
         source_users, target_users: users of each; none in both.
         items: shared by both.
+        target_has: columns that the target has too: "dwell", and "system_score", what a large system at home in the
+            source says of each row: the true logit plus noise of deviation 0.7, at the source's base rate.
 
     Returns:
         (source, target); the source has the privileged column `dwell`, both have `true_probability`.
 
     Raises:
-        UsageError: a size is below 10.
+        UsageError: a size is below 10, or the target cannot have a column.
     """
     sizes = (source_rows, target_rows, source_users, target_users, items)
     if min(sizes) < 10:
         raise UsageError(f"every size of the synthetic world must be at least 10, got {sizes}")
+    for name in target_has:
+        if name not in EXTRAS:
+            raise UsageError(f"the target has no column {name!r}, {nearest(name, EXTRAS)}")
     rng = np.random.default_rng(seed_of(seed, "world"))
     world = _World(rng, items)
     source = _domain(world, rng, rows=source_rows, users=source_users, target=False)
     target = _domain(world, rng, rows=target_rows, users=target_users, target=True)
-    return source, target
+    schema = replace(SCHEMA, score="system_score") if "system_score" in target_has else SCHEMA
+    target = target.drop_columns([name for name in EXTRAS if name not in target_has])
+    return Table(source, SCHEMA), Table(target, schema)
 
 
 class _World:
@@ -86,7 +99,7 @@ class _World:
         self.popularity = rng.dirichlet(np.full(items, 0.6), 2)
 
 
-def _domain(world: _World, rng: np.random.Generator, *, rows: int, users: int, target: bool) -> Table:
+def _domain(world: _World, rng: np.random.Generator, *, rows: int, users: int, target: bool) -> pa.Table:
     mix = np.linspace(3, 1, AGES)[:: -1 if target else 1]
     age = rng.choice(AGES, users, p=mix / mix.sum())
     region = rng.integers(0, REGIONS, users)
@@ -94,9 +107,8 @@ def _domain(world: _World, rng: np.random.Generator, *, rows: int, users: int, t
     bias = rng.normal(0, 0.6, users)
     user = rng.integers(0, users, rows)
     item = rng.choice(len(world.bias), rows, p=world.popularity[int(target)])
-    logit = (
-        (-1.3 if target else -0.4) + bias[user] + world.bias[item] + 0.6 * (factors[user] * world.factors[item]).sum(1)
-    )
+    base = BASE["target" if target else "source"]
+    logit = base + bias[user] + world.bias[item] + 0.6 * (factors[user] * world.factors[item]).sum(1)
     truth = 1 / (1 + np.exp(-logit))
     click = (rng.random(rows) < truth).astype(np.int8)
     first = 1_000_000 if target else 0
@@ -112,8 +124,9 @@ def _domain(world: _World, rng: np.random.Generator, *, rows: int, users: int, t
         "time": np.sort(rng.integers(0, 10_000_000, rows)),
         "click": click,
         "true_probability": truth,
+        "dwell": np.maximum(0, logit + rng.normal(0, 0.5, rows)),
     }
     if target:
-        return Table(pa.table(columns), SCHEMA)
-    columns["dwell"] = np.maximum(0, logit + rng.normal(0, 0.5, rows))
-    return Table(pa.table(columns), replace(SCHEMA, number=("price", "dwell"), privileged=("dwell",)))
+        elsewhere = logit - base + BASE["source"] + rng.normal(0, 0.7, rows)
+        columns["system_score"] = 1 / (1 + np.exp(-elsewhere))
+    return pa.table(columns)

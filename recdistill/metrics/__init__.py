@@ -15,6 +15,7 @@ from recdistill.metrics.classification import (
     recall,
 )
 from recdistill.metrics.intervals import Comparison, auc_difference, mean_difference
+from recdistill.metrics.power import rows_needed
 from recdistill.metrics.ranking import PerList, grouped_auc, mrr, ndcg_at_k, recall_at_k
 
 METRICS: dict[str, Callable[..., float]] = {
@@ -43,4 +44,5 @@ __all__ = [
     "precision",
     "recall",
     "recall_at_k",
+    "rows_needed",
 ]

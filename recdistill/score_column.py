@@ -1,0 +1,43 @@
+"""ScoreColumn: a teacher that is a column of the table, made by a system of the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from recdistill.calibration import Platt, fit_platt
+from recdistill.errors import UsageError
+from recdistill.soft_labels import SoftLabels
+from recdistill.tables import Table
+
+
+@dataclass(frozen=True)
+class ScoreColumn:
+    """Scores rows with what stands in their score column (`Schema.score`).
+
+    Args:
+        scale: of the column, "probability" or "logit".
+        platt: what calibrates it, once fitted.
+    """
+
+    scale: Literal["probability", "logit"]
+    platt: Platt | None = None
+
+    def score(self, table: Table) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """(rows,) float32 logits.
+
+        Raises:
+            UsageError: the schema has no score column.
+            DataError: a score is not of the scale.
+        """
+        if table.schema.score is None:
+            raise UsageError("a score column needs a column with the role score, got a schema without one")
+        given = SoftLabels.from_column(table, table.numpy(table.schema.score), scale=self.scale).logits
+        return given if self.platt is None else self.platt(given).astype(np.float32)
+
+    def calibrated(self, table: Table) -> ScoreColumn:
+        """The same, fitted to a table's labelled rows."""
+        kept = table.take(table.labelled)
+        return replace(self, platt=fit_platt(replace(self, platt=None).score(kept), kept.labels))
