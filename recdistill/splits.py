@@ -14,6 +14,8 @@ from recdistill.streams import seed as seed_of
 from recdistill.tables import Table
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Counts = np.ndarray[Any, np.dtype[np.int64]]
+LAST_OUT_ROWS = 3  # one each to train, validate and test
 
 
 def by_value(
@@ -87,20 +89,23 @@ def split(
     *,
     valid: float = 0.1,
     test: float = 0.1,
-    by: Literal["random", "time", "user"] = "random",
+    by: Literal["random", "time", "user", "last"] = "random",
     seed: int = 0,
 ) -> tuple[Table, Table, Table]:
     """Training, validation and test rows: never overlapping, together all rows, the same for any row order.
 
     Args:
         table: the rows.
-        valid, test: shares of the rows (of the users for by="user"), in (0, 1), together below 1.
-        by: "random" rows; "time": the last rows test, those before validate; "user": no user in two parts.
+        valid, test: shares of the rows (of the users for by="user"), in (0, 1), together below 1; by="last" has no
+            use for them.
+        by: "random" rows; "time": the last rows test, those before validate; "user": no user in two parts; "last":
+            each user's last row tests and the one before validates (of equal times the higher row id is the later),
+            but users of fewer than 3 rows only train (`train_only_users` counts them).
         seed: of the random ones.
 
     Raises:
         UsageError: the shares make no sense.
-        DataError: a part is empty or its labels are of one class.
+        DataError: a part is empty or its labels are of one class, or a column that `by` needs is missing.
     """
     if not (0 < valid < 1 and 0 < test < 1 and valid + test < 1):
         raise UsageError(f"valid and test must be shares in (0, 1) with a sum below 1, got {valid=}, {test=}")
@@ -108,6 +113,10 @@ def split(
         before_test = _earlier(table, 1 - test)
         before_valid = _earlier(table, 1 - test - valid)
         masks = [before_valid, before_test & ~before_valid, ~before_test]
+    elif by == "last":
+        rows, left = _left(table)
+        few = rows < LAST_OUT_ROWS
+        masks = [few | (left > 1), ~few & (left == 1), ~few & (left == 0)]
     else:
         unit = table.schema.user if by == "user" else table.schema.row_id
         if unit is None:
@@ -118,6 +127,16 @@ def split(
     for name, part in zip(("training", "validation", "test"), parts, strict=True):
         require_classes(part, name)
     return parts[0], parts[1], parts[2]
+
+
+def train_only_users(table: Table) -> int:
+    """How many users have too few rows for last-item-out: all their rows train.
+
+    Raises:
+        DataError: no user or no time column.
+    """
+    rows, left = _left(table)
+    return int(((left == 0) & (rows < LAST_OUT_ROWS)).sum())
 
 
 def keep_labels(train: Table, valid: Table, *, share: float, seed: int) -> tuple[Table, Table]:
@@ -178,6 +197,19 @@ def _places(values: Any, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     distinct, inverse = np.unique(values, return_inverse=True)
     place = np.random.default_rng(seed).permutation(len(distinct)) / max(1, len(distinct))
     return np.asarray(place[inverse], dtype=np.float64)
+
+
+def _left(table: Table) -> tuple[Counts, Counts]:
+    """Per row (rows,) how many rows its user has, and how many of them come after it by time, then row id."""
+    user, time = table.schema.user, table.schema.time
+    if user is None or time is None:
+        raise DataError(f"last-item-out needs a user and a time column, got {user=}, {time=}")
+    users = np.unique(table.numpy(user), return_inverse=True)[1]
+    order = np.lexsort((table.row_ids, table.numpy(time), users))
+    rows = np.bincount(users)
+    left = np.empty(len(table), dtype=np.int64)
+    left[order] = np.cumsum(rows)[users[order]] - 1 - np.arange(len(table))
+    return rows[users], left
 
 
 def _earlier(table: Table, share: float) -> Mask:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -11,7 +17,7 @@ from hypothesis import strategies as st
 from recdistill.datasets import synthetic
 from recdistill.errors import DataError, UsageError
 from recdistill.schema import Schema
-from recdistill.splits import by_time, by_value, folds, keep_labels, split
+from recdistill.splits import by_time, by_value, folds, keep_labels, split, train_only_users
 from recdistill.tables import Table
 
 SCHEMA = Schema(label="click", categorical=("user", "market"), user="user", time="time")
@@ -24,7 +30,7 @@ def table(rows: int = 300, seed: int = 0) -> Table:
     return Table(pa.table({**values, "click": rng.integers(0, 2, rows), "time": rng.integers(0, 50, rows)}), SCHEMA)
 
 
-@given(st.integers(0, 5), st.sampled_from(["random", "time", "user"]))
+@given(st.integers(0, 5), st.sampled_from(["random", "time", "user", "last"]))
 def test_parts_are_disjoint_and_complete_and_ignore_the_order_of_rows(seed: int, by: str) -> None:
     whole = table(seed=seed)
     parts = split(whole, valid=0.2, test=0.2, by=by, seed=seed)  # type: ignore[arg-type]
@@ -34,8 +40,55 @@ def test_parts_are_disjoint_and_complete_and_ignore_the_order_of_rows(seed: int,
     train, _, test = parts
     if by == "time":
         assert train.numpy("time").max() < test.numpy("time").min()
-    if by == "user":
-        assert not set(train.numpy("user")) & set(test.numpy("user"))
+
+
+@given(st.lists(st.sampled_from("abcdefghijkl"), min_size=40, max_size=80), st.integers(0, 9), st.floats(0.2, 0.4))
+def test_split_by_user_gives_each_user_to_one_part_and_shares_users(users: list[str], seed: int, share: float) -> None:
+    rows = {"user": users, "click": [position % 2 for position in range(len(users))]}
+    whole = Table(pa.table(rows).append_column("row_id", [range(len(users))]), Schema(label="click", user="user"))
+    try:
+        parts = split(whole, valid=share, test=share, by="user", seed=seed)
+    except DataError as error:  # a user's rows may all have one label
+        assert "needs both classes" in str(error) or "must have rows" in str(error)
+        return
+    apart = [set(part.numpy("user")) for part in parts]
+    assert sum(map(len, apart)) == len(set(users))
+    assert set.union(*apart) == set(users)
+    assert len(apart[2]) == pytest.approx(share * len(set(users)), abs=1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), min_size=30, max_size=60), st.randoms())
+def test_last_item_out_is_the_obvious_loop(rows: list[tuple[int, int]], random: Random) -> None:
+    ids = random.sample(range(1000), len(rows))
+    random.shuffle(labels := [position % 2 for position in range(len(rows))])
+    columns = {"row_id": ids, "user": [u for u, _ in rows], "time": [t for _, t in rows], "click": labels}
+    whole = Table(pa.table(columns), Schema(label="click", user="user", time="time"))
+    parts: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for user in range(7):
+        own = [i for _, i in sorted((t, i) for (u, t), i in zip(rows, ids, strict=True) if u == user)]
+        last = len(own) if len(own) < 3 else len(own) - 2
+        for part, members in zip(parts, (own[:last], own[last : last + 1], own[last + 1 :]), strict=True):
+            part.extend(members)
+    assert train_only_users(whole) == sum(0 < sum(u == user for u, _ in rows) < 3 for user in range(7))
+    try:
+        found = split(whole, by="last")
+    except DataError as error:  # few rows may all have one label
+        assert "needs both classes" in str(error)
+        return
+    assert [sorted(part.row_ids) for part in found] == [sorted(part) for part in parts]
+
+
+def test_last_item_out_of_real_ratings(shared_data: Callable[[str], Path]) -> None:
+    """Every user of MovieLens-100k has at least 20 ratings."""
+    names = ["user", "item", "rating", "time"]
+    ratings = pd.read_csv(shared_data("ml-100k") / "u.data", sep="\t", names=names)
+    ratings["click"] = (ratings["rating"] >= 4).astype(int)
+    whole = Table.from_pandas(ratings, Schema(label="click", user="user", item="item", time="time"))
+    train, valid, test = split(whole, by="last")
+    assert (len(train), len(valid), len(test)) == (100_000 - 2 * 943, 943, 943)
+    latest = ratings.groupby("user")["time"].max()
+    assert (latest[test.numpy("user")].to_numpy() == test.numpy("time")).all()
+    assert train_only_users(whole) == 0
 
 
 def test_kept_labels_are_nested_and_the_others_are_gone() -> None:
@@ -74,6 +127,9 @@ def test_bad_domains_and_splits_are_refused() -> None:
         split(table(), valid=0.6, test=0.5)
     with pytest.raises(UsageError, match=r"in \(0, 1\]"):
         keep_labels(table(), table(), share=0.0, seed=0)
+    for missing in ({"user": None}, {"time": None}):
+        with pytest.raises(DataError, match="last-item-out needs a user and a time column, got"):
+            split(table().with_schema(replace(SCHEMA, **missing)), by="last")  # type: ignore[arg-type]
     clicks = table().take(table().labels == 1)
     with pytest.raises(DataError, match="needs both classes"):
         split(clicks)
