@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recdistill import datasets, losses, metrics, models
+    from recdistill.calibration import calibrate
     from recdistill.distillation import DistillSettings, distill
     from recdistill.encoder import Encoder
     from recdistill.evaluation import evaluate
     from recdistill.examples import Examples
+    from recdistill.full_ranking import compare_ranked, rank_all
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
     from recdistill.soft_labels import SoftLabels
@@ -35,10 +37,13 @@ _HOMES = {
     "Table": "tables",
     "by_time": "splits",
     "by_value": "splits",
+    "calibrate": "calibration",
+    "compare_ranked": "full_ranking",
     "distill": "distillation",
     "evaluate": "evaluation",
     "fit": "training",
     "keep_labels": "splits",
+    "rank_all": "full_ranking",
     "require_disjoint": "splits",
     "split": "splits",
 }
@@ -56,6 +61,8 @@ __all__ = [
     "Table",
     "by_time",
     "by_value",
+    "calibrate",
+    "compare_ranked",
     "datasets",
     "distill",
     "evaluate",
@@ -64,6 +71,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "rank_all",
     "require_disjoint",
     "split",
 ]

@@ -74,7 +74,7 @@ class Ranker:
     @property
     def fingerprint(self) -> str:
         """sha256 of the encoder and every weight."""
-        weights = {k: _hash(t) for k, t in self.network.state_dict().items()}
+        weights = {k: tensor_hash(t) for k, t in self.network.state_dict().items()}
         return digest({"encoder": self.encoder.fingerprint, "weights": weights})
 
     def copy(self) -> Ranker:
@@ -156,5 +156,7 @@ def file_bytes(folder: Path) -> int:
     return (folder / WEIGHTS).stat().st_size
 
 
-def _hash(tensor: torch.Tensor) -> str:
-    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+def tensor_hash(tensor: torch.Tensor) -> str:
+    """sha256 of a tensor's bytes, of any type."""
+    flat = tensor.detach().cpu().contiguous().flatten()
+    return hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()

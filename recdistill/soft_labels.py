@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torch import nn
 
 from recdistill.artefacts import digest, manifest, new_folder, verify
 from recdistill.errors import DataError
+from recdistill.own_teachers import Scale, as_callable, called, logits_of, module_fingerprint
 from recdistill.ranker import Ranker
 from recdistill.tables import Table
 
@@ -89,25 +91,85 @@ class SoftLabels:
         return SoftLabels(table.row_ids, logits, teacher=name, rows_fingerprint=rows, sample="out_of_fold")
 
     @staticmethod
-    def from_column(table: Table, scores: Any, *, scale: Literal["probability", "logit"] = "probability") -> SoftLabels:
+    def from_column(table: Table, scores: Any = None, *, scale: Scale = "probability", clip: float = 0.0) -> SoftLabels:
         """Scores that a system of the user's own made.
 
         Args:
             table: the rows that were scored.
-            scores: (rows,) in the table's order.
-            scale: probabilities must lie strictly between 0 and 1.
+            scores: (rows,) in the table's order; without them the table's score column.
+            scale: what they are, "probability" or "logit".
+            clip: probabilities are first moved into [clip, 1 - clip], e.g. 1e-6 where some are exactly 0 or 1. The
+                logits then reach ±ln(1/clip), so that clip says how sure the teacher can be taken to be.
 
         Raises:
-            DataError: a probability outside (0, 1), another number of scores than rows, or a score that is not finite.
+            UsageError: the scale is not known, or clip makes no sense.
+            DataError: no scores, not one finite number per row, or a probability outside (0, 1).
         """
-        values = np.asarray(scores, dtype=np.float64)
-        if scale == "probability":
-            wrong = values[~((values > 0) & (values < 1))]
-            if len(wrong):
-                raise DataError(f"probabilities must lie strictly between 0 and 1, got {wrong[:3].tolist()}")
-            values = np.log(values) - np.log1p(-values)
-        name, rows = digest(values.tolist()), table.rows_fingerprint
-        return SoftLabels(table.row_ids, values.astype(np.float32), teacher=name, rows_fingerprint=rows)
+        of = "scores"
+        if scores is None:
+            if table.schema.score is None:
+                raise DataError("soft labels need scores, or a table with a score column, got neither")
+            of, scores = f"scores in column {table.schema.score!r}", table.column(table.schema.score)
+        return SoftLabels._scored(table, logits_of(scores, len(table), scale=scale, clip=clip, of=of))
+
+    @staticmethod
+    def from_callable(
+        score: Callable[[pa.RecordBatch], Any],
+        table: Table,
+        *,
+        batch_rows: int = 65_536,
+        scale: Scale = "probability",
+        clip: float = 0.0,
+        name: str = "teacher",
+    ) -> SoftLabels:
+        """Scores of any Python function.
+
+        Args:
+            score: called with record batches of the table's columns but its label, rating, truth and score; returns
+                one number per row as Arrow, numpy, torch or a list.
+            table: the rows.
+            batch_rows: rows at a time.
+            scale, clip: as in `from_column`.
+            name: for messages.
+
+        Raises:
+            UsageError: the scale is not known, or clip or batch_rows makes no sense.
+            DataError: as in `from_column`, with the batch.
+        """
+        return SoftLabels._scored(table, called(score, table, batch_rows=batch_rows, scale=scale, clip=clip, name=name))
+
+    @staticmethod
+    def from_module(
+        module: nn.Module,
+        table: Table,
+        inputs: Callable[[pa.RecordBatch], Any],
+        *,
+        batch_rows: int = 65_536,
+        scale: Scale = "probability",
+        clip: float = 0.0,
+    ) -> SoftLabels:
+        """Scores of any torch module, which need not be one of this package.
+
+        Args:
+            module: in evaluation mode; gives (rows,) or (rows, 1), and runs on the device that it is on.
+            table: the rows.
+            inputs: makes the module's input of a record batch (see `from_callable`): a tensor, a tuple of arguments,
+                or a dict of keyword arguments.
+            batch_rows, scale, clip: as in `from_callable`.
+
+        Raises:
+            UsageError: the module is in training mode, or as in `from_callable`.
+            DataError: as in `from_callable`.
+        """
+        score, name = as_callable(module, inputs), type(module).__name__
+        logits = called(score, table, batch_rows=batch_rows, scale=scale, clip=clip, name=name)
+        return SoftLabels._scored(table, logits, module_fingerprint(module))
+
+    @staticmethod
+    def _scored(table: Table, logits: np.ndarray[Any, Any], *teacher: str) -> SoftLabels:
+        """Labels of a teacher that is known by its scores, and by its own fingerprint where it has one."""
+        name = digest([*teacher, logits.tolist()] if teacher else logits.tolist())
+        return SoftLabels(table.row_ids, logits, teacher=name, rows_fingerprint=table.rows_fingerprint)
 
     def for_table(self, table: Table) -> Floats:
         """The (rows,) logits in a table's order.

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 WRITTEN = {".py", ".md", ".toml", ".txt", ".cfg", ".json", ".html", ".yml", ".yaml", ".sh", ".ini"}
 FOLDERS = ("recdistill", "tests", "docs", "benchmarks", "data", "shims", ".ci")
 # An absolute path under a folder that is a machine's or a person's own.
@@ -34,15 +35,15 @@ def written_files() -> Iterator[Path]:
                 yield path
 
 
-@pytest.mark.skipif(not README.is_file(), reason="there is no README.md yet")
-def test_readme_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = python_blocks(README.read_text())
-    assert blocks, "the README shows at least one ```python example"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = python_blocks(page.read_text())
+    assert blocks or page != README, "the README shows at least one ```python example"
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, Any] = {"__name__": "readme"}
+    namespace: dict[str, Any] = {"__name__": page.stem}
     for line, code in blocks:
-        # Blank lines in front, so that a traceback names the README's own line.
-        exec(compile("\n" * line + code, str(README), "exec"), namespace)
+        # Blank lines in front, so that a traceback names the page's own line.
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
 
 
 def test_no_page_names_a_place_on_one_machine() -> None:
