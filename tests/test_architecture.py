@@ -20,6 +20,7 @@ FLOORS = [
     ("F2", "splits encoder candidates"),
     ("F2½", "datasets"),
     ("F3", "ranker examples"),
+    ("F3½", "own_teachers"),
     ("F4", "training soft_labels shift evaluation full_ranking export"),
     ("F4, over soft labels", "calibration"),
     ("F5", "distillation score_column"),
