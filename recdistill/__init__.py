@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from recdistill import datasets, losses, metrics, models
     from recdistill.calibration import calibrate
     from recdistill.distillation import DistillSettings, distill
+    from recdistill.domains import by_member, by_time, by_value, require_disjoint, source_and_target
     from recdistill.encoder import Encoder
     from recdistill.evaluation import evaluate
     from recdistill.examples import Examples
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
     from recdistill.soft_labels import SoftLabels
-    from recdistill.splits import by_time, by_value, keep_labels, require_disjoint, split
+    from recdistill.splits import keep_labels, split
     from recdistill.tables import Table
     from recdistill.terminal import Bar
     from recdistill.training import FitSettings, fit
@@ -35,8 +36,9 @@ _HOMES = {
     "Schema": "schema",
     "SoftLabels": "soft_labels",
     "Table": "tables",
-    "by_time": "splits",
-    "by_value": "splits",
+    "by_member": "domains",
+    "by_time": "domains",
+    "by_value": "domains",
     "calibrate": "calibration",
     "compare_ranked": "full_ranking",
     "distill": "distillation",
@@ -44,7 +46,8 @@ _HOMES = {
     "fit": "training",
     "keep_labels": "splits",
     "rank_all": "full_ranking",
-    "require_disjoint": "splits",
+    "require_disjoint": "domains",
+    "source_and_target": "domains",
     "split": "splits",
 }
 _ROOMS = ("datasets", "losses", "metrics", "models")
@@ -59,6 +62,7 @@ __all__ = [
     "Schema",
     "SoftLabels",
     "Table",
+    "by_member",
     "by_time",
     "by_value",
     "calibrate",
@@ -73,6 +77,7 @@ __all__ = [
     "models",
     "rank_all",
     "require_disjoint",
+    "source_and_target",
     "split",
 ]
 

@@ -154,6 +154,20 @@ def verify(run_folder: Run) -> None:
         board.say(f"not finished: {len(found.missing)} artefacts are not there yet, e.g. {found.missing[0]}")
 
 
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="ml-100k, ml-1m, ml-latest-small, ml-latest, ml-25m or ml-32m.")],
+    to: Annotated[Path, typer.Option(help="Gets a folder of that name.")] = Path("data"),
+    archive: Annotated[Path | None, typer.Option(help="Unpack this one, which you fetched yourself.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Of the archive, in place of the stored one.")] = None,
+) -> None:
+    """Fetch a data set's official archive, check its hash, and unpack it. Its terms are its makers'; read them."""
+    from recdistill.datasets.download import fetch
+
+    folder = fetch(name, to, archive=archive, sha256=sha256)
+    _board().say(f"{folder} is there; use it with: --set data.root={shlex.quote(str(folder))}")
+
+
 def main() -> None:
     """Run the command line."""
     app()

@@ -1,15 +1,12 @@
-"""Domains and splits: who is source and who is target, and which rows train, validate and test."""
+"""Splits: which rows train, validate and test, and which of them keep their labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from recdistill.errors import DataError, UsageError, nearest
+from recdistill.errors import DataError, UsageError
 from recdistill.streams import seed as seed_of
 from recdistill.tables import Table
 
@@ -18,89 +15,25 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 LAST_OUT_ROWS = 3  # one each to train, validate and test
 
 
-def by_value(
-    table: Table, column: str, *, source: Sequence[Any], target: Sequence[Any], disjoint: Sequence[str] = ("rows",)
-) -> tuple[Table, Table]:
-    """Source and target by the values of a column.
-
-    Args:
-        table: rows of both domains.
-        column: what tells them apart.
-        source, target: the values of each side; rows with other values are left out.
-        disjoint: what must not be on both sides: "rows", "user", "item".
-
-    Raises:
-        UsageError: a value is on both sides or does not occur.
-        DataError: what must be disjoint is shared.
-    """
-    both = sorted(set(map(str, source)) & set(map(str, target)))
-    if both:
-        raise UsageError(f"a value is source or target, got {both} as both")
-    values = table.column(column)
-    known = [str(v) for v in pc.unique(values).to_pylist()]
-    for value in (*source, *target):
-        if str(value) not in known:
-            raise UsageError(f"{value!r} does not occur in column {column!r}, {nearest(str(value), known)}")
-    parts = []
-    for side in (source, target):
-        parts.append(
-            table.take(pc.is_in(values, pa.array(list(side), type=values.type)).to_numpy(zero_copy_only=False))
-        )
-    require_disjoint(parts[0], parts[1], on=disjoint)
-    return parts[0], parts[1]
-
-
-def by_time(table: Table, *, at: float, disjoint: Sequence[str] = ("rows",)) -> tuple[Table, Table]:
-    """The first share `at` of the rows by time is the source, the rest the target; equal times stay together.
-
-    Raises:
-        DataError: no time column, or one side would be empty.
-    """
-    earlier = _earlier(table, at)
-    source, target = table.take(earlier), table.take(~earlier)
-    if not len(source) or not len(target):
-        raise DataError(f"both domains need rows, got {len(source)} source and {len(target)} target rows with {at=}")
-    require_disjoint(source, target, on=disjoint)
-    return source, target
-
-
-def require_disjoint(source: Table, target: Table, *, on: Sequence[str]) -> None:
-    """Refuse rows, users or items that are on both sides.
-
-    Raises:
-        DataError: some are shared; says how many, with an example.
-        UsageError: `on` names something else.
-    """
-    for what in on:
-        if what not in ("rows", "user", "item"):
-            raise UsageError(f"domains can be disjoint in rows, user or item, got {what!r}")
-        names = ["row_id", "row_id"] if what == "rows" else [getattr(t.schema, what) for t in (source, target)]
-        if what == "rows":
-            names = [source.schema.row_id, target.schema.row_id]
-        if None in names:
-            raise DataError(f"domains disjoint in {what} need a {what} column in both tables, got {names}")
-        shared = np.intersect1d(source.numpy(names[0]), target.numpy(names[1]))
-        if len(shared):
-            raise DataError(f"no {what} may be in both domains, got {len(shared)} shared, e.g. {shared[0]!r}")
-
-
 def split(
     table: Table,
     *,
     valid: float = 0.1,
     test: float = 0.1,
-    by: Literal["random", "time", "user", "last"] = "random",
+    by: Literal["random", "time", "user", "position", "last"] = "random",
     seed: int = 0,
 ) -> tuple[Table, Table, Table]:
-    """Training, validation and test rows: never overlapping, together all rows, the same for any row order.
+    """Training, validation and test rows: never overlapping, together all rows, the same for any row order (but for
+    by="position").
 
     Args:
         table: the rows.
         valid, test: shares of the rows (of the users for by="user"), in (0, 1), together below 1; by="last" has no
             use for them.
-        by: "random" rows; "time": the last rows test, those before validate; "user": no user in two parts; "last":
-            each user's last row tests and the one before validates (of equal times the higher row id is the later),
-            but users of fewer than 3 rows only train (`train_only_users` counts them).
+        by: "random" rows; "time": the last rows test, those before validate; "position": the same in the table's row
+            order; "user": no user in two parts; "last": each user's last row tests and the one before validates (of
+            equal times the higher row id is the later), but users of fewer than 3 rows only train
+            (`train_only_users` counts them).
         seed: of the random ones.
 
     Raises:
@@ -110,8 +43,8 @@ def split(
     if not (0 < valid < 1 and 0 < test < 1 and valid + test < 1):
         raise UsageError(f"valid and test must be shares in (0, 1) with a sum below 1, got {valid=}, {test=}")
     if by == "time":
-        before_test = _earlier(table, 1 - test)
-        before_valid = _earlier(table, 1 - test - valid)
+        before_test = earlier(table, 1 - test)
+        before_valid = earlier(table, 1 - test - valid)
         masks = [before_valid, before_test & ~before_valid, ~before_test]
     elif by == "last":
         rows, left = _left(table)
@@ -121,7 +54,7 @@ def split(
         unit = table.schema.user if by == "user" else table.schema.row_id
         if unit is None:
             raise DataError("a split by user needs a user column, got a schema without one")
-        place = _places(table.numpy(unit), seed_of(seed, "split"))
+        place = _middles(len(table)) if by == "position" else _places(table.numpy(unit), seed_of(seed, "split"))
         masks = [place < 1 - test - valid, (place >= 1 - test - valid) & (place < 1 - test), place >= 1 - test]
     parts = [table.take(mask) for mask in masks]
     for name, part in zip(("training", "validation", "test"), parts, strict=True):
@@ -192,13 +125,6 @@ def require_classes(part: Table, name: str) -> None:
             raise DataError(f"the {name} part needs both classes, got {classes} in {part.labelled.sum()} labelled rows")
 
 
-def _places(values: Any, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(rows,) each distinct value's place in [0, 1) in a seeded order that ignores the order of rows."""
-    distinct, inverse = np.unique(values, return_inverse=True)
-    place = np.random.default_rng(seed).permutation(len(distinct)) / max(1, len(distinct))
-    return np.asarray(place[inverse], dtype=np.float64)
-
-
 def _left(table: Table) -> tuple[Counts, Counts]:
     """Per row (rows,) how many rows its user has, and how many of them come after it by time, then row id."""
     user, time = table.schema.user, table.schema.time
@@ -212,8 +138,13 @@ def _left(table: Table) -> tuple[Counts, Counts]:
     return rows[users], left
 
 
-def _earlier(table: Table, share: float) -> Mask:
-    """Rows before the time that `share` of the rows precede."""
+def earlier(table: Table, share: float) -> Mask:
+    """(rows,) whether a row is before the time that `share` of the rows precede.
+
+    Raises:
+        UsageError: the share is out of range.
+        DataError: no time column.
+    """
     if not 0 < share < 1:
         raise UsageError(f"the share of earlier rows must be in (0, 1), got {share}")
     if table.schema.time is None:
@@ -221,3 +152,15 @@ def _earlier(table: Table, share: float) -> Mask:
     times = table.numpy(table.schema.time)
     cut = np.sort(times)[int(share * len(times))]
     return np.asarray(times < cut)
+
+
+def _places(values: Any, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(rows,) each distinct value's place in [0, 1) in a seeded order that ignores the order of rows."""
+    distinct, inverse = np.unique(values, return_inverse=True)
+    place = np.random.default_rng(seed).permutation(len(distinct)) / max(1, len(distinct))
+    return np.asarray(place[inverse], dtype=np.float64)
+
+
+def _middles(rows: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(rows,) the middle of each row's slot in [0, 1), so that no boundary falls on one by rounding."""
+    return (np.arange(rows) + 0.5) / max(1, rows)

@@ -18,6 +18,7 @@ FLOORS = [
     ("F0, of tables", "columns"),
     ("F1", "tables transforms checkpoints models work"),
     ("F2", "splits encoder candidates"),
+    ("F2, of splits", "domains"),
     ("F2½", "datasets"),
     ("F3", "ranker examples"),
     ("F3½", "own_teachers"),
