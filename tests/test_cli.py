@@ -314,7 +314,7 @@ def test_a_gpu_that_is_not_there_exits_with_4(call: Call, monkeypatch: pytest.Mo
 def test_missing_data_exits_with_3(call: Call) -> None:
     code, _, errors = call("run", "--out", "r", "--set", "data.name=movielens", "--set", "data.root=nowhere")
     assert code == 3
-    assert "users.dat is missing in nowhere" in errors
+    assert "nowhere must hold the files of one MovieLens layout" in errors
 
 
 def test_an_interrupt_outside_training_exits_with_130(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

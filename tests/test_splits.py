@@ -1,4 +1,4 @@
-"""Domains and splits never overlap, and hidden labels are gone."""
+"""Splits never overlap, and hidden labels are gone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from recdistill.datasets import synthetic
 from recdistill.errors import DataError, UsageError
 from recdistill.schema import Schema
-from recdistill.splits import by_time, by_value, folds, keep_labels, split, train_only_users
+from recdistill.splits import folds, keep_labels, split, train_only_users
 from recdistill.tables import Table
 
 SCHEMA = Schema(label="click", categorical=("user", "market"), user="user", time="time")
@@ -100,20 +100,12 @@ def test_folds_hold_each_labelled_row_once() -> None:
     assert (np.sum(folds(train, k=3, seed=0), axis=0) == train.labelled).all()
 
 
-def test_domains_by_value_and_time() -> None:
-    source, target = by_value(table(), "market", source=["a"], target=["b"], disjoint=("rows", "user"))
-    assert len(source) + len(target) == 300
-    earlier, later = by_time(table(), at=0.6)
-    assert earlier.numpy("time").max() < later.numpy("time").min()
+def test_a_split_by_position_follows_the_order_of_rows() -> None:
+    parts = split(table(100), valid=0.1, test=0.3, by="position")
+    assert [part.row_ids.tolist() for part in parts] == [ids.tolist() for ids in np.split(table(100).row_ids, [60, 70])]
 
 
-def test_bad_domains_and_splits_are_refused() -> None:
-    with pytest.raises(UsageError, match="both"):
-        by_value(table(), "market", source=["a", "b"], target=["b"])
-    with pytest.raises(UsageError, match="does not occur"):
-        by_value(table(), "market", source=["a"], target=["c"])
-    with pytest.raises(DataError, match="no user may be in both"):
-        by_time(table(), at=0.5, disjoint=("user",))
+def test_bad_splits_are_refused() -> None:
     with pytest.raises(UsageError, match="sum below 1"):
         split(table(), valid=0.6, test=0.5)
     with pytest.raises(UsageError, match=r"in \(0, 1\]"):

@@ -114,10 +114,11 @@ def _table(category: str, user: Array, item: Array, drawn: Array, *, first: int)
     items = np.column_stack([item, drawn])
     click = np.zeros(items.shape, dtype=np.int8)
     click[:, 0] = 1
+    names = pa.array([f"{category}:{number}" for number in range(item.max() + 1)])
     columns = {
         "row_id": first + np.arange(items.size),
         "user_id": np.repeat(user, items.shape[1]),
-        "item_id": np.char.add(f"{category}:", items.ravel().astype(str)),
+        "item_id": names.take(pa.array(items.ravel())),
         "click": click.ravel(),
     }
     return Table(pa.table(columns), SCHEMA)

@@ -44,8 +44,9 @@ def read_delimited(
         try:
             return pa.csv.read_csv(_source(path, separator), options, parse, convert)
         except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-            problem = str(error).strip("'\"")
-    raise DataError(f"{path} must have the columns {', '.join(names)}: {problem}")
+            problem = str(error)
+    words = ", ".join(names) if len(names) <= 8 else f"{names[0]} to {names[-1]}, {len(names)} of them"
+    raise DataError(f"{path} must have the columns {words}: {problem}")
 
 
 def contents(folder: Path) -> str:

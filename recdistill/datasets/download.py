@@ -14,6 +14,7 @@ from recdistill.errors import DataError, EnvironmentFault, UsageError, nearest
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 SECONDS = 60
+UNPACKED = ".unpacked"
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,19 @@ def fetch(name: str, folder: Path | str = "data", *, archive: Path | None = None
     expected = sha256 or origin.sha256
     if archive is None:
         _require_fetchable(name, origin, place, expected)
+    elif not archive.is_file():
+        raise DataError(f"{archive} does not exist")
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=place.parent) as temporary:
         packed = archive or _download(origin, Path(temporary), place)
         digest = sha256_of(packed)
         if expected is not None and digest != expected.lower():
             raise DataError(f"the sha256 of {packed.name} must be {expected}, got {digest}; nothing of it was kept")
-        unpack(packed, Path(temporary) / "files")
-        inside = _holding(Path(temporary) / "files", origin.file)
         with new_folder(place, dataset=name, address=origin.address, archive_sha256=digest) as made:
-            for path in inside.iterdir():
+            unpack(packed, made / UNPACKED)
+            for path in _holding(made / UNPACKED, origin.file).iterdir():
                 shutil.move(path, made / path.name)
+            shutil.rmtree(made / UNPACKED)
     return place
 
 

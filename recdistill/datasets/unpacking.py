@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from recdistill.errors import DataError
@@ -28,7 +29,7 @@ def unpack(archive: Path, folder: Path) -> None:
             _untar(archive, folder)
         else:
             raise DataError(f"{archive} must be a zip or tar archive")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
         raise DataError(f"{archive} cannot be unpacked: {error}") from None
 
 
