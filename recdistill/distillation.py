@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recdistill.examples import Examples
-from recdistill.losses import bce, binary_kd
+from recdistill.losses import label_loss, teacher_loss
 from recdistill.progress import Progress
 from recdistill.ranker import Ranker
 from recdistill.settings import Settings
@@ -35,9 +35,10 @@ class DistillSettings(Settings):
 
 @dataclass(frozen=True)
 class Blend:
-    """(1 - α)·BCE over the labelled rows + α·T²·KL over the rows with a soft label (Hinton et al. 2015, section 2).
+    """(1 - α)·CE over the labelled rows + α·T²·KL over the rows with a soft label (Hinton et al. 2015, section 2).
 
-    An objective for `fit`: `(logits (batch,), Examples) -> ()`.
+    Both terms are of Bernoulli distributions for clicks and categorical ones for ratings. An objective for `fit`:
+    `(logits, Examples) -> ()`, of (batch,) or (batch, classes) logits.
 
     DIFF: each term is a mean over its own rows, so that unlabelled rows do not thin out the labels.
 
@@ -59,11 +60,13 @@ class Blend:
             raise ValueError(f"temperature must be positive and finite, got temperature={self.temperature}")
 
     def __call__(self, logits: Tensor, examples: Examples) -> Tensor:
-        """(), the loss of (batch,) logits."""
-        hard = bce(logits, examples.label, where=examples.labelled, weight=examples.weight)
-        known, temperature = ~examples.teacher.isnan(), self.temperature
-        soft = binary_kd(logits, examples.teacher, where=known, weight=examples.weight, temperature=temperature)
-        return (1 - self.alpha) * hard + self.alpha * soft
+        """(), the loss of (batch,) or (batch, classes) logits."""
+        weight, temperature = examples.weight, self.temperature
+        of_labels = label_loss(logits, examples.label, where=examples.labelled, weight=weight)
+        of_teacher = teacher_loss(
+            logits, examples.teacher, where=examples.taught, weight=weight, temperature=temperature
+        )
+        return (1 - self.alpha) * of_labels + self.alpha * of_teacher
 
 
 def distill(
@@ -91,7 +94,7 @@ def distill(
 
     Raises:
         ValueError: alpha > 0 without soft labels.
-        DataError: the soft labels were made for other rows.
+        DataError: the soft labels were made for other rows or other grades, or the student has other classes.
     """
     settings = settings or DistillSettings()
     examples = Examples.of(student.encoder, train) if isinstance(train, Table) else train
@@ -99,7 +102,7 @@ def distill(
         if not isinstance(train, Table):
             raise ValueError("soft labels go with a Table; Examples carry theirs, got both soft labels and Examples")
         examples = examples.with_teacher(soft.for_table(train))
-    if settings.alpha > 0 and bool(examples.teacher.isnan().all()):
+    if settings.alpha > 0 and not bool(examples.taught.any()):
         raise ValueError(f"alpha > 0 needs soft labels, got none with {settings.alpha=}")
     # Without a soft term an unlabelled row has no influence on the loss; leaving it out keeps the batches full of
     # labels, and makes alpha = 0 exactly the control.

@@ -10,20 +10,52 @@ import numpy as np
 
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.metrics import (
+    CLASS_METRICS,
     METRICS,
+    RATING_METRICS,
+    absolute_errors,
     auc_difference,
+    expected_rating,
     grouped_auc,
     mean_difference,
     mrr,
     ndcg_at_k,
     pointwise_logloss,
     recall_at_k,
+    rmse_difference,
 )
 from recdistill.ranker import Ranker
+from recdistill.schema import Schema
 from recdistill.tables import Table
 
 Floats = np.ndarray[Any, Any]
-COMPARED = ("auc", "logloss", "ndcg@10")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What rankers are measured by, first of all.
+
+    Args:
+        headline: the metric that an answer is given in.
+        higher_is_better: whether more of it is.
+        compared: the metrics with paired intervals.
+    """
+
+    headline: str
+    higher_is_better: bool
+    compared: tuple[str, ...]
+
+
+TASKS = {
+    "click": Task("auc", True, ("auc", "logloss", "ndcg@10")),
+    "rating": Task("rmse", False, ("rmse", "mae", "logloss")),
+}
+COMPARED = TASKS["click"].compared
+
+
+def task(schema: Schema) -> Task:
+    """The task that a schema's rows set."""
+    return TASKS["click" if schema.classes == 1 else "rating"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +75,18 @@ def measure(scores: Floats, test: Table, *, threshold: float = 0.0, k: int = 10)
     """Every metric of one ranker's scores.
 
     Args:
-        scores: (rows,) logits for the test rows.
+        scores: (rows,) logits for the test rows; (rows, classes) for ratings.
         test: labelled rows.
         threshold: logit from which a row counts as a click; chosen on validation rows.
         k: depth of recall@k and NDCG@k.
 
     Raises:
-        DataError: no rows, unlabelled rows, or labels of one class.
+        DataError: no rows, unlabelled rows, scores of another task, or clicks of one class.
     """
     labels = test.labels
+    if test.schema.classes > 1:
+        found = measure_ratings(expected_rating(scores, test.schema.grades), test).metrics
+        return Measured(found | {name: metric(scores, labels) for name, metric in CLASS_METRICS.items()}, {})
     values = {name: METRICS[name](scores, labels) for name in ("auc", "logloss")}
     values |= {n: METRICS[n](scores, labels, threshold=threshold) for n in ("accuracy", "precision", "recall", "f1")}
     if test.schema.user is None:
@@ -67,31 +102,75 @@ def measure(scores: Floats, test: Table, *, threshold: float = 0.0, k: int = 10)
     return Measured(values, {name: found.skipped for name, found in ranked.items()})
 
 
+def measure_ratings(predicted: Floats, test: Table) -> Measured:
+    """RMSE and MAE of `(rows,)` predicted ratings, such as a baseline's.
+
+    Raises:
+        DataError: no rating column, no rows, or a rating that is missing.
+    """
+    ratings = _ratings(test)
+    return Measured({name: metric(predicted, ratings) for name, metric in RATING_METRICS.items()}, {})
+
+
 def compare(first: Floats, second: Floats, test: Table, metric: str) -> dict[str, Any]:
     """The paired difference of two rankers in one metric, as `report.json` holds it (without the names).
 
     Args:
-        first, second: (rows,) or (seeds, rows) logits on the same test rows.
+        first, second: (rows,) or (seeds, rows) logits on the same test rows; for ratings with classes as a last axis.
         test: labelled rows; with a user column, rows cluster by user.
-        metric: "auc", "logloss" or "ndcg@10".
+        metric: "auc", "logloss" or "ndcg@10"; for ratings "rmse", "mae" or "logloss".
 
     Raises:
         DataError: the metric has no paired interval, or needs a user column.
     """
-    first, second = np.atleast_2d(first), np.atleast_2d(second)
+    if test.schema.classes > 1 and metric in RATING_METRICS:
+        grades = test.schema.grades
+        return compare_ratings(expected_rating(first, grades), expected_rating(second, grades), test, metric)
+    row_axes = 1 if test.schema.classes == 1 else 2
+    first, second = (s[None] if s.ndim == row_axes else s for s in map(np.asarray, (first, second)))
     user, labels = test.schema.user, test.labels
     users = None if user is None else test.numpy(user)
-    if metric == "auc":
-        found = auc_difference(first, second, labels, clusters=users)
-    elif metric == "logloss":
+    if metric == "logloss":
         losses = [np.stack([pointwise_logloss(s, labels) for s in scores]) for scores in (first, second)]
         found = mean_difference(losses[0], losses[1], clusters=users)
-    elif metric == "ndcg@10" and users is not None:
+    elif metric == "auc" and row_axes == 1:
+        found = auc_difference(first, second, labels, clusters=users)
+    elif metric == "ndcg@10" and row_axes == 1 and users is not None:
         values = [np.stack([ndcg_at_k(s, labels, users).values for s in scores]) for scores in (first, second)]
         found = mean_difference(values[0], values[1], unit="list")
     else:
-        raise DataError(f"paired intervals are known for {COMPARED} (ndcg@10 needs a user column), got {metric!r}")
+        known = task(test.schema).compared
+        raise DataError(f"paired intervals are known for {known} (ndcg@10 needs a user column), got {metric!r}")
     return {"metric": metric, **asdict(found), "cluster": user}
+
+
+def compare_ratings(first: Floats, second: Floats, test: Table, metric: str) -> dict[str, Any]:
+    """The paired difference of two predictions of the same ratings, as `compare` gives it.
+
+    Args:
+        first, second: (rows,) or (seeds, rows) predicted ratings on the same test rows.
+        test: rated rows; with a user column, rows cluster by user.
+        metric: "rmse" or "mae".
+
+    Raises:
+        DataError: the metric is neither, or a rating is missing.
+    """
+    ratings, user = _ratings(test), test.schema.user
+    users = None if user is None else test.numpy(user)
+    if metric == "rmse":
+        found = rmse_difference(first, second, ratings, clusters=users)
+    elif metric == "mae":
+        errors = [np.stack([absolute_errors(p, ratings) for p in np.atleast_2d(side)]) for side in (first, second)]
+        found = mean_difference(errors[0], errors[1], clusters=users)
+    else:
+        raise DataError(f"predicted ratings are compared by {tuple(RATING_METRICS)}, got {metric!r}")
+    return {"metric": metric, **asdict(found), "cluster": user}
+
+
+def _ratings(test: Table) -> Floats:
+    if test.schema.rating is None:
+        raise DataError("rating errors need a rating column, got a schema without one")
+    return test.numpy(test.schema.rating)
 
 
 def evaluate(
@@ -116,7 +195,7 @@ def evaluate(
 
     Raises:
         UsageError: no rankers, or an unknown name or metric.
-        DataError: no rows, unlabelled rows, or labels of one class.
+        DataError: no rows, unlabelled rows, scores of another task, or clicks of one class.
     """
     if not rankers:
         raise UsageError("an evaluation needs at least one ranker, got none")
@@ -132,7 +211,7 @@ def evaluate(
                 raise UsageError(f"unknown metric {metric!r}, {nearest(metric, found)}")
         kept = {metric: found[metric] for metric in metrics or found}
         entries[name] = {"params": ranker.parameters, "bytes": ranker.bytes, "metrics": kept}
-    compared = [m for m in COMPARED if m in entries[against]["metrics"]]
+    compared = [m for m in task(test.schema).compared if m in entries[against]["metrics"]]
     comparisons = [
         {"a": name, "b": against, **compare(scores[name], scores[against], test, metric)}
         for name in rankers

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recdistill.batch import Batch
 from recdistill.encoder import Encoder
+from recdistill.errors import DataError
 from recdistill.tables import Table
 
 
@@ -22,8 +23,8 @@ class Examples:
 
     Args:
         features: the encoded rows.
-        label: (rows,) 0, 1 or NaN where unlabelled.
-        teacher: (rows,) teacher logits, NaN where there is none.
+        label: (rows,) a click, 0 or 1, or a class of a rating; NaN where unlabelled.
+        teacher: (rows,) teacher logits for clicks, (rows, classes) for ratings; NaN where there is none.
         weight: (rows,) non-negative weight of each row.
     """
 
@@ -41,7 +42,8 @@ class Examples:
             table: the rows.
         """
         label = torch.from_numpy(table.labels.copy())
-        nothing = torch.full_like(label, math.nan)
+        classes = table.schema.classes
+        nothing = label.new_full((len(label),) if classes == 1 else (len(label), classes), math.nan)
         batch = features.encode(table) if isinstance(features, Encoder) else features
         return Examples(batch, label, nothing, torch.ones_like(label))
 
@@ -53,8 +55,37 @@ class Examples:
         return Examples(self.features.rows(index), self.label[index], self.teacher[index], self.weight[index])
 
     def with_teacher(self, logits: np.ndarray[Any, Any]) -> Examples:
-        """The same examples with `(rows,)` teacher logits."""
+        """The same examples with teacher logits, `(rows,)` or `(rows, classes)`.
+
+        Raises:
+            DataError: the teacher has not the logits that these rows need.
+        """
+        if logits.shape != self.teacher.shape:
+            raise DataError(f"teacher logits must be {tuple(self.teacher.shape)} for these rows, got {logits.shape}")
         return replace(self, teacher=torch.from_numpy(logits.astype(np.float32)))
+
+    def held_out(self) -> Examples:
+        """The labelled rows, to judge a ranker by.
+
+        Raises:
+            DataError: their labels are of fewer than two classes.
+        """
+        labelled = self.rows(self.labelled.nonzero()[:, 0])
+        found, needed = labelled.label.unique().tolist(), "both" if self.classes == 1 else "at least two"
+        if len(found) < 2:
+            got = f"{found} in {len(labelled)} rows"
+            raise DataError(f"validation rows need {needed} classes among their labels, got {got}")
+        return labelled
+
+    def require_shape(self, scores: np.ndarray[Any, Any]) -> None:
+        """Refuse a ranker that does not give `(rows,)` scores for clicks, `(rows, classes)` for ratings.
+
+        Raises:
+            DataError: says how many logits a row needs, and what arrived.
+        """
+        if scores.shape[1:] != tuple(self.teacher.shape[1:]):
+            needed = "1 logit each" if self.classes == 1 else f"{self.classes} logits each, one per grade"
+            raise DataError(f"these rows need {needed}, got scores of shape {scores.shape} for {len(scores)} rows")
 
     def to(self, device: str) -> Examples:
         """The same examples on a device."""
@@ -72,3 +103,14 @@ class Examples:
     def labelled(self) -> Tensor:
         """(rows,) whether a row has a label."""
         return ~self.label.isnan()
+
+    @property
+    def taught(self) -> Tensor:
+        """(rows,) whether a row has a teacher's logits."""
+        missing = self.teacher.isnan()
+        return ~(missing if missing.ndim == 1 else missing.any(1))
+
+    @property
+    def classes(self) -> int:
+        """How many logits a row gets: 1 for a click, one per grade for a rating."""
+        return 1 if self.teacher.ndim == 1 else self.teacher.shape[1]

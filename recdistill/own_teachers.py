@@ -19,38 +19,58 @@ from recdistill.tables import Table
 Scale = Literal["probability", "logit"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Inputs = Callable[[pa.RecordBatch], Any]
+SUM_TOLERANCE = 1e-3  # of class probabilities: float32, or three decimals
 
 
-def logits_of(scores: Any, rows: int, *, scale: Scale, clip: float = 0.0, of: str = "scores") -> Floats:
+def logits_of(
+    scores: Any, rows: int, *, classes: int = 1, scale: Scale, clip: float = 0.0, of: str = "scores"
+) -> Floats:
     """Scores as logits.
 
     Args:
-        scores: Arrow, numpy, torch or a list: (rows,) or (rows, 1).
+        scores: Arrow, numpy, torch or a list: (rows,) or (rows, 1) for clicks, (rows, classes) for ratings.
         rows: how many there must be.
-        scale: what they are.
+        classes: 1 for clicks.
+        scale: what they are; class probabilities must sum to 1 within `SUM_TOLERANCE`.
         clip: probabilities are first moved into [clip, 1 - clip].
         of: whose they are, for the message.
 
     Returns:
-        (rows,) finite logits.
+        (rows,) or (rows, classes) finite logits.
 
     Raises:
         UsageError: the scale is not known, or clip is outside [0, 0.5) or not 0 with logits.
-        DataError: not one number per row, one that is NaN or infinite, or a probability outside (0, 1).
+        DataError: not one number per row (and class), one that is NaN or infinite, a probability outside (0, 1), or
+            class probabilities that do not sum to 1.
     """
     if scale not in ("probability", "logit"):
         raise UsageError(f"scale must be 'probability' or 'logit', got {scale!r}")
     if not 0 <= clip < 0.5 or (clip and scale == "logit"):
         raise UsageError(f"clip must be in [0, 0.5), and 0 for logits, got {clip=} with {scale=}")
     values = _numbers(scores, of)
-    if values.shape not in ((rows,), (rows, 1)):
-        raise DataError(f"{of} must be one number per row, expected ({rows},) or ({rows}, 1), got {values.shape}")
-    values = values.reshape(rows).astype(np.float64)
+    shape = (rows,) if classes == 1 else (rows, classes)
+    if values.shape != shape and (classes > 1 or values.shape != (rows, 1)):
+        expected = f"({rows},) or ({rows}, 1)" if classes == 1 else f"({rows}, {classes})"
+        each = "one number per row" if classes == 1 else "one number per row and grade"
+        raise DataError(f"{of} must be {each}, expected {expected}, got {values.shape}")
+    values = values.reshape(shape).astype(np.float64)
     wrong = values[~np.isfinite(values)]
     if len(wrong):
         raise DataError(f"{of} must be finite, expected no NaN or infinity, got {len(wrong)} in {rows} rows")
     if scale == "logit":
         return values
+    values = _inside(values, clip, of)
+    if classes == 1:
+        return np.log(values) - np.log1p(-values)
+    sums = values.sum(1)
+    wrong = sums[np.abs(sums - 1) > SUM_TOLERANCE]
+    if len(wrong):
+        raise DataError(f"{of} of a row's classes must sum to 1 within {SUM_TOLERANCE}, got {wrong[:3].tolist()}")
+    return np.log(values)  # their softmax is the probabilities
+
+
+def _inside(values: Floats, clip: float, of: str) -> Floats:
+    """Probabilities strictly between 0 and 1."""
     wrong = values[(values < 0) | (values > 1)]
     if len(wrong):
         raise DataError(f"{of} must be probabilities, expected 0 to 1, got {wrong[:3].tolist()}; logits? scale='logit'")
@@ -61,16 +81,16 @@ def logits_of(scores: Any, rows: int, *, scale: Scale, clip: float = 0.0, of: st
             f"{of} must lie strictly between 0 and 1, got {len(wrong)} that are 0 or 1, e.g. {wrong[0]:g}; "
             "clip=1e-6 moves them inside"
         )
-    return np.log(values) - np.log1p(-values)
+    return values
 
 
 def called(
     score: Callable[[pa.RecordBatch], Any], table: Table, *, batch_rows: int, scale: Scale, clip: float, name: str
 ) -> Floats:
-    """(rows,) logits of a callable, asked batch by batch with every column but the answers.
+    """(rows,) or (rows, classes) logits of a callable, asked batch by batch with every column but the answers.
 
     Args:
-        score: takes a record batch, returns one number per row.
+        score: takes a record batch, returns one number per row, for ratings one per class.
         table: the rows.
         batch_rows: rows at a time.
         scale, clip: as in `logits_of`.
@@ -85,12 +105,12 @@ def called(
     schema = table.schema
     answers = (schema.label, schema.rating, schema.truth, schema.score)
     shown = table.arrow.select([column for column in schema.columns if column not in answers])
-    parts = [np.zeros(0)]
+    parts = [np.zeros((0, schema.classes) if schema.classes > 1 else 0)]
     first = 0
     for number, batch in enumerate(shown.combine_chunks().to_batches(max_chunksize=batch_rows)):
         rows = batch.num_rows
         place = f"scores of {name!r} for batch {number} (rows {first:,} to {first + rows - 1:,})"
-        parts.append(logits_of(score(batch), rows, scale=scale, clip=clip, of=place))
+        parts.append(logits_of(score(batch), rows, classes=schema.classes, scale=scale, clip=clip, of=place))
         first += rows
     return np.concatenate(parts)
 

@@ -24,11 +24,12 @@ WEIGHTS = "model.safetensors"
 
 
 class Ranker:
-    """Scores rows of a Table with a click logit each.
+    """Scores rows of a Table: a logit each for clicks, one per class for ratings.
 
     Args:
         encoder: fitted; the teacher's knows the source's ids, the student's the target's.
-        network: one of `recdistill.models`, or any torch module that maps a Batch to (batch,) logits.
+        network: one of `recdistill.models`, or any torch module that maps a Batch to logits, (batch,) or
+            (batch, classes).
     """
 
     def __init__(self, encoder: Encoder, network: nn.Module) -> None:
@@ -43,7 +44,7 @@ class Ranker:
             batch_size: rows at a time.
 
         Returns:
-            (rows,) float32 logits.
+            (rows,) float32 logits, or (rows, classes).
 
         Raises:
             DataError: a score is not finite.
@@ -54,9 +55,9 @@ class Ranker:
         with torch.inference_mode():
             parts = [
                 self.network(batch.rows(slice(start, start + batch_size)).to(device)).cpu()
-                for start in range(0, len(batch), batch_size)
+                for start in range(0, max(1, len(batch)), batch_size)
             ]
-        scores = torch.cat(parts) if parts else torch.zeros(0)
+        scores = torch.cat(parts)
         if not torch.isfinite(scores).all():
             raise DataError("scores must be finite, got NaN or infinity: the network's weights are broken")
         return scores.numpy()

@@ -1,4 +1,4 @@
-"""SoftLabels: one teacher logit per row of a Table, on disk with the teacher's and the rows' fingerprints."""
+"""SoftLabels: a teacher's logits for the rows of a Table, on disk with the teacher's and the rows' fingerprints."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from recdistill.artefacts import digest, manifest, new_folder, verify
 from recdistill.errors import DataError
 from recdistill.own_teachers import Scale, as_callable, called, logits_of, module_fingerprint
 from recdistill.ranker import Ranker
+from recdistill.schema import Schema
 from recdistill.tables import Table
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Sample = Literal["unseen", "out_of_fold", "in_sample"]
 FACTS = ("teacher", "rows_fingerprint", "sample")
 
 
@@ -27,14 +29,15 @@ class SoftLabels:
 
     Args:
         row_ids: (rows,) int64, the Table's row ids in its order.
-        logits: (rows,) finite teacher logits.
+        logits: (rows,) finite teacher logits for clicks, (rows, classes) for ratings.
         teacher: the fingerprint of the teacher that made them.
         rows_fingerprint: of the Table (`Table.rows_fingerprint`).
         sample: "unseen" (the teacher never saw these labels), "out_of_fold" (each adapted row is scored by a
             teacher that did not adapt on it) or "in_sample".
+        grades: the rating of each class; none for clicks.
 
     Raises:
-        DataError: lengths differ or a logit is not finite.
+        DataError: there are not as many logits as rows and grades ask for, or one is not finite.
     """
 
     def __init__(
@@ -44,14 +47,17 @@ class SoftLabels:
         *,
         teacher: str,
         rows_fingerprint: str,
-        sample: Literal["unseen", "out_of_fold", "in_sample"] = "unseen",
+        sample: Sample = "unseen",
+        grades: Sequence[float] = (),
     ) -> None:
-        if len(row_ids) != len(logits):
-            raise DataError(f"soft labels need one logit per row, got {len(logits)} for {len(row_ids)} rows")
+        if logits.shape != (len(row_ids), len(grades))[: 2 if grades else 1]:
+            needed = f"{len(grades)} logits per row, one per grade" if grades else "one logit per row"
+            raise DataError(f"soft labels need {needed}, got {logits.shape} for {len(row_ids)} rows")
         if not np.isfinite(logits).all():
             raise DataError(f"teacher logits must be finite, got {int((~np.isfinite(logits)).sum())} that are not")
         self.row_ids, self.logits = row_ids, logits.astype(np.float32)
         self.teacher, self.rows_fingerprint, self.sample = teacher, rows_fingerprint, sample
+        self.grades = tuple(grades)
 
     @staticmethod
     def from_teacher(teacher: Ranker, table: Table, *, in_sample: bool = False) -> SoftLabels:
@@ -62,9 +68,8 @@ class SoftLabels:
             table: the rows, with all columns of the teacher's encoder.
             in_sample: whether the teacher was trained on labels of these rows; marked in the manifest.
         """
-        sample: Literal["unseen", "in_sample"] = "in_sample" if in_sample else "unseen"
-        name, rows = teacher.fingerprint, table.rows_fingerprint
-        return SoftLabels(table.row_ids, teacher.score(table), teacher=name, rows_fingerprint=rows, sample=sample)
+        sample: Sample = "in_sample" if in_sample else "unseen"
+        return _for(table, teacher.score(table), teacher=teacher.fingerprint, sample=sample)
 
     @staticmethod
     def out_of_fold(
@@ -87,8 +92,7 @@ class SoftLabels:
         for fold, fold_teacher in zip(folds, fold_teachers, strict=True):
             logits[fold] = fold_teacher.score(table.take(fold))
         name = digest([teacher.fingerprint, *(t.fingerprint for t in fold_teachers)])
-        rows = table.rows_fingerprint
-        return SoftLabels(table.row_ids, logits, teacher=name, rows_fingerprint=rows, sample="out_of_fold")
+        return _for(table, logits, teacher=name, sample="out_of_fold")
 
     @staticmethod
     def from_column(table: Table, scores: Any = None, *, scale: Scale = "probability", clip: float = 0.0) -> SoftLabels:
@@ -96,21 +100,23 @@ class SoftLabels:
 
         Args:
             table: the rows that were scored.
-            scores: (rows,) in the table's order; without them the table's score column.
+            scores: (rows,) in the table's order for clicks, (rows, classes) for ratings; without them the table's score
+                column.
             scale: what they are, "probability" or "logit".
             clip: probabilities are first moved into [clip, 1 - clip], e.g. 1e-6 where some are exactly 0 or 1. The
                 logits then reach ±ln(1/clip), so that clip says how sure the teacher can be taken to be.
 
         Raises:
             UsageError: the scale is not known, or clip makes no sense.
-            DataError: no scores, not one finite number per row, or a probability outside (0, 1).
+            DataError: no scores, not one finite number per row (and class), a probability outside (0, 1), or class
+                probabilities that do not sum to 1.
         """
         of = "scores"
         if scores is None:
             if table.schema.score is None:
                 raise DataError("soft labels need scores, or a table with a score column, got neither")
             of, scores = f"scores in column {table.schema.score!r}", table.column(table.schema.score)
-        return SoftLabels._scored(table, logits_of(scores, len(table), scale=scale, clip=clip, of=of))
+        return SoftLabels._scored(table, logits_of(scores, len(table), classes=table.schema.classes, scale=scale, clip=clip, of=of))
 
     @staticmethod
     def from_callable(
@@ -126,7 +132,7 @@ class SoftLabels:
 
         Args:
             score: called with record batches of the table's columns but its label, rating, truth and score; returns
-                one number per row as Arrow, numpy, torch or a list.
+                one number per row (for ratings one per class) as Arrow, numpy, torch or a list.
             table: the rows.
             batch_rows: rows at a time.
             scale, clip: as in `from_column`.
@@ -151,7 +157,8 @@ class SoftLabels:
         """Scores of any torch module, which need not be one of this package.
 
         Args:
-            module: in evaluation mode; gives (rows,) or (rows, 1), and runs on the device that it is on.
+            module: in evaluation mode; gives (rows,) or (rows, 1), for ratings (rows, classes), and runs on the device
+                that it is on.
             table: the rows.
             inputs: makes the module's input of a record batch (see `from_callable`): a tensor, a tuple of arguments,
                 or a dict of keyword arguments.
@@ -169,14 +176,17 @@ class SoftLabels:
     def _scored(table: Table, logits: np.ndarray[Any, Any], *teacher: str) -> SoftLabels:
         """Labels of a teacher that is known by its scores, and by its own fingerprint where it has one."""
         name = digest([*teacher, logits.tolist()] if teacher else logits.tolist())
-        return SoftLabels(table.row_ids, logits, teacher=name, rows_fingerprint=table.rows_fingerprint)
+        return _for(table, logits.astype(np.float32), teacher=name)
 
     def for_table(self, table: Table) -> Floats:
-        """The (rows,) logits in a table's order.
+        """The (rows,) or (rows, classes) logits in a table's order.
 
         Raises:
-            DataError: they were made for other rows.
+            DataError: they were made for other grades, or for other rows.
         """
+        if (learnt := _grades(table.schema)) != self.grades:
+            words = [f"grades {list(grades)}" if grades else "clicks" for grades in (self.grades, learnt)]
+            raise DataError(f"soft labels were made for {words[0]}, got rows with {words[1]}")
         if table.rows_fingerprint != self.rows_fingerprint:
             raise DataError(
                 f"soft labels were made for rows {self.rows_fingerprint[:12]}, got rows {table.rows_fingerprint[:12]}"
@@ -190,9 +200,11 @@ class SoftLabels:
             folder: the final name.
             facts: JSON-able facts kept in the manifest.
         """
-        stored = {"kind": "soft_labels", "rows": len(self.logits), **{k: getattr(self, k) for k in FACTS}}
+        task = {"classes": max(1, len(self.grades)), "grades": list(self.grades)}
+        stored = {"kind": "soft_labels", "rows": len(self.logits), **task, **{k: getattr(self, k) for k in FACTS}}
+        values = self.logits if self.grades else self.logits[:, None]
         with new_folder(Path(folder), **{**facts, **stored}) as temporary:
-            rows = pa.table({"row_id": self.row_ids, "logit": self.logits})
+            rows = pa.table({"row_id": self.row_ids, **dict(zip(_columns(self.grades), values.T, strict=True))})
             pq.write_table(rows, temporary / "logits.parquet", compression="zstd", write_page_checksum=True)
 
     @staticmethod
@@ -217,10 +229,29 @@ class SoftLabels:
         rows = pq.read_table(folder / "logits.parquet")
         if rows.num_rows != facts["rows"]:
             raise DataError(f"{folder} must have {facts['rows']} rows, got {rows.num_rows}")
+        grades = tuple(facts.get("grades", ()))
+        logits = [rows[name].to_numpy() for name in _columns(grades)]
         return SoftLabels(
             rows["row_id"].to_numpy(),
-            rows["logit"].to_numpy(),
+            np.stack(logits, 1) if grades else logits[0],
             teacher=facts["teacher"],
             rows_fingerprint=facts["rows_fingerprint"],
             sample=facts["sample"],
+            grades=grades,
         )
+
+
+def _for(table: Table, logits: Floats, *, teacher: str, sample: Sample = "unseen") -> SoftLabels:
+    """Soft labels of a table's rows and grades."""
+    rows, grades = table.rows_fingerprint, _grades(table.schema)
+    return SoftLabels(table.row_ids, logits, teacher=teacher, rows_fingerprint=rows, sample=sample, grades=grades)
+
+
+def _grades(schema: Schema) -> tuple[float, ...]:
+    """The grades that rankers learn; none for clicks."""
+    return schema.grades if schema.classes > 1 else ()
+
+
+def _columns(grades: Sequence[float]) -> list[str]:
+    """The names of the stored columns of logits."""
+    return [f"logit_{k}" for k in range(len(grades))] if grades else ["logit"]

@@ -112,17 +112,21 @@ def folds(table: Table, *, k: int, seed: int) -> list[Mask]:
 
 
 def require_classes(part: Table, name: str) -> None:
-    """Refuse a part without both classes among its labels.
+    """Refuse a part whose labels are of fewer than two classes.
 
     Raises:
         DataError: names the part and what it holds.
     """
     if not len(part):
         raise DataError(f"the {name} part must have rows, got none")
-    if part.schema.label is not None:
-        classes = np.unique(part.labels[part.labelled]).tolist()
+    if part.schema.label is not None or part.schema.classes > 1:
+        classes, needed = (
+            np.unique(part.labels[part.labelled]).tolist(),
+            "both" if part.schema.label else "at least two",
+        )
         if len(classes) < 2:
-            raise DataError(f"the {name} part needs both classes, got {classes} in {part.labelled.sum()} labelled rows")
+            got = f"{classes} in {part.labelled.sum()} labelled rows"
+            raise DataError(f"the {name} part needs {needed} classes, got {got}")
 
 
 def _left(table: Table) -> tuple[Counts, Counts]:

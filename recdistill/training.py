@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from recdistill.batch import FeatureSpec
 from recdistill.checkpoints import Checkpoints, State
-from recdistill.errors import DataError, EnvironmentFault, Interrupted, TrainingError
+from recdistill.errors import DataError, EnvironmentFault, Interrupted, TrainingError, UsageError
 from recdistill.examples import Examples
-from recdistill.losses import bce
+from recdistill.losses import label_loss
 from recdistill.metrics import auc, logloss
 from recdistill.progress import Progress, stoppable
 from recdistill.ranker import Ranker
@@ -41,7 +41,7 @@ class FitSettings(Settings):
         weight_decay: L2 penalty added to the gradient (adam, adagrad, sgd) or decoupled (adamw).
         optimiser: it and its defaults were chosen by measuring, see `benchmarks/results/optimisers/`.
         patience: stop after this many epochs without a better validation score.
-        stop_by: the validation score, "logloss" (lower is better) or "auc".
+        stop_by: the validation score, "logloss" (lower is better) or, for clicks, "auc".
         unseen_rate: probability with which an id is replaced by 0 in training, so that id 0 (unseen) is trained.
         hidden: per feature the probability with which its value is hidden in training, as if it were missing.
         seed: of the order of rows, the replaced ids, the hidden values and dropout.
@@ -67,8 +67,8 @@ Objective = Callable[[Tensor, Examples], Tensor]
 
 
 def hard_labels(logits: Tensor, examples: Examples) -> Tensor:
-    """The weighted mean binary cross-entropy of the labelled rows: `(rows,), Examples -> ()`."""
-    return bce(logits, examples.label, where=examples.labelled, weight=examples.weight)
+    """The weighted mean cross-entropy of the labelled rows: `(rows,)` or `(rows, classes)`, `Examples -> ()`."""
+    return label_loss(logits, examples.label, where=examples.labelled, weight=examples.weight)
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,14 @@ def fit(
         ranker: to be trained; its weights are the starting point.
         train: rows to learn from.
         valid: rows that decide when to stop; only their labels are read. Without them all epochs are run.
-        objective: `(logits (batch,), Examples) -> ()`, the loss of a mini-batch.
+        objective: `(logits, Examples) -> ()`, the loss of a mini-batch of (batch,) or (batch, classes) logits.
         settings: how; the defaults of `FitSettings` otherwise.
         checkpoint: a folder for training state. A state found there is continued when it belongs to the same fit.
         progress: told of every step.
 
     Raises:
-        DataError: no training rows, or validation rows without both classes.
+        UsageError: ratings are to be stopped by AUC.
+        DataError: no training rows, rows of a task that is not the ranker's, or validation rows of one class.
         TrainingError: the loss is no longer finite.
         EnvironmentFault: the device is not there.
         Interrupted: the user stopped it; the state is in `checkpoint`.
@@ -116,10 +117,11 @@ def fit(
     settings = settings or FitSettings()
     device = _device(settings.device)
     examples = _examples(ranker, train).to(device)
-    held_out = None if valid is None else _held_out(_examples(ranker, valid)).to(device)
+    held_out = None if valid is None else _examples(ranker, valid).held_out().to(device)
     if not len(examples):
         raise DataError("training needs rows, got an empty table")
     network = ranker.network.to(device)
+    _require_task(ranker, [examples] if held_out is None else [examples, held_out], settings)
     loop = _Loop(network, objective, settings, ranker.encoder.spec, _batch_size(settings, len(examples)))
     named = getattr(objective, "__qualname__", repr(objective))
     identity = "" if checkpoint is None else _identity(loop, examples, held_out, settings, named)
@@ -212,12 +214,12 @@ def _examples(ranker: Ranker, rows: Table | Examples) -> Examples:
     return Examples.of(ranker.encoder, rows) if isinstance(rows, Table) else rows
 
 
-def _held_out(examples: Examples) -> Examples:
-    labelled = examples.rows(examples.labelled.nonzero()[:, 0])
-    classes = labelled.label.unique().tolist()
-    if len(classes) < 2:
-        raise DataError(f"validation rows need both classes among their labels, got {classes} in {len(labelled)} rows")
-    return labelled
+def _require_task(ranker: Ranker, parts: list[Examples], settings: FitSettings) -> None:
+    """Refuse rows that need other logits than the ranker gives, and AUC for ratings."""
+    for examples in parts:
+        examples.require_shape(ranker.score(examples.features.rows(slice(0, 1))))
+        if examples.classes > 1 and settings.stop_by == "auc":
+            raise UsageError(f"only clicks can be stopped by AUC, got stop_by='auc' for {examples.classes} classes")
 
 
 def _batch_size(settings: FitSettings, rows: int) -> int:

@@ -17,7 +17,7 @@ FLOORS = [
     ("F0", "schema artefacts batch settings progress streams losses metrics serving"),
     ("F0, of tables", "columns"),
     ("F1", "tables transforms checkpoints models work"),
-    ("F2", "splits encoder candidates"),
+    ("F2", "splits encoder candidates baselines"),
     ("F2, of splits", "domains"),
     ("F2½", "datasets"),
     ("F3", "ranker examples"),

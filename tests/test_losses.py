@@ -11,11 +11,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit, log_expit
+from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.metrics import log_loss
 from torch import Tensor
 
-from recdistill.losses import LOSSES, bce, binary_kd
+from recdistill.losses import LOSSES, bce, binary_kd, categorical_kd, cross_entropy, label_loss, teacher_loss
 
 TEMPERATURES = (0.5, 1.0, 3.0, 20.0)
 JUNK = (float("nan"), float("inf"), -float("inf"), 1e30, -1e30)
@@ -32,11 +32,17 @@ def columns(data: list[tuple[Any, ...]]) -> list[Tensor]:
     return [torch.tensor(column, dtype=torch.float64) for column in zip(*data, strict=True)]
 
 
-def drawn(rows: int = 12, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    """The logits of a student and a teacher who do not agree."""
-    generator = torch.Generator().manual_seed(seed)
-    student, teacher = 3 * torch.randn(2, rows, generator=generator, dtype=torch.float64).to(dtype)
-    return student, teacher
+def shaped(name: str, z: Tensor) -> Tensor:
+    """(rows,) numbers as the logits that a loss takes: themselves, or three classes that move apart with them."""
+    kind = LOSSES[name].__module__.rpartition(".")[2]
+    return torch.stack([torch.zeros_like(z), 1 - z / 2, z], 1) if kind == "categorical" else z
+
+
+def drawn(name: str = "binary_kd") -> tuple[Tensor, Tensor]:
+    """The logits of a student and a teacher who do not agree, for 12 rows."""
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = 3 * torch.randn(2, 12, generator=generator, dtype=torch.float64)
+    return shaped(name, student), shaped(name, teacher)
 
 
 def at(loss: Any, student: Tensor, target: Tensor, **options: Any) -> tuple[float, Tensor]:
@@ -72,7 +78,7 @@ def test_the_signature_is_the_contract(name: str) -> None:
 def test_a_student_equal_to_its_teacher_has_no_loss_and_no_gradient(
     name: str, temperature: float, dtype: torch.dtype
 ) -> None:
-    both = torch.linspace(-30, 30, 61, dtype=dtype)
+    both = shaped(name, torch.linspace(-30, 30, 61, dtype=dtype))
     value, gradient = at(LOSSES[name], both, both.clone(), temperature=temperature)
     assert abs(value) <= temperature**2 * torch.finfo(dtype).eps
     assert float(gradient.abs().max()) <= temperature * torch.finfo(dtype).eps
@@ -81,7 +87,7 @@ def test_a_student_equal_to_its_teacher_has_no_loss_and_no_gradient(
 @every_loss
 @every_temperature
 def test_the_teacher_never_gets_a_gradient(name: str, temperature: float) -> None:
-    student, teacher = (z.requires_grad_() for z in drawn())
+    student, teacher = (z.requires_grad_() for z in drawn(name))
     LOSSES[name](student, teacher, temperature=temperature).backward()
     assert student.grad is not None
     assert student.grad.any()
@@ -95,7 +101,7 @@ def test_the_teacher_never_gets_a_gradient(name: str, temperature: float) -> Non
 @every_temperature
 @pytest.mark.parametrize("junk", JUNK)
 def test_masked_rows_have_no_influence(name: str, temperature: float, junk: float) -> None:
-    student, teacher = drawn()
+    student, teacher = drawn(name)
     where, weight = torch.arange(12) % 3 != 1, torch.arange(12, dtype=torch.float64)
     student[~where], teacher[~where], weight[~where] = torch.inf, junk, junk
     value, gradient = at(LOSSES[name], student, teacher, where=where, weight=weight, temperature=temperature)
@@ -107,11 +113,11 @@ def test_masked_rows_have_no_influence(name: str, temperature: float, junk: floa
 @every_loss
 @pytest.mark.parametrize("junk", [*JUNK, 0.5])
 def test_no_row_at_all_gives_zero(name: str, junk: float) -> None:
-    student, teacher = drawn()
+    student, teacher = drawn(name)
     nothing, junks = torch.zeros(12, dtype=torch.bool), torch.full_like(teacher, junk)
     for found in (
         at(LOSSES[name], student, junks, where=nothing),
-        at(LOSSES[name], student, junks, where=nothing, weight=junks),
+        at(LOSSES[name], student, junks, where=nothing, weight=torch.full((12,), junk)),
         at(LOSSES[name], student, teacher, weight=torch.zeros(12)),
         at(LOSSES[name], student[:0], teacher[:0]),
     ):
@@ -122,18 +128,19 @@ def test_no_row_at_all_gives_zero(name: str, junk: float) -> None:
 @pytest.mark.parametrize("temperature", [0.01, *TEMPERATURES, 1000.0])
 def test_extreme_logits_stay_finite(name: str, temperature: float) -> None:
     grid = torch.tensor(list(itertools.product([-1e4, -100.0, 0.0, 100.0, 1e4], repeat=2)), dtype=torch.float32)
-    for student, teacher in grid[:, :, None]:
+    for student, teacher in ((shaped(name, s), shaped(name, t)) for s, t in grid[:, :, None]):
         value, gradient = at(LOSSES[name], student, teacher, temperature=temperature)
         assert np.isfinite(value)
         assert gradient.isfinite().all()
-        uphill = gradient * (student - teacher).sign()  # never away from the teacher
+        away = (student - teacher) / (student - teacher).abs().max().clamp(min=1)
+        uphill = (gradient * away).sum()  # never away from the teacher
         assert float(uphill) >= -temperature * torch.finfo(torch.float32).eps
 
 
 @every_loss
 @given(data=weighted, temperature=temperatures)
 def test_never_negative(name: str, data: list[tuple[float, float, int]], temperature: float) -> None:
-    student, teacher, _ = columns(data)
+    student, teacher = (shaped(name, z) for z in columns(data)[:2])
     for dtype in (torch.float64, torch.float32):
         slack = 4 * temperature**2 * torch.finfo(dtype).eps  # KL is a difference of numbers of size 1
         assert at(LOSSES[name], student.to(dtype), teacher.to(dtype), temperature=temperature)[0] >= -slack
@@ -145,11 +152,12 @@ def test_a_weight_is_so_many_copies_of_the_row(
     name: str, data: list[tuple[float, float, int]], temperature: float
 ) -> None:
     loss, (student, teacher, weight) = LOSSES[name], columns(data)
+    student, teacher = shaped(name, student), shaped(name, teacher)
     found = at(loss, student, teacher, weight=weight, temperature=temperature)
 
     def copies(z: Tensor, target: Tensor) -> Tensor:
         times = weight.long()
-        return loss(z.repeat_interleave(times), target.repeat_interleave(times), temperature=temperature)
+        return loss(z.repeat_interleave(times, 0), target.repeat_interleave(times, 0), temperature=temperature)
 
     same(found, at(copies, student, teacher))
     same(found, at(loss, student, teacher, weight=1e3 * weight, temperature=temperature))
@@ -164,6 +172,7 @@ def test_the_order_of_rows_changes_nothing(
     name: str, data: list[tuple[float, float, int]], temperature: float, seed: int
 ) -> None:
     student, teacher, weight = columns(data)
+    student, teacher = shaped(name, student), shaped(name, teacher)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     where = weight != 2
     options = {"where": where, "weight": weight, "temperature": temperature}
@@ -176,13 +185,13 @@ def test_the_order_of_rows_changes_nothing(
 @pytest.mark.parametrize("temperature", [0, 0.0, -1.5, float("nan"), float("inf")])
 def test_a_temperature_that_is_not_positive_is_refused(name: str, temperature: float) -> None:
     with pytest.raises(ValueError, match=f"^temperature must be positive and finite, got temperature={temperature}$"):
-        LOSSES[name](*drawn(), temperature=temperature)
+        LOSSES[name](*drawn(name), temperature=temperature)
 
 
 @every_loss
 @every_temperature
 def test_the_gradient_is_that_of_the_value(name: str, temperature: float) -> None:
-    student, teacher = drawn()
+    student, teacher = drawn(name)
     options = {"where": torch.arange(12) % 4 != 1, "weight": torch.arange(12) / 5, "temperature": temperature}
     assert torch.autograd.gradcheck(lambda z: LOSSES[name](z, teacher, **options), student.requires_grad_())
 
@@ -247,3 +256,88 @@ def test_bce_does_not_see_masked_labels(junk: float) -> None:
     same((value, gradient[where]), at(bce, student[where], labels[where], weight=weight[where]))
     assert not gradient[~where].any()
     assert at(bce, student, torch.full_like(labels, junk), where=torch.zeros_like(where))[0] == 0
+
+
+# -------------------------------------------------------------------------------- categorical_kd, cross_entropy
+
+several = st.lists(
+    st.tuples(*[logits] * 8, st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=6
+)  # student and teacher logits of four classes, the row's class and its weight
+
+
+@given(several.filter(lambda rows: any(row[-1] for row in rows)), temperatures)
+def test_categorical_kd_is_the_formula(data: list[tuple[float, ...]], temperature: float) -> None:
+    """T² Σ_k p_k (log p_k − log q_k), with the gradient T (q − p)."""
+    rows = torch.tensor(data, dtype=torch.float64)
+    student, teacher, weight = rows[:, :4], rows[:, 4:8], rows[:, 9]
+    value, gradient = at(categorical_kd, student, teacher, weight=weight, temperature=temperature)
+    s, t, w = student.numpy() / temperature, teacher.numpy() / temperature, weight.numpy()
+    p, q = softmax(t, 1), softmax(s, 1)
+    slow = temperature**2 * (p * (log_softmax(t, 1) - log_softmax(s, 1))).sum(1)
+    assert value == pytest.approx(np.average(slow, weights=w), rel=1e-9, abs=1e-13 * temperature**2)
+    np.testing.assert_allclose(
+        gradient, temperature * (q - p) * (w / w.sum())[:, None], rtol=1e-9, atol=1e-14 * temperature
+    )
+
+
+@given(several)
+def test_cross_entropy_is_sklearns_log_loss(data: list[tuple[float, ...]]) -> None:
+    rows = torch.tensor(data, dtype=torch.float64)
+    student, labels, weight = rows[:, :4] / 3, rows[:, 8], 1 + rows[:, 9]
+    value, gradient = at(cross_entropy, student, labels, weight=weight)
+    q = softmax(student.numpy(), 1)
+    assert value == pytest.approx(log_loss(labels, q, sample_weight=weight, labels=[0, 1, 2, 3]), rel=1e-9, abs=1e-9)
+    share = (weight / weight.sum()).numpy()[:, None]
+    np.testing.assert_allclose(gradient, (q - np.eye(4)[labels.long()]) * share, rtol=1e-9, atol=1e-14)
+
+
+@given(weighted, temperatures)
+def test_two_classes_with_logits_0_and_z_are_a_click(data: list[tuple[float, float, int]], temperature: float) -> None:
+    student, teacher, weight = columns(data)
+    labels, options = (teacher > 0).double(), {"weight": weight, "where": weight != 2}
+
+    def two(z: Tensor) -> Tensor:
+        return torch.stack([torch.zeros_like(z), z], 1)
+
+    def kd(z: Tensor, target: Tensor) -> Tensor:
+        return categorical_kd(two(z), two(target), temperature=temperature, **options)
+
+    def ce(z: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(two(z), target, **options)
+
+    same(at(kd, student, teacher), at(binary_kd, student, teacher, temperature=temperature, **options))
+    same(at(ce, student, labels), at(bce, student, labels, **options))
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_cross_entropy_does_not_see_masked_labels(junk: float) -> None:
+    student, _ = drawn("categorical_kd")
+    where, labels, weight = torch.arange(12) % 3 != 1, torch.arange(12.0) % 3, student.abs().sum(1)
+    student[~where], labels[~where], weight[~where] = torch.inf, junk, junk
+    value, gradient = at(cross_entropy, student, labels, where=where, weight=weight)
+    same((value, gradient[where]), at(cross_entropy, student[where], labels[where], weight=weight[where]))
+    assert not gradient[~where].any()
+    assert at(cross_entropy, student, torch.full_like(labels, junk), where=torch.zeros_like(where))[0] == 0
+
+
+def test_cross_entropy_of_extreme_logits_is_finite() -> None:
+    extreme = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]])
+    value, gradient = at(cross_entropy, extreme, torch.tensor([1.0, 2.0]))
+    assert value == pytest.approx((2e4 + np.log(2)) / 2)
+    assert gradient.isfinite().all()
+
+
+def test_the_task_decides_the_loss() -> None:
+    (z, t), (zs, ts) = drawn(), drawn("categorical_kd")
+    options = {"where": torch.arange(12) % 3 != 1, "weight": torch.arange(12) / 5}
+    labels = torch.arange(12) % 2.0
+    assert label_loss(z, labels, **options) == bce(z, labels, **options)
+    assert label_loss(zs, labels, **options) == cross_entropy(zs, labels, **options)
+    assert teacher_loss(z, t, **options, temperature=2.0) == binary_kd(z, t, **options, temperature=2.0)
+    assert teacher_loss(zs, ts, **options, temperature=2.0) == categorical_kd(zs, ts, **options, temperature=2.0)
+    with pytest.raises(ValueError, match=r"must have one shape, got \(12, 3\) and \(12,\)"):
+        teacher_loss(zs, t)
+    with pytest.raises(ValueError, match=r"class logits must be \(rows, classes\), got \(12,\)"):
+        cross_entropy(z, labels)
+    with pytest.raises(ValueError, match=r"class logits must be \(rows, classes\), got \(12,\)"):
+        categorical_kd(z, t)

@@ -16,6 +16,7 @@ from recdistill.batch import PAD, UNSEEN, Batch, FeatureSpec
 from recdistill.errors import DataError, UsageError
 from recdistill.models import FM, MODELS, build
 from recdistill.models.embeddings import Embeddings
+from recdistill.models.fm import pairwise
 
 FULL = FeatureSpec((("user", 7), ("item", 5)), (("genres", 6), ("tags", 4)), ("age", "price"), (("a", 3), ("b", 2)))
 SOME = [kinds for count in (1, 2, 3, 4) for kinds in itertools.combinations(FULL.to_dict(), count)]
@@ -23,6 +24,7 @@ SPECS = {"+".join(kinds): FeatureSpec(**{kind: getattr(FULL, kind) for kind in k
 ROWS = 40
 
 every_model = pytest.mark.parametrize("name", MODELS)
+several = pytest.mark.parametrize("classes", [1, 5])
 every_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
 
 
@@ -50,11 +52,11 @@ def strong(network: nn.Module, scale: float = 0.5) -> nn.Module:
     return network.eval()
 
 
-def made(name: str, spec: FeatureSpec) -> nn.Module:
+def made(name: str, spec: FeatureSpec, classes: int = 1) -> nn.Module:
     """A model of a spec, with dropout where it knows that; a refused spec must be a clear error."""
-    arguments = {"dropout": 0.5} if "dropout" in inspect.signature(MODELS[name]).parameters else {}
+    dropout = {"dropout": 0.5} if "dropout" in inspect.signature(MODELS[name]).parameters else {}
     try:
-        return strong(build(name, spec, arguments=arguments))
+        return strong(build(name, spec, arguments={**dropout, "classes": classes}))
     except ValueError as error:
         if not re.search("(must|needs).* got", str(error)):
             raise
@@ -76,22 +78,24 @@ def close(found: Tensor, expected: Tensor) -> None:
 
 @every_model
 @every_spec
-def test_one_finite_logit_per_row_whatever_the_other_rows(name: str, spec: FeatureSpec) -> None:
-    network, batch = made(name, spec), drawn(spec)
-    logits = network(batch)
-    assert (logits.shape, logits.dtype) == ((ROWS,), torch.float32)
+@several
+def test_finite_logits_per_row_whatever_the_other_rows(name: str, spec: FeatureSpec, classes: int) -> None:
+    network, batch = made(name, spec, classes), drawn(spec)
+    logits, width = network(batch), () if classes == 1 else (classes,)
+    assert (logits.shape, logits.dtype) == ((ROWS, *width), torch.float32)
     assert logits.isfinite().all()
-    assert len(logits.unique()) > 1
+    assert all(len(column.unique()) > 1 for column in logits.reshape(ROWS, classes).T)
     close(torch.cat([network(batch.rows(slice(i, i + 1))) for i in range(ROWS)]), logits)
     close(network(batch.rows(torch.arange(ROWS).flip(0))), logits.flip(0))
-    assert network(batch.rows(slice(0, 0))).shape == (0,)
+    assert network(batch.rows(slice(0, 0))).shape == (0, *width)
     assert strong(network, scale=3.0)(batch).abs().max() > 1, "a logit, not a probability"
 
 
 @every_model
 @every_spec
-def test_more_padding_and_another_order_of_a_list_change_nothing(name: str, spec: FeatureSpec) -> None:
-    network, batch = made(name, spec), drawn(spec)
+@several
+def test_more_padding_and_another_order_of_a_list_change_nothing(name: str, spec: FeatureSpec, classes: int) -> None:
+    network, batch = made(name, spec, classes), drawn(spec)
     expected = network(batch)
     after, around = ([nn.functional.pad(ids, pad, value=PAD) for ids in batch.multi] for pad in ((0, 3), (2, 1)))
     for changed in (after, around, [ids.flip(1) for ids in batch.multi]):
@@ -103,8 +107,9 @@ def test_more_padding_and_another_order_of_a_list_change_nothing(name: str, spec
 
 @every_model
 @every_spec
-def test_gradients_reach_what_a_batch_touches_and_no_other_row(name: str, spec: FeatureSpec) -> None:
-    network, batch = made(name, spec), drawn(spec)
+@several
+def test_gradients_reach_what_a_batch_touches_and_no_other_row(name: str, spec: FeatureSpec, classes: int) -> None:
+    network, batch = made(name, spec, classes), drawn(spec)
     batch = batch.rows(batch.ids[:, 0] != 3) if spec.categorical else batch
     found = gradients(network, network(batch))
     tables = {f"{key}.table.weight" for key, module in network.named_modules() if isinstance(module, Embeddings)}
@@ -151,6 +156,8 @@ def test_unknown_names_and_sizes_are_refused(name: str) -> None:
     for dim in (0, -1):
         with pytest.raises(ValueError, match=f"embedding.dim must be at least 1, got .*{dim}"):
             build(name, FULL, arguments={"embedding_dim": dim})
+    with pytest.raises(ValueError, match=r"cannot take {'classes': 0}: .* at least 1"):
+        build(name, FULL, arguments={"classes": 0})
 
 
 def by_feature(embeddings: nn.Module, spec: FeatureSpec) -> list[Tensor]:
@@ -191,6 +198,21 @@ def test_fm_is_equation_1_and_deepfm_adds_its_network(spec: FeatureSpec) -> None
         w, v = slow_fields(fm.first, spec, batch, row), slow_fields(fm.second, spec, batch, row)
         close(found, fm.bias + sum(w)[0] + sum(dots(v)))
     close(both(batch), fm(batch) + both.deep(both.second(batch).flatten(1))[:, 0])
+
+
+@every_spec
+def test_several_classes_mix_the_vector_of_pairs(spec: FeatureSpec) -> None:
+    """w0_k + Σ_i w_ik + ⟨h_k, Σ_i Σ_{j>i} v_i ⊙ v_j⟩; with h_k = 1 each class is the paper's machine."""
+    both, batch = made("deepfm", spec, classes=3), drawn(spec)
+    fm = FM(spec, embedding_dim=both.arguments["embedding_dim"], classes=3)
+    fm.load_state_dict({k: v for k, v in both.state_dict().items() if not k.startswith("deep.")})
+    for row, found in enumerate(fm(batch)):
+        w, v = slow_fields(fm.first, spec, batch, row), slow_fields(fm.second, spec, batch, row)
+        pairs = sum((v[i] * v[j] for j in range(len(v)) for i in range(j)), torch.zeros(len(v[0])))
+        close(found, fm.bias + sum(w) + torch.stack([h @ pairs for h in fm.mix.weight]))
+    close(both(batch), fm(batch) + both.deep(both.second(batch).flatten(1)))
+    nn.init.ones_(fm.mix.weight)
+    close(fm(batch) - fm.bias - fm.first(batch).sum(1), pairwise(fm.second(batch), None)[:, None].expand(-1, 3))
 
 
 @every_spec

@@ -5,11 +5,11 @@ Each returns a scalar; rows where `where` is false have no influence, and no row
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from recdistill.losses.rows import counting, require_pair, weighted_mean
 
 
 def bce(logits: Tensor, labels: Tensor, *, where: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
@@ -24,9 +24,9 @@ def bce(logits: Tensor, labels: Tensor, *, where: Tensor | None = None, weight: 
     Returns:
         (), the weighted mean.
     """
-    where = torch.ones_like(logits, dtype=torch.bool) if where is None else where
+    where = counting(logits, where)
     targets = torch.where(where, labels, torch.zeros_like(labels))
-    return _mean(F.binary_cross_entropy_with_logits(logits, targets, reduction="none"), where, weight)
+    return weighted_mean(F.binary_cross_entropy_with_logits(logits, targets, reduction="none"), where, weight)
 
 
 def binary_kd(
@@ -58,23 +58,11 @@ def binary_kd(
     Raises:
         ValueError: the temperature is not positive and finite, or the shapes differ.
     """
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature must be positive and finite, got {temperature=}")
-    if student_logits.shape != teacher_logits.shape:
-        got = f"{tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
-        raise ValueError(f"student and teacher logits must have one shape, got {got}")
-    where = torch.ones_like(student_logits, dtype=torch.bool) if where is None else where
+    require_pair(student_logits, teacher_logits, temperature)
+    where = counting(student_logits, where)
     teacher = torch.where(where, teacher_logits.detach(), torch.zeros_like(teacher_logits)) / temperature
     student = student_logits / temperature
     p = torch.sigmoid(teacher)
     positive = p * (F.logsigmoid(teacher) - F.logsigmoid(student))
     negative = (1 - p) * (F.logsigmoid(-teacher) - F.logsigmoid(-student))
-    return temperature**2 * _mean(positive + negative, where, weight)
-
-
-def _mean(values: Tensor, where: Tensor, weight: Tensor | None) -> Tensor:
-    # Not `where * weight` nor `values * kept` alone: 0 · inf would be NaN where a masked row overflows.
-    kept = where.to(values.dtype) if weight is None else torch.where(where, weight, torch.zeros_like(weight))
-    total = kept.sum()
-    summed = torch.where(where, values * kept, torch.zeros_like(values)).sum()
-    return summed / torch.where(total > 0, total, torch.ones_like(total))
+    return temperature**2 * weighted_mean(positive + negative, where, weight)

@@ -44,17 +44,6 @@ def auc(scores: Any, labels: Any) -> float:
     return float(roc_auc_score(labels, scores))
 
 
-def pointwise_logloss(scores: Any, labels: Any) -> Array:
-    """Each row's negative log-likelihood: `(rows,), (rows,) -> (rows,)`, in nats, from logits."""
-    scores, labels = checked(scores, labels)
-    return np.logaddexp(0, scores) - labels * scores
-
-
-def logloss(scores: Any, labels: Any) -> float:
-    """Mean negative log-likelihood of `(rows,)` logits, in nats."""
-    return float(pointwise_logloss(scores, labels).mean())
-
-
 def accuracy(scores: Any, labels: Any, *, threshold: float = 0.0) -> float:
     """Share of `(rows,)` logits on their label's side of the threshold (at or above it is a click)."""
     scores, labels = checked(scores, labels)

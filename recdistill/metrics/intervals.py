@@ -10,6 +10,7 @@ from scipy import stats
 
 from recdistill.errors import DataError
 from recdistill.metrics.classification import Array, checked
+from recdistill.metrics.ratings import linearised_rmse
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,29 @@ def mean_difference(
     low, high = np.quantile(drawn, [0.025, 0.975])
     tail = min((drawn <= 0).sum(), (drawn >= 0).sum()) + 1
     return Comparison(float(difference.mean()), float(low), float(high), min(1.0, 2 * tail / (resamples + 1)), method)
+
+
+def rmse_difference(
+    predicted_a: Any, predicted_b: Any, ratings: Any, *, clusters: Any = None, seed: int = 0
+) -> Comparison:
+    """Paired difference of RMSEs: `mean_difference` of the linearised values (`ratings.linearised_rmse`).
+
+    The difference itself is exact; its uncertainty is the delta method's.
+
+    Args:
+        predicted_a, predicted_b: (rows,), or (seeds, rows): predicted ratings.
+        ratings: (rows,).
+        clusters: (rows,) resampled as wholes.
+        seed: of the resampling.
+
+    Raises:
+        DataError: shapes differ, a value is not finite, or fewer than 2 clusters.
+    """
+    values = [
+        np.stack([linearised_rmse(row, ratings) for row in np.atleast_2d(np.asarray(predicted, float))])
+        for predicted in (predicted_a, predicted_b)
+    ]
+    return mean_difference(values[0], values[1], clusters=clusters, seed=seed)
 
 
 def _resampled(values: Array, units: Array, resamples: int, rng: np.random.Generator) -> Array:

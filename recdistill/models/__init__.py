@@ -1,4 +1,7 @@
-"""Networks: `Model(spec, *, plain arguments)`, `forward(batch) -> (batch,)` logits."""
+"""Networks: `Model(spec, *, plain arguments)`, `forward(batch)` gives logits.
+
+They are (batch,) with `classes=1`, the logit of a click, and (batch, classes) otherwise.
+"""
 
 from __future__ import annotations
 

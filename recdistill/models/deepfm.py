@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recdistill.batch import Batch, FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.fm import pairwise
+from recdistill.models.fm import mixing, pairwise
 from recdistill.models.layers import dense
 
 
@@ -21,20 +21,33 @@ class DeepFM(nn.Module):
         embedding_dim: length of each embedding.
         hidden: sizes of the dense network's hidden layers.
         dropout: after each hidden layer.
+        classes: logits per row; several as in `FM`.
     """
 
     def __init__(
-        self, spec: FeatureSpec, *, embedding_dim: int = 16, hidden: Sequence[int] = (256, 128), dropout: float = 0.0
+        self,
+        spec: FeatureSpec,
+        *,
+        embedding_dim: int = 16,
+        hidden: Sequence[int] = (256, 128),
+        dropout: float = 0.0,
+        classes: int = 1,
     ) -> None:
         super().__init__()
-        self.arguments = {"embedding_dim": embedding_dim, "hidden": list(hidden), "dropout": dropout}
-        self.bias = nn.Parameter(torch.zeros(()))
-        self.first = Embeddings(spec, 1)
+        self.arguments = {
+            "embedding_dim": embedding_dim,
+            "hidden": list(hidden),
+            "dropout": dropout,
+            "classes": classes,
+        }
+        self.bias = nn.Parameter(torch.zeros(() if classes == 1 else classes))
+        self.first = Embeddings(spec, classes)
         self.second = Embeddings(spec, embedding_dim)
-        self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout)
+        self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout, out=classes)
+        self.mix = mixing(embedding_dim, classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        """(batch,) logits."""
+        """(batch,) logits, or (batch, classes)."""
         vectors = self.second(batch)  # (batch, fields, dim)
-        deep = self.deep(vectors.flatten(1))[:, 0]  # (batch,)
-        return self.bias + self.first(batch).sum((1, 2)) + pairwise(vectors) + deep
+        deep = self.deep(vectors.flatten(1)).squeeze(1)
+        return self.bias + self.first(batch).sum(1).squeeze(1) + pairwise(vectors, self.mix) + deep

@@ -24,6 +24,7 @@ class DLRM(nn.Module):
         bottom: sizes of the bottom network's hidden layers.
         top: sizes of the top network's hidden layers.
         dropout: after each hidden layer of the top network.
+        classes: logits per row, the outputs of the top network.
     """
 
     pairs: Tensor
@@ -36,18 +37,25 @@ class DLRM(nn.Module):
         bottom: Sequence[int] = (64,),
         top: Sequence[int] = (256, 128),
         dropout: float = 0.0,
+        classes: int = 1,
     ) -> None:
         super().__init__()
-        self.arguments = {"embedding_dim": embedding_dim, "bottom": list(bottom), "top": list(top), "dropout": dropout}
+        self.arguments = {
+            "embedding_dim": embedding_dim,
+            "bottom": list(bottom),
+            "top": list(top),
+            "dropout": dropout,
+            "classes": classes,
+        }
         self.sparse = Embeddings(replace(spec, number=()), embedding_dim)
         numbers = len(spec.number)
         self.bottom = dense(numbers, bottom, out=embedding_dim) if numbers else None
         fields = spec.fields - numbers + (1 if numbers else 0)
-        self.top = dense(embedding_dim + fields * (fields - 1) // 2, top, dropout=dropout)
+        self.top = dense(embedding_dim + fields * (fields - 1) // 2, top, dropout=dropout, out=classes)
         self.register_buffer("pairs", torch.triu_indices(fields, fields, 1), persistent=False)
 
     def forward(self, batch: Batch) -> Tensor:
-        """(batch,) logits."""
+        """(batch,) logits, or (batch, classes)."""
         vectors = self.sparse(batch)  # (batch, fields, dim)
         if self.bottom is None:
             dense_vector = vectors.mean(1)  # (batch, dim)
@@ -55,4 +63,4 @@ class DLRM(nn.Module):
             dense_vector = self.bottom(batch.number)
             vectors = torch.cat([dense_vector[:, None], vectors], 1)
         dots = torch.bmm(vectors, vectors.transpose(1, 2))[:, self.pairs[0], self.pairs[1]]  # (batch, pairs)
-        return self.top(torch.cat([dense_vector, dots], 1))[:, 0]
+        return self.top(torch.cat([dense_vector, dots], 1)).squeeze(1)

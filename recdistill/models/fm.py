@@ -13,27 +13,38 @@ class FM(nn.Module):
     """w0 + Σ w_i + Σ_{i<j} ⟨v_i, v_j⟩ over the features of a row.
 
     DIFF: a multi-valued feature is one field with its ids' mean vector, so that pairs within its list do not count.
+    DIFF: the paper has one output. With several classes, class k has its own w0 and w, and its own weights h_k on the
+    vector that all share, ⟨h_k, Σ_{i<j} v_i ⊙ v_j⟩, as in a neural FM without hidden layers (He & Chua 2017,
+    arXiv:1708.05027, section 3.1); h_k = 1 is the paper's.
 
     Args:
         spec: the encoded features.
         embedding_dim: length of each v.
+        classes: logits per row.
     """
 
-    def __init__(self, spec: FeatureSpec, *, embedding_dim: int = 8) -> None:
+    def __init__(self, spec: FeatureSpec, *, embedding_dim: int = 8, classes: int = 1) -> None:
         super().__init__()
-        self.arguments = {"embedding_dim": embedding_dim}
-        self.bias = nn.Parameter(torch.zeros(()))
-        self.first = Embeddings(spec, 1)
+        self.arguments = {"embedding_dim": embedding_dim, "classes": classes}
+        self.bias = nn.Parameter(torch.zeros(() if classes == 1 else classes))
+        self.first = Embeddings(spec, classes)
         self.second = Embeddings(spec, embedding_dim)
+        self.mix = mixing(embedding_dim, classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        """(batch,) logits."""
-        return self.bias + self.first(batch).sum((1, 2)) + pairwise(self.second(batch))
+        """(batch,) logits, or (batch, classes)."""
+        return self.bias + self.first(batch).sum(1).squeeze(1) + pairwise(self.second(batch), self.mix)
 
 
-def pairwise(vectors: Tensor) -> Tensor:
-    """Σ_{i<j} ⟨v_i, v_j⟩ in linear time (Rendle 2010, lemma 3.1).
+def mixing(dim: int, classes: int) -> nn.Linear | None:
+    """The weights h of several classes on the pairs' vector; None for one class, whose h is 1."""
+    return None if classes == 1 else nn.Linear(dim, classes, bias=False)
 
-    Shape: `(batch, fields, dim) -> (batch,)`.
+
+def pairwise(vectors: Tensor, mix: nn.Linear | None) -> Tensor:
+    """Σ_{i<j} ⟨v_i, v_j⟩ in linear time (Rendle 2010, lemma 3.1), or mixed from Σ_{i<j} v_i ⊙ v_j for each class.
+
+    Shape: `(batch, fields, dim) -> (batch,)`, or `(batch, classes)`.
     """
-    return 0.5 * (vectors.sum(1).square() - vectors.square().sum(1)).sum(1)
+    pairs = 0.5 * (vectors.sum(1).square() - vectors.square().sum(1))  # (batch, dim)
+    return pairs.sum(1) if mix is None else mix(pairs)

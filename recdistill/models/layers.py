@@ -16,8 +16,13 @@ def dense(width: int, hidden: Sequence[int], *, dropout: float = 0.0, out: int |
         dropout: after each hidden layer.
         out: size of the last, linear layer; None leaves it off.
 
+    Raises:
+        ValueError: the last layer would have no output.
+
     Shape: `(batch, width) -> (batch, out)`.
     """
+    if out is not None and out < 1:
+        raise ValueError(f"a network needs at least 1 output, got {out=}")
     layers: list[nn.Module] = []
     for size in hidden:
         layers += [nn.Linear(width, size), nn.ReLU()]

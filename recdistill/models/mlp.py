@@ -19,16 +19,28 @@ class MLP(nn.Module):
         embedding_dim: length of each embedding.
         hidden: sizes of the hidden layers.
         dropout: after each hidden layer.
+        classes: logits per row.
     """
 
     def __init__(
-        self, spec: FeatureSpec, *, embedding_dim: int = 8, hidden: Sequence[int] = (32,), dropout: float = 0.0
+        self,
+        spec: FeatureSpec,
+        *,
+        embedding_dim: int = 8,
+        hidden: Sequence[int] = (32,),
+        dropout: float = 0.0,
+        classes: int = 1,
     ) -> None:
         super().__init__()
-        self.arguments = {"embedding_dim": embedding_dim, "hidden": list(hidden), "dropout": dropout}
+        self.arguments = {
+            "embedding_dim": embedding_dim,
+            "hidden": list(hidden),
+            "dropout": dropout,
+            "classes": classes,
+        }
         self.embeddings = Embeddings(spec, embedding_dim)
-        self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout)
+        self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout, out=classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        """(batch,) logits."""
-        return self.deep(self.embeddings(batch).flatten(1))[:, 0]
+        """(batch,) logits, or (batch, classes)."""
+        return self.deep(self.embeddings(batch).flatten(1)).squeeze(1)
