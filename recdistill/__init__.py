@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recdistill import datasets, losses, metrics, models
+    from recdistill.baselines import item_means
     from recdistill.calibration import calibrate
     from recdistill.distillation import DistillSettings, distill
     from recdistill.domains import by_member, by_time, by_value, require_disjoint, source_and_target
@@ -44,6 +45,7 @@ _HOMES = {
     "distill": "distillation",
     "evaluate": "evaluation",
     "fit": "training",
+    "item_means": "baselines",
     "keep_labels": "splits",
     "rank_all": "full_ranking",
     "require_disjoint": "domains",
@@ -71,6 +73,7 @@ __all__ = [
     "distill",
     "evaluate",
     "fit",
+    "item_means",
     "keep_labels",
     "losses",
     "metrics",
