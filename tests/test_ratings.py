@@ -36,7 +36,7 @@ GRADES = (1.0, 2.0, 3.5, 5.0)
 SCHEMA = Schema(rating="stars", grades=GRADES, categorical=("user", "item"), user="user", item="item")
 CLASSES = range(len(GRADES))
 
-judged = st.lists(st.tuples(*[st.floats(-20, 20)] * len(GRADES), st.sampled_from(CLASSES)), min_size=1, max_size=12)
+judged = st.lists(st.tuples(*[st.floats(-15, 15)] * len(GRADES), st.sampled_from(CLASSES)), min_size=1, max_size=12)
 
 
 def rated(rows: int = 400, seed: int = 0) -> Table:
