@@ -120,8 +120,11 @@ def fit(
     held_out = None if valid is None else _examples(ranker, valid).held_out().to(device)
     if not len(examples):
         raise DataError("training needs rows, got an empty table")
+    if examples.classes > 1 and settings.stop_by == "auc":
+        raise UsageError(f"only clicks can be stopped by AUC, got stop_by='auc' for {examples.classes} classes")
     network = ranker.network.to(device)
-    _require_task(ranker, [examples] if held_out is None else [examples, held_out], settings)
+    for rows in [examples] if held_out is None else [examples, held_out]:
+        rows.require_shape(ranker.score(rows.features.rows(slice(0, 1))))
     loop = _Loop(network, objective, settings, ranker.encoder.spec, _batch_size(settings, len(examples)))
     named = getattr(objective, "__qualname__", repr(objective))
     identity = "" if checkpoint is None else _identity(loop, examples, held_out, settings, named)
@@ -212,14 +215,6 @@ def _judge(state: State, ranker: Ranker, held_out: Examples | None, settings: Fi
 
 def _examples(ranker: Ranker, rows: Table | Examples) -> Examples:
     return Examples.of(ranker.encoder, rows) if isinstance(rows, Table) else rows
-
-
-def _require_task(ranker: Ranker, parts: list[Examples], settings: FitSettings) -> None:
-    """Refuse rows that need other logits than the ranker gives, and AUC for ratings."""
-    for examples in parts:
-        examples.require_shape(ranker.score(examples.features.rows(slice(0, 1))))
-        if examples.classes > 1 and settings.stop_by == "auc":
-            raise UsageError(f"only clicks can be stopped by AUC, got stop_by='auc' for {examples.classes} classes")
 
 
 def _batch_size(settings: FitSettings, rows: int) -> int:
