@@ -10,9 +10,12 @@ from pathlib import Path
 from recdistill.arms import ARMS, Trial
 from recdistill.artefacts import manifest
 from recdistill.calibration import calibrate
+from recdistill.configuration import StudentSettings, TeacherSettings
 from recdistill.distillation import DistillSettings, distill
+from recdistill.encoder import Encoder
+from recdistill.evaluation import measure, task
 from recdistill.examples import Examples
-from recdistill.metrics import auc, logloss
+from recdistill.metrics import logloss
 from recdistill.models import build
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
@@ -34,22 +37,19 @@ def pretrain(run: RunFolder, name: str, seed: int, watch: Watch) -> str:
     """
     teacher = name == "source_teacher"
     settings, folder = run.config.teacher if teacher else run.config.student, run.pretrained(name, seed)
-    source, hidden = run.tables()["source"], {}
-    lacking = [name for name, on_target in run.privileged.items() if not on_target]
-    if teacher and lacking:
-        hidden = dict.fromkeys(lacking, run.config.teacher.hidden)
-        if run.config.teacher.hidden == 1:
-            source, hidden = source.with_schema(source.schema.without(*lacking)), {}
+    source, hidden = _for_teacher(run) if teacher else (run.tables()["source"], {})
     train, valid, test = split(source, valid=0.1, test=0.05)
     encoder = settings.encoder.fit(train, privileged=teacher)
-    ranker = Ranker(encoder, build(settings.model, encoder.spec, seed=seed, arguments=settings.arguments))
-    hidden = {column: rate for column, rate in hidden.items() if column in encoder.columns}
-    fitting = settings.fit.model_copy(update={"seed": seed, "hidden": {**settings.fit.hidden, **hidden}})
+    ranker = _new(settings, encoder, train.schema.classes, seed)
+    hidden = settings.fit.hidden | {column: rate for column, rate in hidden.items() if column in encoder.columns}
+    fitting = settings.fit.model_copy(update={"seed": seed, "hidden": hidden})
     state = folder.with_name(f"{folder.name}.unfinished")
     found = fit(ranker, train, valid=valid, settings=fitting, checkpoint=state, progress=watch.part(0, 1))
-    reached = auc(ranker.score(test), test.labels)
-    ranker.save(folder, prepared=run.identity, source_auc=reached, best_epoch=found.best_epoch)
-    return f"AUC {reached:.4f} on held-out source rows, best after {found.best_epoch} epochs"
+    headline = task(test.schema).headline
+    reached = measure(ranker.score(test), test).metrics[headline]
+    facts = {f"source_{headline}": reached, "best_epoch": found.best_epoch}
+    ranker.save(folder, prepared=run.identity, **facts)
+    return f"{headline.upper()} {reached:.4f} on held-out source rows, best after {found.best_epoch} epochs"
 
 
 def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
@@ -162,5 +162,19 @@ def _start(run: RunFolder, name: str, cell: Cell) -> Ranker:
         return Ranker.load(run.pretrained("source_student", cell.seed)).refitted(train)
     if ARMS[name].warm:
         return Ranker.load(run.student(run.controls[-1], cell))
-    encoder = settings.encoder.fit(train)
-    return Ranker(encoder, build(settings.model, encoder.spec, seed=cell.seed, arguments=settings.arguments))
+    return _new(settings, settings.encoder.fit(train), train.schema.classes, cell.seed)
+
+
+def _for_teacher(run: RunFolder) -> tuple[Table, dict[str, float]]:
+    """The source's rows, and how often the teacher must do without privileged columns that the target lacks."""
+    source, rate = run.tables()["source"], run.config.teacher.hidden
+    lacking = [name for name, on_target in run.privileged.items() if not on_target]
+    if rate == 1:
+        return source.with_schema(source.schema.without(*lacking)), {}
+    return source, dict.fromkeys(lacking, rate)
+
+
+def _new(settings: TeacherSettings | StudentSettings, encoder: Encoder, classes: int, seed: int) -> Ranker:
+    """A ranker of the task's classes that has learnt nothing."""
+    arguments = {"classes": classes, **settings.arguments}
+    return Ranker(encoder, build(settings.model, encoder.spec, seed=seed, arguments=arguments))
