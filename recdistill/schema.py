@@ -91,7 +91,12 @@ class Schema:
     @property
     def classes(self) -> int:
         """How many logits a row gets: 1 for a click, one per grade for a rating."""
-        return len(self.grades) if self.label is None and self.grades else 1
+        return len(self.class_grades) or 1
+
+    @property
+    def class_grades(self) -> tuple[float, ...]:
+        """The rating of each class that rankers learn; none for a click."""
+        return self.grades if self.label is None else ()
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from recdistill.artefacts import digest, manifest, new_folder, verify
 from recdistill.errors import DataError
 from recdistill.own_teachers import Scale, as_callable, called, logits_of, module_fingerprint
 from recdistill.ranker import Ranker
-from recdistill.schema import Schema
 from recdistill.tables import Table
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -184,7 +183,7 @@ class SoftLabels:
         Raises:
             DataError: they were made for other grades, or for other rows.
         """
-        if (learnt := _grades(table.schema)) != self.grades:
+        if (learnt := table.schema.class_grades) != self.grades:
             words = [f"grades {list(grades)}" if grades else "clicks" for grades in (self.grades, learnt)]
             raise DataError(f"soft labels were made for {words[0]}, got rows with {words[1]}")
         if table.rows_fingerprint != self.rows_fingerprint:
@@ -243,13 +242,8 @@ class SoftLabels:
 
 def _for(table: Table, logits: Floats, *, teacher: str, sample: Sample = "unseen") -> SoftLabels:
     """Soft labels of a table's rows and grades."""
-    rows, grades = table.rows_fingerprint, _grades(table.schema)
+    rows, grades = table.rows_fingerprint, table.schema.class_grades
     return SoftLabels(table.row_ids, logits, teacher=teacher, rows_fingerprint=rows, sample=sample, grades=grades)
-
-
-def _grades(schema: Schema) -> tuple[float, ...]:
-    """The grades that rankers learn; none for clicks."""
-    return schema.grades if schema.classes > 1 else ()
 
 
 def _columns(grades: Sequence[float]) -> list[str]:

@@ -189,6 +189,7 @@ def test_intervals_of_rmse_differences_cover() -> None:
 
 def test_the_schema_sets_the_task() -> None:
     assert task(SCHEMA) is TASKS["rating"]
+    assert (SCHEMA.class_grades, replace(SCHEMA, label="click").class_grades) == (GRADES, ())
     assert (task(SCHEMA).headline, task(SCHEMA).higher_is_better) == ("rmse", False)
     assert task(Schema(label="click")) is task(Schema(rating="stars")) is TASKS["click"]
     assert (TASKS["click"].headline, TASKS["click"].higher_is_better) == ("auc", True)
