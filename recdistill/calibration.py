@@ -95,9 +95,9 @@ def calibrate(soft: SoftLabels, table: Table, *, k: int = 5, seed: int = 0) -> S
             a class.
         UsageError: k makes no sense.
     """
+    if table.schema.classes > 1:
+        raise DataError(f"Platt scaling is for clicks, got {table.schema.classes=}")
     logits, labels = soft.for_table(table).astype(np.float64), table.labels
-    if logits.ndim != 1 or table.schema.classes > 1:
-        raise DataError(f"Platt scaling is for clicks, got logits of shape {logits.shape}, {table.schema.classes=}")
     whole = fit_platt(logits[table.labelled], labels[table.labelled])
     scaled, used = whole(logits), [whole]
     for fold in folds(table, k=k, seed=seed):

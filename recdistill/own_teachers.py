@@ -59,14 +59,14 @@ def logits_of(
         raise DataError(f"{of} must be finite, expected no NaN or infinity, got {len(wrong)} in {rows} rows")
     if scale == "logit":
         return values
+    if classes > 1:
+        sums = values.sum(1)
+        wrong = sums[np.abs(sums - 1) > SUM_TOLERANCE]
+        if len(wrong):
+            raise DataError(f"{of} of a row's classes must sum to 1 within {SUM_TOLERANCE}, got {wrong[:3].tolist()}")
+        return np.log(_inside(values, clip, of))  # their softmax is the probabilities
     values = _inside(values, clip, of)
-    if classes == 1:
-        return np.log(values) - np.log1p(-values)
-    sums = values.sum(1)
-    wrong = sums[np.abs(sums - 1) > SUM_TOLERANCE]
-    if len(wrong):
-        raise DataError(f"{of} of a row's classes must sum to 1 within {SUM_TOLERANCE}, got {wrong[:3].tolist()}")
-    return np.log(values)  # their softmax is the probabilities
+    return np.log(values) - np.log1p(-values)
 
 
 def _inside(values: Floats, clip: float, of: str) -> Floats:

@@ -99,8 +99,7 @@ class SoftLabels:
 
         Args:
             table: the rows that were scored.
-            scores: (rows,) in the table's order for clicks, (rows, classes) for ratings; without them the table's score
-                column.
+            scores: (rows,) in the table's order, for ratings (rows, classes); without them the table's score column.
             scale: what they are, "probability" or "logit".
             clip: probabilities are first moved into [clip, 1 - clip], e.g. 1e-6 where some are exactly 0 or 1. The
                 logits then reach ±ln(1/clip), so that clip says how sure the teacher can be taken to be.
@@ -115,7 +114,8 @@ class SoftLabels:
             if table.schema.score is None:
                 raise DataError("soft labels need scores, or a table with a score column, got neither")
             of, scores = f"scores in column {table.schema.score!r}", table.column(table.schema.score)
-        return SoftLabels._scored(table, logits_of(scores, len(table), classes=table.schema.classes, scale=scale, clip=clip, of=of))
+        shape = {"rows": len(table), "classes": table.schema.classes}
+        return SoftLabels._scored(table, logits_of(scores, **shape, scale=scale, clip=clip, of=of))
 
     @staticmethod
     def from_callable(
@@ -156,8 +156,7 @@ class SoftLabels:
         """Scores of any torch module, which need not be one of this package.
 
         Args:
-            module: in evaluation mode; gives (rows,) or (rows, 1), for ratings (rows, classes), and runs on the device
-                that it is on.
+            module: in evaluation mode; runs on its own device and gives (rows,), (rows, 1) or (rows, classes).
             table: the rows.
             inputs: makes the module's input of a record batch (see `from_callable`): a tensor, a tuple of arguments,
                 or a dict of keyword arguments.

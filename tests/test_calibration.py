@@ -132,6 +132,8 @@ def test_bad_input_is_named() -> None:
         calibrate(soft, table.take(np.arange(100)))
     with pytest.raises(UsageError, match="k folds need"):
         calibrate(soft, table, k=1)
-    many = SoftLabels(soft.row_ids, np.zeros((200, 3), np.float32), teacher="t", rows_fingerprint=soft.rows_fingerprint)
-    with pytest.raises(DataError, match=r"is for clicks, got logits of shape \(200, 3\)"):
-        calibrate(many, table)
+    graded = Table(
+        pa.table({"x": ["a", "b"], "stars": [1, 3]}), Schema(rating="stars", grades=(1, 3), categorical=("x",))
+    )
+    with pytest.raises(DataError, match=r"is for clicks, got table.schema.classes=2"):
+        calibrate(SoftLabels.from_column(graded, [[0.3, 0.7], [0.6, 0.4]]), graded)

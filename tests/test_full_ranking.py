@@ -169,7 +169,7 @@ def test_sampled_negatives_are_drawn_from_the_candidates(test: list[Any], sample
 
 def test_a_column_is_whose_values_it_follows(parts: Parts) -> None:
     sides = Candidates.of(parts[2], seen=parts[:2]).sides
-    assert {name for name, side in sides.items() if side == "user"} == {"user_id", "age", "region"}
+    assert {name for name, side in sides.items() if side == "user"} == {"user_id", "age", "region", "dwell"}
     assert {name for name, side in sides.items() if side == "item"} == {"item_id", "genres", "price", "embedding"}
     assert {name for name, side in sides.items() if side == "context"} == {"hour", "shown_with", "time"}
 

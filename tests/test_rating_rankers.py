@@ -163,13 +163,26 @@ def test_a_column_of_class_probabilities_is_a_teacher(parts: tuple[Table, ...]) 
     np.testing.assert_allclose(softmax(found.logits.astype(float), axis=1), p, atol=1e-6)
     assert (SoftLabels.from_column(few, logits, scale="logit").logits == logits.astype(np.float32)).all()
     assert len(SoftLabels.from_column(few, p.astype(np.float32) * 1.0009).logits) == len(few)
-    with pytest.raises(DataError, match=r"sum to 1 within 0.001 in each row, got \[1.1"):
+    with pytest.raises(DataError, match=r"of a row's classes must sum to 1 within 0.001, got \[1.1"):
         SoftLabels.from_column(few, 0.5 * p + 0.12)
+    sure = np.eye(5)[np.zeros(len(few), dtype=int)]
     with pytest.raises(DataError, match="strictly between 0 and 1"):
-        SoftLabels.from_column(few, np.eye(5)[np.zeros(len(few), dtype=int)])
+        SoftLabels.from_column(few, sure)
+    clipped = SoftLabels.from_column(few, sure, clip=1e-4)
+    np.testing.assert_allclose(softmax(clipped.logits.astype(float), axis=1), sure, atol=5e-4)
     for scores in (p[:, 0], softmax(logits[:, :4], axis=1), p[:-1]):
-        with pytest.raises(DataError, match="need 5 logits per row, one per grade, got"):
+        with pytest.raises(DataError, match=rf"one number per row and grade, expected \({len(few)}, 5\), got"):
             SoftLabels.from_column(few, scores)
+
+
+def test_a_callable_gives_the_probabilities_of_the_grades(parts: tuple[Table, ...]) -> None:
+    few = parts[2]
+    p = softmax(np.random.default_rng(1).normal(size=(len(few), 5)), axis=1)
+    place = {row_id: k for k, row_id in enumerate(few.row_ids.tolist())}
+    soft = SoftLabels.from_callable(lambda b: p[[place[i] for i in b["row_id"].to_pylist()]], few, batch_rows=1000)
+    assert (soft.logits == SoftLabels.from_column(few, p).logits).all()
+    with pytest.raises(DataError, match=r"for batch 0 .* must be one number per row and grade, expected \(1000, 5\)"):
+        SoftLabels.from_callable(lambda b: np.full(b.num_rows, 0.5), few, batch_rows=1000)
 
 
 # ----------------------------------------------------------------------------------- what does not fit
