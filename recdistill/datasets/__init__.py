@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from recdistill.datasets import movielens, synthetic
+from recdistill.datasets import files, movielens, synthetic
 from recdistill.errors import UsageError
 from recdistill.settings import require_known
 from recdistill.tables import Table
 
-DATASETS: dict[str, Callable[..., tuple[Table, Table]]] = {"movielens": movielens.load, "synthetic": synthetic.load}
+DATASETS: dict[str, Callable[..., tuple[Table | None, Table]]] = {
+    "files": files.load,
+    "movielens": movielens.load,
+    "synthetic": synthetic.load,
+}
 
 
 def require(name: str, arguments: Mapping[str, Any]) -> None:
@@ -25,8 +29,10 @@ def require(name: str, arguments: Mapping[str, Any]) -> None:
     require_known("data set", name, DATASETS, arguments, given="root")
 
 
-def load(name: str, root: Path | str | None = None, arguments: Mapping[str, Any] | None = None) -> tuple[Table, Table]:
-    """Source and target of a data set by its name.
+def load(
+    name: str, root: Path | str | None = None, arguments: Mapping[str, Any] | None = None
+) -> tuple[Table | None, Table]:
+    """Source and target of a data set by its name; the source is None where a user has scores but no source rows.
 
     Args:
         name: a key of `DATASETS`.
@@ -50,4 +56,4 @@ def load(name: str, root: Path | str | None = None, arguments: Mapping[str, Any]
         raise UsageError(f"data set {name!r} cannot take {dict(arguments or {})}: {error}") from error
 
 
-__all__ = ["DATASETS", "load", "movielens", "require", "synthetic"]
+__all__ = ["DATASETS", "files", "load", "movielens", "require", "synthetic"]

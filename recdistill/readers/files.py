@@ -1,0 +1,55 @@
+"""Reading a file by its name's ending."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recdistill.errors import DataError, beside
+from recdistill.readers.delimited import CsvSettings, delimited
+from recdistill.readers.rows import Rows
+
+COMPRESSED = (".gz", ".zst")
+DELIMITERS = {".csv": ",", ".txt": ",", ".tsv": "\t"}
+PARQUET = (".parquet", ".pq")
+
+
+def read(path: Path, settings: CsvSettings | None = None) -> Rows:
+    """A CSV or TSV file (plain, .gz or .zst), every column as text, or a Parquet file as it is.
+
+    Args:
+        path: ends in .csv, .txt, .tsv, .parquet or .pq, text files also in .gz or .zst after that.
+        settings: how text files are read.
+
+    Raises:
+        DataError: the file is missing, of another kind, broken, without rows, or two columns have one name.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is {'a folder, not a file' if path.is_dir() else 'missing'}{beside(path)}")
+    kind = path.with_suffix("").suffix.lower() if path.suffix.lower() in COMPRESSED else path.suffix.lower()
+    if kind in PARQUET:
+        rows = Rows(path, _parquet(path))
+    elif kind in DELIMITERS:
+        rows = delimited(path, DELIMITERS[kind], settings or CsvSettings())
+    else:
+        known = ", ".join((*DELIMITERS, *PARQUET))
+        raise DataError(f"{path} must end in one of {known} (text files also in .gz or .zst after that)")
+    names = rows.arrow.column_names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path} must have a different name for each column, got {twice} several times")
+    if not rows.arrow.num_rows:
+        raise DataError(f"{path} must have rows, got only the names of its columns")
+    return rows
+
+
+def _parquet(path: Path) -> pa.Table:
+    if not path.stat().st_size:
+        raise DataError(f"{path} must be a Parquet file, got an empty one")
+    try:
+        return pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} must be a whole Parquet file, got one that cannot be read: {reason}") from None
