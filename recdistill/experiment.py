@@ -72,9 +72,8 @@ def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: boo
             keep_labels(made[0], made[1], share=share, seed=seed)
     folder.begin(config)  # only now, when the data are known to be good
     for part, table in zip(PARTS, (source, *made), strict=True):
-        if table is not None:
-            table.write(folder.prepared(part))
-            board.say(f"  {part}: {len(table):,} rows")
+        table.write(folder.prepared(part))
+        board.say(f"  {part}: {len(table):,} rows")
     return folder
 
 

@@ -207,8 +207,8 @@ def test_a_wrong_row_of_parquet_is_named(tmp_path: Path, column: str, values: li
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"", r"a.csv must have a line with the names of its columns"),
-        ("a.csv", b"\n1,2\n", r"must have a line with the names of its columns"),
+        ("a.csv", b"", r"a.csv must begin with the names of its columns, got an empty"),
+        ("a.csv", b"\n1,2\n", r"must begin with the names of its columns, got an empty"),
         ("a.csv", b"a,b\n", r"a.csv must have rows, got only the names of its columns"),
         ("a.csv", b"a,b,a\n1,2,3\n", r"a different name for each column, got \['a'\] several times"),
         (

@@ -32,7 +32,7 @@ def require(name: str, arguments: Mapping[str, Any]) -> None:
 def load(
     name: str, root: Path | str | None = None, arguments: Mapping[str, Any] | None = None
 ) -> tuple[Table | None, Table]:
-    """Source and target of a data set by its name; the source is None where a user has scores but no source rows.
+    """Source and target of a data set by its name; the source is None where its rows are not at hand.
 
     Args:
         name: a key of `DATASETS`.

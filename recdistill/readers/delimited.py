@@ -67,22 +67,32 @@ def delimited(path: Path, delimiter: str, settings: CsvSettings) -> Rows:
     return Rows(path, arrow, delimiter)
 
 
+def likely_delimiter(path: Path, usual: str) -> str:
+    """What the first line is delimited by: the usual delimiter if it occurs, else the most frequent candidate."""
+    line = _first_line(path)
+    return usual if usual in line else max((usual, *CANDIDATES), key=line.count)
+
+
 def _header(path: Path, delimiter: str) -> list[str]:
     """The names of the columns."""
+    names = next(csv.reader([_first_line(path)], delimiter=delimiter))
+    if len(names) < 2:
+        likely = likely_delimiter(path, delimiter)
+        fix = f'; it looks delimited by {likely!r}: set csv.delimiter = "{likely}"'.replace("\t", r"\t")
+        hint = fix if likely != delimiter else ""
+        raise DataError(f"{path} must have several columns, got one with the delimiter {delimiter!r}{hint}")
+    return names
+
+
+def _first_line(path: Path) -> str:
     try:
         with text(path, "utf-8-sig") as stream:
             line = stream.readline()
     except OSError as error:
         raise _undecodable(path, error) from None
     if not line.strip():
-        raise DataError(f"{path} must have a line with the names of its columns, got {'an empty one' * bool(line)}")
-    names = next(csv.reader([line], delimiter=delimiter))
-    if len(names) < 2:
-        likely = max(CANDIDATES, key=line.count)
-        fix = f'; it looks delimited by {likely!r}: set csv.delimiter = "{likely}"'.replace("\t", r"\t")
-        hint = fix if line.count(likely) else ""
-        raise DataError(f"{path} must have several columns, got one with the delimiter {delimiter!r}{hint}")
-    return names
+        raise DataError(f"{path} must begin with the names of its columns, got an empty {'line' if line else 'file'}")
+    return line
 
 
 def _explain(path: Path, delimiter: str, reason: str) -> NoReturn:
