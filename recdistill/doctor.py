@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -22,11 +21,12 @@ PER_WORKER, DISK = 1 * GIB, 1 * GIB
 SECONDS = 120
 CUDA_LIBRARIES = ("libtorch_cuda", "libcudart", "libnvidia", "libcuda.")
 CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
-CPU_FBGEMM = "pip uninstall -y fbgemm-gpu fbgemm-gpu-cpu && pip install ./shims/fbgemm-gpu  (in the repository)"
+CPU_FBGEMM = "pip uninstall -y fbgemm-gpu fbgemm-gpu-cpu && pip install ./shims/fbgemm-gpu  # in the repository"
 LOOK_AT_TORCH = (
     "import torch; n = torch.cuda.device_count() if torch.cuda.is_available() else 0;"
     "print(*(torch.cuda.get_device_name(i) for i in range(n)), sep='\\n')"
 )
+TRY_TORCHREC = "import torchrec"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def gather(out: Path) -> Facts:
     place = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
     torch, torchrec = _version("torch"), _version("torchrec")
     words, torch_error = _try(LOOK_AT_TORCH) if torch else ("", "")
-    torchrec_error = _try("import torchrec")[1] if torchrec and torch and not torch_error else ""
+    torchrec_error = _try(TRY_TORCHREC)[1] if torchrec and torch and not torch_error else ""
     return Facts(
         python=sys.version_info[:3],
         torch=torch,
@@ -93,11 +93,26 @@ def gather(out: Path) -> Facts:
         torchrec_error=torchrec_error,
         gpus=tuple(words.split("\n")) if words else (),
         cores=cores(),
-        memory=_free_memory(),
+        memory=free_memory(),
         disk=shutil.disk_usage(place).free,
         writable=place.is_dir() and os.access(place, os.W_OK),
         out=out,
     )
+
+
+def free_memory(machine: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes that this process may still take: of the machine, and of its control group where it has a limit.
+
+    Args:
+        machine: the file in which Linux says what is available.
+        group: the folder of the control group.
+    """
+    lines = machine.read_text().splitlines() if machine.is_file() else []
+    free = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    limit = (group / "memory.max").read_text().strip() if (group / "memory.max").is_file() else "max"
+    if limit != "max":
+        free.append(int(limit) - int((group / "memory.current").read_text()))
+    return min(free, default=None)
 
 
 def findings(facts: Facts) -> list[Finding]:
@@ -126,10 +141,12 @@ def _torch(facts: Facts) -> Iterator[Finding]:
 
 
 def _torchrec(facts: Facts) -> Iterator[Finding]:
+    if facts.torch is None:
+        return
     if facts.torchrec is None:
         yield Finding("note", "torchrec is not installed; nothing here needs it")
         return
-    pair = PAIRS.get(".".join((facts.torch or "").split(".")[:2]))
+    pair = PAIRS.get(".".join(facts.torch.split(".")[:2]))
     found = f"torchrec {facts.torchrec}, fbgemm-gpu {facts.fbgemm or 'not installed'}"
     if pair is None:
         known = ", ".join(f"{torch} with {own}" for torch, own in PAIRS.items())
@@ -207,15 +224,3 @@ def _try(code: str) -> tuple[str, str]:
         return done.stdout.strip(), ""
     lines = done.stderr.strip().splitlines()
     return "", lines[-1] if done.returncode > 0 and lines else f"the process ended with {done.returncode}"
-
-
-def _free_memory() -> int | None:
-    """Bytes that this process may still take: of the machine, and of its control group where there is one."""
-    free: list[int] = []
-    if platform.system() == "Linux":
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    group = Path("/sys/fs/cgroup")
-    if (group / "memory.max").is_file() and (limit := (group / "memory.max").read_text().strip()) != "max":
-        free.append(int(limit) - int((group / "memory.current").read_text()))
-    return min(free, default=None)
