@@ -191,6 +191,10 @@ def test_a_rating_without_a_label_gets_its_grades(shop: list[Path]) -> None:
         ("emb", ["[0.1, 0.2]", "[1e-3, 2]"], "vector"),
         ("when_built", pa.array([1, 2], pa.timestamp("s")), ""),
         ("flag", [True, False], "categorical"),
+        ("raw", [b"a", b"b"], ""),
+        ("click", [{"a": 1}, {"a": 0}], ""),
+        ("price", pa.array(["1.50", "2.25"]).cast(pa.decimal128(5, 2)), "number"),
+        ("void", pa.nulls(3), ""),
         ("city", pa.array(["a", "b", "a"]).dictionary_encode(), "categorical"),
     ],
 )

@@ -210,7 +210,11 @@ def test_a_wrong_row_of_parquet_is_named(tmp_path: Path, column: str, values: li
         ("a.csv", b"", r"a.csv must begin with the names of its columns, got an empty"),
         ("a.csv", b"\n1,2\n", r"must begin with the names of its columns, got an empty"),
         ("a.csv", b"a,b\n", r"a.csv must have rows, got only the names of its columns"),
-        ("a.csv", b"a,b,a\n1,2,3\n", r"a different name for each column, got \['a'\] several times"),
+        (
+            "a.csv",
+            b"a,b,a\n1,2,3\n",
+            r"must begin with the names of its columns, each another, got \['a'\] several times",
+        ),
         (
             "a.csv",
             b"a;b\n1;2\n",

@@ -14,7 +14,7 @@ from recdistill.errors import UsageError
 from recdistill.readers import Rows
 from recdistill.schema import FEATURE_KINDS
 
-SINGLE = ("label", "rating", "score", "user", "item", "time", "row_id")
+SINGLE = ("label", "score", "user", "item", "time", "row_id", "rating")
 IDS = ("user", "item")
 MANY = 12
 

@@ -23,7 +23,7 @@ class Profile:
 
     Args:
         name: of the column.
-        kind: "flag" (0 and 1), "number", "time", "text", "multi", "vector", or "empty".
+        kind: "flag" (0 and 1), "number", "time", "text", "multi", "vector", "empty", or "other" (no role can use it).
         rows, missing: how many.
         values: the distinct values; of lists their items.
         separator: between the items of a list in text.
@@ -53,7 +53,7 @@ class Profile:
         missing = f", {self.missing / self.rows * 100:.0f} % missing" if self.missing else ""
         what = "distinct in its lists" if self.kind in ("multi", "vector") else "distinct"
         examples = ", ".join(map(repr, map(_short, self.values[:3].to_pylist())))
-        return f"{self.distinct:,} {what}{missing}, e.g. {examples}"
+        return f"{self.distinct:,} {what}{missing}{f', e.g. {examples}' if examples else ''}"
 
 
 def profiles(rows: Rows) -> list[Profile]:
@@ -63,8 +63,10 @@ def profiles(rows: Rows) -> list[Profile]:
 
 def profile(name: str, column: pa.Array) -> Profile:
     """What a column looks like."""
-    distinct = _distinct(column)
     facts = {"name": name, "rows": len(column), "missing": column.null_count}
+    if not _is_plain(column.type):
+        return Profile(kind="other", values=pa.array([], pa.string()), **facts)
+    distinct = _distinct(column)
     if not len(distinct):
         return Profile(kind="empty", values=distinct, **facts)
     if _is_list(column.type):
@@ -150,6 +152,12 @@ def _distinct(column: pa.Array) -> pa.Array:
 
 def _all(text: pa.Array, pattern: str) -> bool:
     return len(text) > 0 and bool(pc.all(pc.match_substring_regex(text, pattern)).as_py())
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Numbers, text, times, flags, and lists of them."""
+    inner = kind.value_type if _is_list(kind) or pa.types.is_dictionary(kind) else kind
+    return not pa.types.is_nested(inner) and not pa.types.is_binary(inner) and not pa.types.is_large_binary(inner)
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -101,6 +101,8 @@ def _can_be(column: Profile, role: str) -> bool:
 def _feature(column: Profile) -> Guess:
     """The feature kind of a column without a role of its own, or why it is left out."""
     present = column.rows - column.missing
+    if column.kind == "other":
+        return Guess(column, "", "of a type that no role can use")
     if column.kind == "empty" or column.distinct == 1:
         return Guess(column, "", "the same in every row")
     if column.kind in ("multi", "vector"):

@@ -34,7 +34,8 @@ def read(path: Path, settings: CsvSettings | None = None) -> Rows:
     names = rows.arrow.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{path} must have a different name for each column, got {twice} several times")
+        rule = "must begin with the names of its columns, each another"
+        raise DataError(f"{path} {rule}, got {twice} several times")
     if not rows.arrow.num_rows:
         raise DataError(f"{path} must have rows, got only the names of its columns")
     return rows
