@@ -7,7 +7,8 @@ turns each kind into its exit code: 2 usage, 3 data, 4 environment, 5 training, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 
 class UsageError(ValueError):
@@ -51,3 +52,16 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     if match:
         return f"did you mean {match[0]!r}?"
     return f"known: {', '.join(known) or 'none'}"
+
+
+def beside(path: Path, fits: Callable[[Path], bool] = Path.is_file) -> str:
+    """The tail of an error about a path that is not there: the nearest name in its folder, or nothing.
+
+    Args:
+        path: that is not there.
+        fits: whether what is there could have been meant.
+    """
+    if not path.parent.is_dir():
+        return f": there is no folder {path.parent}"
+    match = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir() if fits(p)], n=1)
+    return f", did you mean {str(path.parent / match[0])!r}?" if match else ""

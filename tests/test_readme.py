@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from recdistill.configuration import Config
+from recdistill.datasets import load
+from recdistill.settings import fill
+from recdistill.splits import split
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -18,9 +24,9 @@ FOLDERS = ("recdistill", "tests", "docs", "benchmarks", "data", "shims", ".ci")
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:work|home|root|Users|opt|mnt|tmp)/\w[^\s\"'`)]*")
 
 
-def python_blocks(text: str) -> list[tuple[int, str]]:
-    """(line, code) of each ```python block of a Markdown page."""
-    blocks = re.finditer(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+def blocks_of(language: str, text: str) -> list[tuple[int, str]]:
+    """(line, code) of each block of a language in a Markdown page."""
+    blocks = re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [(text[: m.start()].count("\n") + 1, m.group(1)) for m in blocks]
 
 
@@ -35,15 +41,22 @@ def written_files() -> Iterator[Path]:
                 yield path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_readme_has_examples() -> None:
+    assert blocks_of("python", README.read_text()), "the README shows at least one ```python example"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = python_blocks(page.read_text())
-    assert blocks or page != README, "the README shows at least one ```python example"
+    """Each ```python block, one after the other; then each ```toml block is an experiment whose data can be loaded."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": page.stem}
-    for line, code in blocks:
+    for line, code in blocks_of("python", page.read_text()):
         # Blank lines in front, so that a traceback names the page's own line.
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
+    for _, text in blocks_of("toml", page.read_text()):
+        config = fill(Config, tomllib.loads(text))
+        _, target = load(config.data.name, config.data.root, config.data.arguments)
+        split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
 
 
 def test_no_page_names_a_place_on_one_machine() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from recdistill.datasets import amazon, criteo, movielens, synthetic
+from recdistill.datasets import amazon, criteo, files, movielens, synthetic
 from recdistill.errors import UsageError
 from recdistill.settings import require_known
 from recdistill.tables import Table
@@ -16,6 +16,7 @@ from recdistill.tables import Table
 DATASETS: dict[str, Callable[..., tuple[Table | None, Table]]] = {
     "amazon": amazon.load,
     "criteo": criteo.load,
+    "files": files.load,
     "movielens": movielens.load,
     "synthetic": synthetic.load,
 }
@@ -57,4 +58,4 @@ def load(
         raise UsageError(f"data set {name!r} cannot take {dict(arguments or {})}: {error}") from error
 
 
-__all__ = ["DATASETS", "amazon", "criteo", "load", "movielens", "require", "synthetic"]
+__all__ = ["DATASETS", "amazon", "criteo", "files", "load", "movielens", "require", "synthetic"]

@@ -1,0 +1,152 @@
+"""The verbs on a run: `run` for everything, and one per stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recdistill.cli.app import app
+from recdistill.cli.words import board, command, done, show
+from recdistill.errors import UsageError, beside
+
+if TYPE_CHECKING:
+    from recdistill.configuration import Config
+
+
+def _a_file(path: Path | None) -> Path | None:
+    if path is not None and not path.exists():
+        raise UsageError(f"{path} does not exist{beside(path)}")
+    return path
+
+
+def _a_run(path: Path) -> Path:
+    from recdistill.run_folder import RunFolder
+
+    if not path.exists():
+        near = beside(path, lambda other: RunFolder(other).is_run)
+        raise UsageError(f"{path} holds no run{near or '; `recdistill prepare` makes one'}")
+    return path
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Argument(help="A TOML file; without one, the built-in synthetic world.", callback=_a_file),
+]
+Out = Annotated[Path, typer.Option(help="The run's folder. The same command again continues there.")]
+Assign = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Change a setting, e.g. --set student.fit.epochs=5. May be repeated.", metavar="KEY=VALUE"
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of another configuration in --out.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that train at the same time, each on one core. Default: all cores.", min=1)
+]
+Run = Annotated[Path, typer.Argument(help="A run's folder, made by `prepare` or `run`.", callback=_a_run)]
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    out: Out = Path("runs/run"),
+    assign: Assign = None,
+    overwrite: Overwrite = False,
+    workers: Workers = None,
+) -> None:
+    """All stages: train teachers and students, evaluate them on the target's test rows, write the report.
+
+    Every setting and its default stand in OUT/config.toml afterwards. Ctrl-C loses nothing that is finished.
+    """
+    from recdistill import experiment
+    from recdistill.work import cores
+
+    settings, count = _settings(config, assign), workers or cores()
+    result = experiment.run(settings, out, workers=count, board=board(), overwrite=overwrite, command=command())
+    show(result, out)
+
+
+@app.command()
+def prepare(
+    config: ConfigFile = None, out: Out = Path("runs/run"), assign: Assign = None, overwrite: Overwrite = False
+) -> None:
+    """Make the run's folder: read the data set, tell the domains apart, split the target, keep the rows."""
+    from recdistill import experiment
+
+    experiment.prepare(_settings(config, assign), out, board=board(), overwrite=overwrite)
+    done(f"{out} is prepared", f"recdistill teacher {out}")
+
+
+@app.command()
+def teacher(run_folder: Run, workers: Workers = None) -> None:
+    """Train the teacher on the source, and adapt it to the target's labelled rows."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+    from recdistill.work import Workers, cores
+
+    with Workers(workers or cores(), board()) as crew:
+        experiment.train_teachers(RunFolder(run_folder), crew)
+    done("the teachers are trained", f"recdistill label {run_folder}")
+
+
+@app.command()
+def label(run_folder: Run, workers: Workers = None) -> None:
+    """Have the teachers score every training row of the target: the soft labels."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+    from recdistill.work import Workers, cores
+
+    with Workers(workers or cores(), board()) as crew:
+        experiment.label(RunFolder(run_folder), crew)
+    done("the soft labels are written", f"recdistill distill {run_folder}")
+
+
+@app.command()
+def distill(run_folder: Run, workers: Workers = None) -> None:
+    """Train the students of every arm, the controls among them, each with the same tuning budget."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+    from recdistill.work import Workers, cores
+
+    with Workers(workers or cores(), board()) as crew:
+        experiment.distil(RunFolder(run_folder), crew)
+    done("the students are trained", f"recdistill evaluate {run_folder}")
+
+
+@app.command()
+def evaluate(run_folder: Run) -> None:
+    """Score the test rows with every ranker, compare, and write the report."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+
+    show(experiment.evaluate(RunFolder(run_folder), board=board(), command=command()), run_folder)
+
+
+@app.command()
+def report(run_folder: Run) -> None:
+    """Write the report's page again from its report.json, and show it."""
+    from recdistill import experiment
+    from recdistill.run_folder import RunFolder
+
+    show(experiment.render(RunFolder(run_folder)), run_folder)
+
+
+@app.command()
+def verify(run_folder: Run) -> None:
+    """Hash every file of a run and count its rows again; say whether anything is missing or was changed."""
+    from recdistill.verification import verify_run
+
+    found, out = verify_run(run_folder), board()
+    out.say(f"{run_folder}: {found.files} files of {found.artefacts} artefacts are as they were written")
+    out.say(f"{found.rows:,} rows counted again")
+    if found.missing:
+        out.say(f"not finished: {len(found.missing)} artefacts are not there yet, e.g. {found.missing[0]}")
+
+
+def _settings(config: Path | None, assign: list[str] | None) -> Config:
+    from recdistill.configuration import Config
+    from recdistill.settings import fill, override, read_toml
+
+    return fill(Config, override(read_toml(config) if config else {}, assign or []))

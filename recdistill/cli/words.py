@@ -1,0 +1,42 @@
+"""What the verbs say."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recdistill.terminal import TerminalBoard
+
+
+def board() -> TerminalBoard:
+    """Where progress is told."""
+    from recdistill.terminal import TerminalBoard, console
+
+    return TerminalBoard(console())
+
+
+def command() -> str:
+    """The command as it was typed, for the report."""
+    return shlex.join(["recdistill", *sys.argv[1:]])
+
+
+def done(words: str, following: str) -> None:
+    """A stage is over, and what comes next."""
+    board().say(f"{words}; next: {following}")
+
+
+def show(result: dict[str, Any], out: Path) -> None:
+    """The summary tables, the answers, and where the report is."""
+    from recdistill import report as reports
+    from recdistill.terminal import console, show_table
+
+    for pooled in result["pooled"]:
+        seeds = len(pooled["seeds"])
+        title = f"{reports.percent(pooled['labels'])} of the labels, {seeds} seed{'s' if seeds > 1 else ''}"
+        show_table(console(), reports.summary(pooled), title)
+    for pooled in result["pooled"]:
+        board().say(reports.answer(pooled))
+    board().say(f"report: {out / 'report' / 'report.md'}")

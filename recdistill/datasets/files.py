@@ -1,0 +1,194 @@
+"""A user's own tables: two files, or one whose rows are told apart, with the roles of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import model_validator
+
+from recdistill.domains import require_disjoint, source_and_target
+from recdistill.errors import DataError, UsageError, nearest
+from recdistill.readers import CsvSettings, Rows, read, typed
+from recdistill.schema import FEATURE_KINDS, Schema
+from recdistill.settings import Settings, fill
+from recdistill.splits import require_classes
+from recdistill.tables import Table
+
+# Rows without an id of their own: the target's are numbered from 0, so that they do not depend on the source.
+FIRST_SOURCE_ROW = 1_000_000_000_000
+# A source may lack these: they are the target's, or nice to know.
+TARGETS_OWN = ("rating", "user", "item", "time", "domain", "truth", "score")
+
+
+class Domain(Settings):
+    """What tells the rows of one file apart: the values of a column, or what came first.
+
+    Args:
+        column: that tells: the time column for `at`; of one value a row, and then no feature; or of lists.
+        source, target: its value or values on each side; the side that is not named is every other row. Of lists one
+            value names one side.
+        at: the share of the rows, by time, that are the source.
+    """
+
+    column: str
+    source: str | tuple[str | int, ...] | None = None
+    target: str | tuple[str | int, ...] | None = None
+    at: float | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Domain:
+        by_values = self.source is not None or self.target is not None
+        if by_values == (self.at is not None):
+            raise ValueError(
+                "a domain is told by values of its column (`source`, `target` or both), or by the time `at`"
+            )
+        return self
+
+
+def load(
+    root: Path | str,
+    *,
+    target: str,
+    schema: Mapping[str, Any],
+    source: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    domain: Mapping[str, Any] | None = None,
+    disjoint: Sequence[str] = ("rows",),
+    csv: Mapping[str, Any] | None = None,
+) -> tuple[Table | None, Table]:
+    """Source and target of a user's own files: CSV or TSV (plain, .gz, .zst) or Parquet.
+
+    Ids are text, whatever the file: `007` stays `007`. A row's id is what the column `schema.row_id` says, and where a
+    file has none, its position: from 0 in the target, from 10^12 in the source, so that they never meet.
+
+    Args:
+        root: the folder that the files' paths start from.
+        target, source: the files, below root. Without a source file, `domain` tells the rows of the target's file
+            apart; without that too the schema names a score, and there are no source rows.
+        schema: the roles of the columns, see `recdistill.Schema`, in the target's names.
+        columns: the source's names that differ, each with the target's name for it.
+        domain: see `Domain`.
+        disjoint: what must not be in both: "rows", "user", "item". Rows never are.
+        csv: see `CsvSettings`.
+
+    Returns:
+        (source, target); source is None where there are only scores.
+
+    Raises:
+        UsageError: a column or setting is not known, or what is needed is not said.
+        DataError: a file is missing or broken, or a value is not what its role wants.
+    """
+    roles, how = Schema.from_dict(schema), fill(CsvSettings, csv or {})
+    _require_answer(roles)
+    if source is not None:
+        if domain is not None:
+            raise UsageError("a domain tells the rows of one file apart, got two files; leave out source or domain")
+        there = _renamed(read(Path(root) / source, how), columns or {})
+        here = read(Path(root) / target, how)
+        _require_mapped(columns or {}, here, roles)
+        tables = (
+            _table(there, _of_source(there, roles), how, first=FIRST_SOURCE_ROW),
+            _table(here, _of_target(here, roles), how),
+        )
+        require_disjoint(tables[0], tables[1], on=tuple(dict.fromkeys(("rows", *disjoint))))
+    elif columns:
+        raise UsageError(f"columns are a source file's names, got no source with {dict(columns)}")
+    elif domain is not None:
+        tables = _apart(read(Path(root) / target, how), roles, fill(Domain, domain), how, disjoint=disjoint)
+    elif roles.score is None:
+        ways = "a source file, a domain that tells the target file's rows apart, or a score column in the schema"
+        raise UsageError(f"data set 'files' needs {ways}, got none of them")
+    else:
+        here = read(Path(root) / target, how)
+        return None, _table(here, _of_target(here, roles), how)
+    require_classes(tables[0], "source")
+    return tables
+
+
+def _require_answer(schema: Schema) -> None:
+    if schema.label is None and not schema.grades:
+        raise UsageError(
+            "the schema must name the label, a column of 0 and 1 (or a rating with its grades), got neither: "
+            "set data.arguments.schema.label"
+        )
+
+
+def _renamed(rows: Rows, columns: Mapping[str, str]) -> Rows:
+    """The source's rows under the target's names."""
+    names = rows.arrow.column_names
+    for old in columns:
+        if old not in names:
+            raise UsageError(f"columns: {rows.path} has no column {old!r}, {nearest(old, names)}")
+    renamed = rows.renamed(columns)
+    new = renamed.arrow.column_names
+    twice = sorted({name for name in new if new.count(name) > 1})
+    if twice:
+        raise UsageError(f"columns: each name may stand for one column of {rows.path}, got {twice} for several")
+    return renamed
+
+
+def _require_mapped(columns: Mapping[str, str], rows: Rows, schema: Schema) -> None:
+    names = rows.arrow.column_names
+    for new in columns.values():
+        if new not in names and new not in schema.privileged:
+            raise UsageError(f"columns: {rows.path} has no column {new!r}, {nearest(new, names)}")
+
+
+def _of_source(rows: Rows, schema: Schema) -> Schema:
+    """The schema without the single roles that the source has no column for."""
+    names = rows.arrow.column_names
+    lacking: dict[str, Any] = {role: None for role in TARGETS_OWN if getattr(schema, role) not in names}
+    if schema.label is None:  # then the rating is what is learnt
+        lacking.pop("rating", None)
+    own = replace(schema, **lacking)
+    for name in own.columns:
+        if name not in (*names, own.row_id):
+            fix = f'if it has another name there, say columns = {{"its name" = "{name}"}}'
+            raise UsageError(f"{rows.path} has no column {name!r}, {nearest(name, names)} ({fix})")
+    return own
+
+
+def _of_target(rows: Rows, schema: Schema) -> Schema:
+    """The schema, once the target has every column that may not be missing."""
+    names = rows.arrow.column_names
+    for name in schema.columns:
+        if name not in (*names, schema.row_id, *schema.privileged):
+            feature = any(name in getattr(schema, kind) for kind in FEATURE_KINDS)
+            fix = " (if only the source has it, list it under privileged too)" if feature else ""
+            raise UsageError(f"{rows.path} has no column {name!r}, {nearest(name, names)}{fix}")
+    return schema
+
+
+def _table(rows: Rows, schema: Schema, how: CsvSettings, *, first: int = 0) -> Table:
+    """A file's rows; numbered from `first` where it has no row ids."""
+    arrow = typed(rows, schema, how)
+    if schema.row_id not in arrow.column_names:
+        arrow = arrow.append_column(schema.row_id, pa.array(first + np.arange(len(arrow), dtype=np.int64)))
+    try:
+        return Table(arrow, schema)
+    except DataError as error:
+        raise DataError(f"{rows.path}: {error}") from None
+
+
+def _apart(
+    rows: Rows, schema: Schema, domain: Domain, how: CsvSettings, *, disjoint: Sequence[str]
+) -> tuple[Table, Table]:
+    """Source and target of one file."""
+    if domain.column not in rows.arrow.column_names:
+        known = nearest(domain.column, rows.arrow.column_names)
+        raise UsageError(f"domain: {rows.path} has no column {domain.column!r}, {known}")
+    by_time = domain.at is not None
+    roles = replace(schema, time=domain.column) if by_time else replace(schema, domain=domain.column)
+    return source_and_target(
+        _table(rows, _of_target(rows, roles), how),
+        "time" if by_time else domain.column,
+        source=domain.source,
+        target=domain.target,
+        at=domain.at or 0.0,
+        disjoint=disjoint,
+    )

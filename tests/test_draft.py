@@ -1,0 +1,257 @@
+"""The first draft for a user's own files: what it guesses and why, and that the TOML it writes can be loaded."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recdistill.datasets import load
+from recdistill.draft import Draft, draft, summary, write_page
+from recdistill.draft.profiles import profile
+from recdistill.draft.roles import guess
+from recdistill.errors import DataError, UsageError
+
+ROWS = 200
+RNG = np.random.default_rng(0)
+DRAWN = RNG.random(ROWS)
+# name in the source, name in the target, values
+SHOP: list[tuple[str, str, Sequence[Any]]] = [
+    ("customerId", "user_id", [f"{i % 17:03d}" for i in range(ROWS)]),
+    ("Product", "item_id", [i * 7 % 31 for i in range(ROWS)]),
+    ("region", "area", [("north", "south", "west")[i % 3] for i in range(ROWS)]),
+    ("tags", "tags", ["|".join("abcde"[j] for j in range(1 + i % 4)) for i in range(ROWS)]),
+    ("price_eur", "price", [f"{x:.3f}" for x in DRAWN]),
+    ("emb", "emb", [f"{x:.2f};{1 - x:.2f};0.5" for x in DRAWN]),
+    ("event_time", "ts", [f"2024-01-{1 + i % 28:02d} 10:00:00" for i in range(ROWS)]),
+    ("bought", "click", [int(x > 0.6) for x in DRAWN]),
+    ("dwell", "", [f"{3 * x:.3f}" for x in DRAWN]),
+    ("note", "", [f"text {i}" for i in range(ROWS)]),
+    ("", "banner", [("x", "y")[i % 2] for i in range(ROWS)]),
+    ("", "score", [f"{0.1 + 0.8 * x:.4f}" for x in DRAWN]),
+]
+
+
+def write(path: Path, columns: Mapping[str, Sequence[Any]], delimiter: str = ",") -> Path:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, delimiter=delimiter)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A source and a target file with other names, in a folder below the current one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    write(Path("data/old.csv"), {old: values for old, _, values in SHOP if old})
+    write(Path("data/new.csv"), {new: values for _, new, values in SHOP if new})
+    return [Path("data/old.csv"), Path("data/new.csv")]
+
+
+def toml(made: Draft, name: str = "experiment.toml") -> dict[str, Any]:
+    write_page(made, Path(name), force=True)
+    return tomllib.loads(Path(name).read_text())
+
+
+def roles(made: Draft) -> dict[str, str]:
+    return {name: one.role for name, one in made.guesses.items()}
+
+
+def test_two_files_with_other_names_are_mapped(shop: list[Path]) -> None:
+    given = toml(draft(shop))
+    arguments = given["data"]["arguments"]
+    assert given["data"]["root"] == "data"
+    assert (arguments["source"], arguments["target"]) == ("old.csv", "new.csv")
+    assert arguments["columns"] == {old: new for old, new, _ in SHOP if old and new and old != new}
+    assert arguments["schema"] == {
+        "label": "click",
+        "score": "score",
+        "user": "user_id",
+        "item": "item_id",
+        "time": "ts",
+        "categorical": ["user_id", "item_id", "area"],
+        "multi": ["tags"],
+        "number": ["price", "dwell"],
+        "vector": ["emb"],
+        "privileged": ["dwell"],
+    }
+    assert arguments["csv"] == {"separators": {"emb": ";"}}
+    assert given["split"] == {"by": "time"}
+
+
+def test_the_draft_loads_as_it_is(shop: list[Path]) -> None:
+    data = toml(draft(shop))["data"]
+    source, target = load("files", data["root"], data["arguments"])
+    assert source is not None
+    assert (len(source), len(target)) == (ROWS, ROWS)
+    assert source.numpy("user_id")[:2].tolist() == ["000", "001"]
+    assert source.schema.features == target.schema.features
+
+
+def test_every_guess_has_a_comment_that_says_why(shop: list[Path]) -> None:
+    toml(draft(shop))
+    page = Path("experiment.toml").read_text()
+    for line in (
+        "\"area\",  # text; 3 distinct, e.g. 'north', 'south', 'west'",
+        '"region" = "area"  # 100 % of its values are there too',
+        '"price_eur" = "price"  # nearly the same name, and the same kind',
+        'user = "user_id"  # named like a user; 17 distinct',
+        '# left out: "note": a text of its own in nearly every row',
+        '# left out: "banner": only the target has it, so no teacher could learn it',
+        '# scores = "probability"',
+        "recdistill run experiment.toml --out runs/mine",
+    ):
+        assert line in page
+    lines = summary(draft(shop))
+    assert "  area     categorical: text; 'region' in the source" in lines
+    assert "  dwell    number, privileged: numbers" in lines
+
+
+def test_one_file_gets_ways_to_tell_its_domains_apart(shop: list[Path]) -> None:
+    columns = {new: values for _, new, values in SHOP if new and new != "score"}
+    given = toml(draft([write(Path("one.csv"), columns)]), "one.toml")
+    page = Path("one.toml").read_text()
+    assert '# domain = { column = "ts", at = 0.6 }' in page
+    assert '# domain = { column = "area", source = ["north", "south"], target = ["west"] }' in page
+    data = given["data"]
+    assert data["root"] == "."
+    with pytest.raises(UsageError, match="needs a source file, a domain"):
+        load("files", data["root"], data["arguments"])
+    named = tomllib.loads(page.replace('# domain = { column = "area"', 'domain = { column = "area"'))["data"]
+    source, target = load("files", named["root"], named["arguments"])
+    assert source is not None
+    assert len(source) + len(target) == ROWS
+
+
+def test_one_file_with_scores_needs_no_source(shop: list[Path]) -> None:
+    given = toml(draft(shop[1:]))
+    assert given["teacher"] == {"scores": "probability"}
+    source, target = load("files", given["data"]["root"], given["data"]["arguments"])
+    assert source is None
+    assert len(target) == ROWS
+
+
+def test_without_a_label_the_toml_and_the_run_say_so(shop: list[Path]) -> None:
+    columns = {new or old: values for old, new, values in SHOP if new != "click"}
+    given = toml(draft([write(Path("a.csv"), columns | {"promo": [i % 2 for i in range(ROWS)]})]))
+    page = Path("experiment.toml").read_text()
+    assert '# label = "..."  # no column looks like a click: name yours, or the run stops here; is it "promo"?' in page
+    with pytest.raises(UsageError, match=r"must name the label, .* set data.arguments.schema.label"):
+        load("files", ".", given["data"]["arguments"])
+
+
+def test_a_rating_without_a_label_gets_its_grades(shop: list[Path]) -> None:
+    columns = {"user": [i % 9 for i in range(ROWS)], "stars": [1 + i % 5 for i in range(ROWS)]}
+    schema = toml(draft([write(Path("a.csv"), columns)]))["data"]["arguments"]["schema"]
+    assert (schema["rating"], schema["grades"]) == ("stars", [1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "role"),
+    [
+        ("click", [0, 1], "label"),
+        ("isClicked", ["true", "false"], "label"),
+        ("y", [True, False], "label"),
+        ("click", [0, 1, 2], "categorical"),
+        ("pctr", [0.1, 0.2, 0.9], "score"),
+        ("score", [0.0, 0.2, 0.9], "number"),
+        ("rating", [1, 2, 3], "rating"),
+        ("memberId", ["a", "b"], "user"),
+        ("user_age", [0.5, 1.5], "number"),
+        ("item_price", [0.5, 1.5], "number"),
+        ("ASIN", ["B0", "B1"], "item"),
+        ("created_at", ["2024-01-01", "2024-01-02"], "time"),
+        ("birthday", ["2024-01-01", "2024-01-02"], ""),
+        ("timestamp", list(range(50)), "time"),
+        ("row_id", list(range(50)), "row_id"),
+        ("row_id", [1, 1, 2], "categorical"),
+        ("zip", ["01234", "98765"] * 20, "categorical"),
+        ("zip", list(range(100)) * 2, "categorical"),
+        ("size", list(range(100)) * 2, "number"),
+        ("hour", list(range(20)) * 2, "categorical"),
+        ("size", ["1", "2.5", None], "number"),
+        ("id", list(range(50)), ""),
+        ("constant", [1, 1, 1], ""),
+        ("nothing", pa.array([None, None], pa.string()), ""),
+        ("review", [f"it is item {i}" for i in range(50)], ""),
+        ("genres", [["a"], ["a", "b"]], "multi"),
+        ("genres", ["a,b", "b,c", "a,c", "c"], "multi"),
+        ("title", ["Up, down", "In, out"], "categorical"),
+        ("emb", [[0.1, 0.2], [0.3, 0.4]], "vector"),
+        ("emb", [[0.1, 0.2], [0.3]], "multi"),
+        ("emb", ["[0.1, 0.2]", "[1e-3, 2]"], "vector"),
+        ("when_built", pa.array([1, 2], pa.timestamp("s")), ""),
+        ("flag", [True, False], "categorical"),
+        ("raw", [b"a", b"b"], ""),
+        ("click", [{"a": 1}, {"a": 0}], ""),
+        ("price", pa.array(["1.50", "2.25"]).cast(pa.decimal128(5, 2)), "number"),
+        ("void", pa.nulls(3), ""),
+        ("city", pa.array(["a", "b", "a"]).dictionary_encode(), "categorical"),
+    ],
+)
+def test_roles_are_guessed_by_names_and_values(name: str, values: Any, role: str) -> None:
+    column = values if isinstance(values, pa.Array) else pa.array(values)
+    assert guess([profile(name, column)])[name].role == role
+
+
+def test_of_several_answers_one_is_the_label_and_none_a_feature() -> None:
+    flags = pa.array([0, 1, 1])
+    guesses = guess([profile(name, flags) for name in ("is_purchased", "click", "promo")])
+    assert {name: one.role for name, one in guesses.items()} == {
+        "is_purchased": "",
+        "click": "label",
+        "promo": "categorical",
+    }
+
+
+def test_columns_that_disagree_are_left_out(shop: list[Path]) -> None:
+    old = write(Path("a.csv"), {"k": ["a|b", "a", "b|a"] * 9, "n": ["x", "y", "x"] * 9, "c": [0, 1, 1] * 9})
+    new = write(Path("b.csv"), {"k": range(27), "n": range(27), "c": [0, 1, 1] * 9, "user": ["u", "v", "w"] * 9})
+    made = draft([old, new])
+    assert roles(made) == {"k": "", "n": "categorical", "c": "categorical", "user": "user"}
+    assert made.guesses["k"].why == "number here, but in the source multi"
+    assert toml(made)["data"]["arguments"]["schema"]["categorical"] == ["n", "c"], "the source has no user column"
+
+
+@pytest.mark.parametrize(("first", "role"), [(0, ""), (100, "row_id")])
+def test_row_ids_are_used_where_they_never_meet(tmp_path: Path, first: int, role: str) -> None:
+    paths = []
+    for name, start in (("a.parquet", 0), ("b.parquet", first)):
+        table = {"row_id": range(start, start + 5), "click": [0, 1, 0, 1, 0]}
+        pq.write_table(pa.table({key: list(values) for key, values in table.items()}), tmp_path / name)
+        paths.append(tmp_path / name)
+    made = draft(paths)
+    assert roles(made)["row_id"] == role
+
+
+def test_how_text_files_are_written_is_found_out(shop: list[Path]) -> None:
+    columns = {"size": [1.5, "NA", 2.5] * 9, "country": ["NA", "FR", "DE"] * 9, "click": [0, 1, 1] * 9}
+    made = draft([write(Path("a.csv"), columns, ";"), write(Path("b.csv"), columns, ";")])
+    assert toml(made)["data"]["arguments"]["csv"] == {"delimiter": ";", "missing": ["", "NA"]}
+    assert roles(made) == {"size": "number", "country": "categorical", "click": "label"}
+    with pytest.raises(DataError, match=r"must have one delimiter, got ';' in a.csv and ',' in b.csv"):
+        draft([Path("a.csv"), write(Path("b.csv"), columns)])
+
+
+def test_nothing_is_overwritten_without_force(shop: list[Path]) -> None:
+    Path("mine.toml").write_text("precious")
+    with pytest.raises(UsageError, match=r"mine.toml is there already; pass --force to replace it"):
+        write_page(draft(shop), Path("mine.toml"))
+    assert Path("mine.toml").read_text() == "precious"
+
+
+def test_files_are_one_or_two(shop: list[Path]) -> None:
+    for files in ([], shop * 2):
+        with pytest.raises(UsageError, match="one file, or a source and a target file, got"):
+            draft(files)
+    with pytest.raises(DataError, match=r"data/odl.csv is missing, did you mean 'data/old.csv'"):
+        draft([Path("data/odl.csv")])
