@@ -50,7 +50,6 @@ TASKS = {
     "click": Task("auc", True, ("auc", "logloss", "ndcg@10")),
     "rating": Task("rmse", False, ("rmse", "mae", "logloss")),
 }
-COMPARED = TASKS["click"].compared
 
 
 def task(schema: Schema) -> Task:

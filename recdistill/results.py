@@ -11,8 +11,9 @@ import numpy as np
 from recdistill import report
 from recdistill.arms import ARMS, CONTROLS
 from recdistill.artefacts import manifest
-from recdistill.evaluation import COMPARED, Measured, compare, measure
-from recdistill.metrics import best_threshold, logloss, rows_needed
+from recdistill.baselines import item_means
+from recdistill.evaluation import Measured, compare, compare_ratings, measure, measure_ratings, task
+from recdistill.metrics import best_threshold, expected_rating, logloss, rows_needed
 from recdistill.progress import Board
 from recdistill.ranker import Ranker, file_bytes
 from recdistill.rankings import candidates_of, ranked
@@ -63,11 +64,17 @@ def _cell(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
     scores: Scores = {}
     for name, (scorer, facts) in _scorers(run, cell, train).items():
         on_valid, scores[name] = scorer.score(seen), scorer.score(test).astype(np.float64)
-        measured = measure(scores[name], test, threshold=best_threshold(on_valid, seen.labels))
+        threshold = best_threshold(on_valid, seen.labels) if test.schema.classes == 1 else 0.0
+        measured = measure(scores[name], test, threshold=threshold)
         role = "control" if name in CONTROLS else "student" if name in ARMS else "teacher"
         rankers[name] = {"role": role, **facts, "valid_logloss": logloss(on_valid, seen.labels), **_written(measured)}
     labelled = {"train": report.counted(train), "valid": report.counted(valid)}
-    return {"labels": cell.share, "seed": cell.seed, "labelled": labelled, "rankers": rankers}, scores
+    entry: Entry = {"labels": cell.share, "seed": cell.seed, "labelled": labelled, "rankers": rankers}
+    if test.schema.classes > 1 and test.schema.item is not None:
+        means = item_means(train, test)
+        entry["item_means"] = {"role": "baseline", "params": 0, "bytes": 0, **_written(measure_ratings(means, test))}
+        scores["item_means"] = means
+    return entry, scores
 
 
 def _pooled(run: RunFolder, found: list[tuple[Entry, Scores]], test: Table) -> Entry:
@@ -88,23 +95,33 @@ def _pooled(run: RunFolder, found: list[tuple[Entry, Scores]], test: Table) -> E
     pairs = [(name, control) for name in scores for control in run.controls if name != control]
     taught = [(name, teacher) for name in scores if name in ARMS and (teacher := ARMS[name].teacher) is not None]
     taught.append(("chosen", run.teachers[1]))
-    metrics = [metric for metric in COMPARED if metric in rankers["chosen"]["metrics"]]
-    wanted = [(a, b, metric) for a, b in pairs for metric in metrics] + [(a, b, "auc") for a, b in taught]
+    headline, grades = task(test.schema).headline, test.schema.class_grades
+    metrics = [metric for metric in task(test.schema).compared if metric in rankers["chosen"]["metrics"]]
+    wanted = [(a, b, metric) for a, b in pairs for metric in metrics] + [(a, b, headline) for a, b in taught]
     comparisons = [{"a": a, "b": b, **compare(scores[a], scores[b], test, metric)} for a, b, metric in wanted]
     effect = run.config.smallest_effect
     needed = {
         c["b"]: rows_needed(c["low"], c["high"], len(test), effect=effect)
         for c in comparisons
-        if (c["a"], c["metric"]) == ("chosen", "auc") and c["b"] in run.controls
+        if (c["a"], c["metric"]) == ("chosen", headline) and c["b"] in run.controls
     }
-    if test.schema.truth is not None:
-        truth = np.clip(test.numpy(test.schema.truth), 1e-6, 1 - 1e-6)
-        best = measure(np.log(truth / (1 - truth)), test, threshold=0.0)
-        rankers["best_possible"] = {"role": "bound", "params": 0, "bytes": 0, **_written(best)}
+    if "item_means" in cells[0]:
+        rankers["item_means"] = _mean([cell["item_means"] for cell in cells])
+        means, expected = np.stack([s["item_means"] for _, s in found]), expected_rating(scores["chosen"], grades)
+        comparisons.append({"a": "chosen", "b": "item_means", **compare_ratings(expected, means, test, headline)})
+    if test.schema.truth is not None and not grades:
+        rankers["best_possible"] = _bound(test)
     seeds = {"seeds": [cell["seed"] for cell in cells], "labelled": [cell["labelled"] for cell in cells]}
     enough = {"test_rows": len(test), "smallest_effect": effect, "needed": needed}
-    names = {"headline": "auc", "chosen": chosen, "shipped": shipped, "enough": enough}
+    names = {"headline": headline, "chosen": chosen, "shipped": shipped, "enough": enough}
     return {**seeds, **names, "rankers": rankers, "comparisons": comparisons}
+
+
+def _bound(test: Table) -> Entry:
+    """The best there can be: what the true click probabilities, known in synthetic worlds, reach."""
+    truth = np.clip(test.numpy(str(test.schema.truth)), 1e-6, 1 - 1e-6)
+    best = measure(np.log(truth / (1 - truth)), test, threshold=0.0)
+    return {"role": "bound", "params": 0, "bytes": 0, **_written(best)}
 
 
 def _best(cell: Entry, names: list[str]) -> str:
@@ -135,16 +152,18 @@ def _on_source(run: RunFolder, seed: int) -> Entry:
     """How well the rankers trained on the source do on held-out source rows."""
     names = ("source_teacher", "source_student")[run.config.teacher.scores is not None :]
     facts = {name: manifest(run.pretrained(name, seed))["facts"] for name in names}
-    return {"seed": seed, **{name: {"auc": facts[name]["source_auc"]} for name in names}}
+    headline = task(run.tables()["source"].schema).headline
+    return {"seed": seed, **{name: {headline: facts[name][f"source_{headline}"]} for name in names}}
 
 
 def _mean(entries: list[Entry]) -> Entry:
     metrics = {m: math.fsum(e["metrics"][m] for e in entries) / len(entries) for m in entries[0]["metrics"]}
-    valid = math.fsum(e["valid_logloss"] for e in entries) / len(entries)
     size = max(entry["bytes"] for entry in entries)  # adapted teachers differ a little: they know the cell's new ids
     kept: Entry = {k: entries[0][k] for k in ("role", "params", "users_skipped")}
-    choices = [entry["choice"] for entry in entries]
-    return {**kept, "bytes": size, "choices": choices, "valid_logloss": valid, "metrics": metrics}
+    if "valid_logloss" in entries[0]:
+        kept["choices"] = [entry["choice"] for entry in entries]
+        kept["valid_logloss"] = math.fsum(entry["valid_logloss"] for entry in entries) / len(entries)
+    return {**kept, "bytes": size, "metrics": metrics}
 
 
 def _written(measured: Measured) -> Entry:

@@ -176,8 +176,11 @@ def test_the_page_prints_labels_and_positives_and_is_written_whole(tmp_path: Pat
     assert "| source | 5,000 | 5,000 | 50 |" in page
     assert "    recdistill run" in page
     assert "\nTimes are not known.\n" in page
-    assert "user that is not among the target's training rows 25.0 %, the source's rows 100.0 %, either 25.0 %." in page
-    assert "item that is not among the target's training rows 12.5 %." in page
+    assert (
+        "Test rows whose user is new to the target's training rows 25.0 %, the source's rows 100.0 %, both 25.0 %."
+        in page
+    )
+    assert "Test rows whose item is new to the target's training rows 12.5 %." in page
     assert "the teacher knows dwell on both domains, the student on neither." in page
     assert "margin is in the source alone. The teacher learnt with it hidden 50 % of the time" in page
     assert page == report.page(RESULT)

@@ -7,7 +7,12 @@ from typing import Any
 from recdistill.report.words import NAMES, answer, deltas, found, percent, signed, table
 
 COUNTS = ("rows", "labelled", "positives", "mean_rating", "users", "items")
-UNSEEN = {"train": "the target's training rows", "source": "the source's rows", "both": "either"}
+AGAINST = {
+    "adapted_teacher": "the best teacher there is",
+    "calibrated_scores": "the best teacher there is",
+    "item_means": "what every model of ratings must beat",
+}
+UNSEEN = {"train": "the target's training rows", "source": "the source's rows", "both": "both"}
 
 
 def page(result: dict[str, Any]) -> str:
@@ -27,7 +32,7 @@ def _data(result: dict[str, Any]) -> list[str]:
     lines += ["Which training and validation rows are labelled depends on the share, see below.", ""]
     for role, shares in result["unseen"].items():
         new = ", ".join(f"{UNSEEN[part]} {100 * share:.1f} %" for part, share in shares.items() if _says(part, shares))
-        lines += [f"Test rows with a {role} that is not among {new}.", ""]
+        lines += [f"Test rows whose {role} is new to {new}.", ""]
     for column, on_target in result["privileged"].items():
         lines += [_privileged(column, on_target, result["config"]["teacher"]["hidden"]), ""]
     return [*lines, *_on_source(result)]
@@ -60,7 +65,7 @@ def _share(pooled: dict[str, Any]) -> list[str]:
     ]
     header = ["seed", "train rows labelled", answers, "validation rows labelled", answers]
     lines = [f"## {percent(pooled['labels'])} of the labels", "", *_table([header, *budget]), ""]
-    lines += [*_table(table(pooled)), "", *_against_teachers(pooled)]
+    lines += [*_table(table(pooled)), "", *_against_others(pooled)]
     lines += _ranking(pooled)
     if pooled["labels"] == 1:
         lines += ["Every training row is labelled, so there are no arms with unlabelled rows.", ""]
@@ -89,13 +94,13 @@ def _ranking(pooled: dict[str, Any]) -> list[str]:
     ]
 
 
-def _against_teachers(pooled: dict[str, Any]) -> list[str]:
+def _against_others(pooled: dict[str, Any]) -> list[str]:
     metric = NAMES[pooled["headline"]]
     return [
         line
-        for teacher in ("adapted_teacher", "calibrated_scores")
-        if (comparison := found(pooled, "chosen", teacher)) is not None
-        for line in (f"chosen against {teacher}, the best teacher there is: {metric} {signed(comparison)}.", "")
+        for other, what in AGAINST.items()
+        if (comparison := found(pooled, "chosen", other)) is not None
+        for line in (f"chosen against {other}, {what}: {metric} {signed(comparison)}.", "")
     ]
 
 
