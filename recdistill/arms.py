@@ -48,16 +48,16 @@ def _arms() -> dict[str, Arm]:
 ARMS = _arms()
 
 
-def arms_at(share: float, *, teachers: Iterable[str], source: bool) -> dict[str, Arm]:
+def arms_of(*, teachers: Iterable[str], source: bool, unlabelled: bool) -> dict[str, Arm]:
     """The arms that can be made.
 
     Args:
-        share: of the labels; at 1 there are no unlabelled rows to learn from.
         teachers: those there are.
         source: whether there are source rows; without them there is no `source_finetuned`.
+        unlabelled: whether there are unlabelled rows to learn from.
     """
     known = {None, *teachers}
-    arms = {name: arm for name, arm in ARMS.items() if arm.teacher in known and (share < 1 or not arm.unlabelled)}
+    arms = {name: arm for name, arm in ARMS.items() if arm.teacher in known and (unlabelled or not arm.unlabelled)}
     return arms if source else {name: arm for name, arm in arms.items() if name != "source_finetuned"}
 
 

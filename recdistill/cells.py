@@ -38,7 +38,7 @@ def pretrain(run: RunFolder, name: str, seed: int, watch: Watch) -> str:
     teacher = name == "source_teacher"
     settings, folder = run.config.teacher if teacher else run.config.student, run.pretrained(name, seed)
     source, hidden = _for_teacher(run) if teacher else (run.tables()["source"], {})
-    train, valid, test = split(source, valid=0.1, test=0.05)
+    train, valid, test = split(source.take(source.labelled), valid=0.1, test=0.05)
     encoder = settings.encoder.fit(train, privileged=teacher)
     ranker = _new(settings, encoder, train.schema.classes, seed)
     hidden = settings.fit.hidden | {column: rate for column, rate in hidden.items() if column in encoder.columns}

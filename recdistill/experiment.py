@@ -18,7 +18,7 @@ from recdistill.rankings import candidates_of
 from recdistill.results import evaluated
 from recdistill.run_folder import PARTS, Cell, RunFolder
 from recdistill.splits import keep_labels, split
-from recdistill.tables import Table
+from recdistill.tables import Table, concat
 from recdistill.work import Unit, Workers
 
 SILENCE = Silence()
@@ -68,7 +68,9 @@ def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: boo
     loaded, target = load(config.data.name, config.data.root, config.data.arguments)
     source = loaded if config.data.source else None
     require_teacher(config, source, target)
-    made = split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
+    labelled = target.labelled
+    made = split(target.take(labelled), valid=config.split.valid, test=config.split.test, by=config.split.by)
+    made = (concat([made[0], target.take(~labelled)]), *made[1:])  # rows that came without a label can only train
     candidates_of(config.ranking, **dict(zip(PARTS[1:], made, strict=True)))
     for seed in range(config.seeds):
         for share in config.labels:

@@ -13,7 +13,7 @@ from typing import Any
 
 import tomli_w
 
-from recdistill.arms import CONTROLS, Arm, arms_at
+from recdistill.arms import CONTROLS, Arm, arms_of
 from recdistill.artefacts import digest, is_whole, sha256, write_json, write_text
 from recdistill.configuration import Config
 from recdistill.errors import UsageError
@@ -106,8 +106,9 @@ class RunFolder:
         return CONTROLS if self.has_source else CONTROLS[:1]
 
     def arms(self, share: float) -> dict[str, Arm]:
-        """The arms at a share of labels."""
-        return arms_at(share, teachers=self.teachers, source=self.has_source)
+        """The arms at a share of labels; with all labels there are no unlabelled rows, unless some came without."""
+        unlabelled = share < 1 or not bool(self.tables()["train"].labelled.all())
+        return arms_of(teachers=self.teachers, source=self.has_source, unlabelled=unlabelled)
 
     @property
     def config(self) -> Config:

@@ -18,23 +18,49 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGES = sorted(path.parent for path in RESULTS.glob("*/report.json"))
 
 
+WANTED = {
+    "criteo",
+    "criteo_few_rows",
+    "movielens_new_catalogue",
+    "movielens_new_market",
+    "movielens_ratings",
+    "privileged",
+    "scores_only",
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_experiment_can_be_read(path: Path) -> None:
+    config = fill(Config, read_toml(path))
+    assert f"recdistill run benchmarks/{path.name}" in path.read_text(), "a benchmark says how it is run"
+    assert config.data.root is None, "the folder of the data is the user's"
+
+
 @pytest.mark.parametrize("folder", PAGES, ids=lambda path: path.name)
 def test_a_committed_page_is_its_report_in_words(folder: Path) -> None:
     result = json.loads((folder / "report.json").read_text())
     assert (folder / "report.md").read_text() == report.page(result)
     assert result["command"].startswith("recdistill run")
-    fill(Config, result["config"])
+    config = fill(Config, result["config"])
+    if folder.name != "synthetic":
+        path = ROOT / "benchmarks" / f"{folder.name}.toml"
+        told = override(read_toml(path), [f"data.root={config.data.root}"] if config.data.root else [])
+        assert fill(Config, told) == config, "the page was made by the experiment that stands here"
+    controls = [name for name in CONTROLS if name in result["rankers"]]
+    assert controls == list(CONTROLS if config.data.source else CONTROLS[:1])
     for pooled in result["pooled"]:
-        against = {(c["a"], c["b"]) for c in pooled["comparisons"] if c["metric"] == "auc"}
+        headline = pooled["headline"]
+        against = {(c["a"], c["b"]) for c in pooled["comparisons"] if c["metric"] == headline}
         arms = [name for name, entry in pooled["rankers"].items() if entry["role"] == "student"]
-        assert {(name, control) for name in arms for control in CONTROLS} <= against
-        assert len(pooled["chosen"]) == len(pooled["seeds"])
+        assert {(name, control) for name in arms for control in controls} <= against
+        assert len(pooled["chosen"]) == len(pooled["seeds"]) == config.seeds
         assert set(pooled["chosen"]) <= set(arms) - {"chosen"}
         assert all(c["low"] <= c["delta"] <= c["high"] for c in pooled["comparisons"])
 
 
-def test_there_are_pages() -> None:
-    assert {page.name for page in PAGES} == {"movielens_new_market", "synthetic"}
+def test_every_experiment_has_a_page() -> None:
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.toml")} == WANTED
+    assert {page.name for page in PAGES} == {"synthetic", *WANTED}
 
 
 @pytest.mark.slow

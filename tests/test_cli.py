@@ -16,7 +16,7 @@ import torch
 from tiny import TINY, Call
 
 from recdistill import experiment
-from recdistill.arms import ARMS, CONTROLS, arms_at
+from recdistill.arms import ARMS, CONTROLS, arms_of
 from recdistill.artefacts import manifest
 from recdistill.configuration import Config
 from recdistill.distillation import Blend
@@ -31,7 +31,7 @@ from recdistill.training import FitSettings, fit
 
 CELL = Cell(0.5, 0)
 MODEL_TEACHERS = ("source_teacher", "adapted_teacher")
-MODEL_ARMS = arms_at(0.5, teachers=MODEL_TEACHERS, source=True)
+MODEL_ARMS = arms_of(teachers=MODEL_TEACHERS, source=True, unlabelled=True)
 
 
 def made_by(run: Path) -> dict[str, bytes]:
@@ -333,7 +333,7 @@ def test_every_arm_gets_the_same_budget() -> None:
     assert {len(tune.of(arm)) for arm in ARMS.values()} == {len(tune.controls)}
     with pytest.raises(ValueError, match="same number of candidates"):
         fill(Config, {"tune": {"controls": [{}]}})
-    whole = arms_at(1.0, teachers=MODEL_TEACHERS, source=True)
+    whole = arms_of(teachers=MODEL_TEACHERS, source=True, unlabelled=False)
     assert set(whole) == {name for name, arm in MODEL_ARMS.items() if not arm.unlabelled}
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from tiny import Call
 
@@ -135,3 +136,27 @@ def test_unseen_items_are_ranked_beside_the_pointwise_metrics(
     page = (tmp_path / "r/report/report.md").read_text()
     assert f"Ranking of unseen items ({name}): each of 10 test users" in page
     assert ("a biased estimate" in page) == (protocol == "sampled")
+
+
+def test_rows_that_came_without_a_label_only_train(call: Call, tmp_path: Path) -> None:
+    """A user's own target, a third of it unlabelled: at 100 % of the labels there are still rows for soft labels."""
+    source, target = synthetic.load(seed=0, source_rows=3000, target_rows=2000, source_users=100, target_users=60)
+    nameless = np.random.default_rng(0).random(len(target)) < 1 / 3
+    target = target.with_labels_only(~nameless)
+    for name, table in (("source", source), ("target", target)):
+        pq.write_table(table.arrow, tmp_path / f"{name}.parquet")
+    roles = {k: v for k, v in target.schema.to_dict().items() if k not in ("truth", "row_id")}
+    schema = ", ".join(f"{role} = {json.dumps(value)}" for role, value in roles.items())
+    files = f'source = "source.parquet", target = "target.parquet", schema = {{{schema}}}'
+    given = ("--set", "data.name=files", "--set", "data.root=.", "--set", f"data.arguments={{{files}}}")
+    assert call("run", "distilling.toml", "--out", "r", *given, "--set", "labels=[1.0]")[0] == 0
+    run = RunFolder(tmp_path / "r")
+    tables = run.tables()
+    assert tables["valid"].labelled.all()
+    assert tables["test"].labelled.all()
+    unlabelled = tables["train"].row_ids[~tables["train"].labelled]
+    assert set(unlabelled) == set(target.row_ids[nameless])
+    result = json.loads((tmp_path / "r/report/report.json").read_text())
+    assert {"source_all", "adapted_all_warm"} <= set(result["rankers"])
+    soft = SoftLabels.load(run.soft_labels("source_teacher", Cell(1.0, 0)))
+    assert set(unlabelled) <= set(soft.row_ids)

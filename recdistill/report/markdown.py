@@ -67,7 +67,7 @@ def _share(pooled: dict[str, Any]) -> list[str]:
     lines = [f"## {percent(pooled['labels'])} of the labels", "", *_table([header, *budget]), ""]
     lines += [*_table(table(pooled)), "", *_against_others(pooled)]
     lines += _ranking(pooled)
-    if pooled["labels"] == 1:
+    if not any(name.endswith("_all") for name in pooled["rankers"]):
         lines += ["Every training row is labelled, so there are no arms with unlabelled rows.", ""]
     return lines
 
