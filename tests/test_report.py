@@ -81,7 +81,7 @@ def test_the_answer_tells_transfer_and_distillation_apart() -> None:
     assert "transfer +0.3100 [+0.3000, +0.3200] over hard_only" in text
     assert "distillation +0.0050 [-0.0050, +0.0150] over source_finetuned" in text
     few = "too few rows, about 7,000 more test rows like these would tell 0.005 from 0"
-    assert text.endswith(f"So transfer helps, distillation is not shown: {few} here.")
+    assert text.endswith(f"So here transfer helps; distillation is not shown: {few}.")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_where_lower_is_better_a_fall_helps() -> None:
     pooled["comparisons"][-1] = compared("chosen", "source_finetuned", -0.2) | {"metric": "rmse"}
     text = report.answer(pooled)
     assert "has RMSE 0.9000" in text
-    assert text.endswith("So transfer harms, distillation helps here.")
+    assert text.endswith("So here transfer harms; distillation helps.")
 
 
 def test_without_source_rows_the_gain_over_labels_alone_is_distillation() -> None:
@@ -120,7 +120,7 @@ def test_without_source_rows_the_gain_over_labels_alone_is_distillation() -> Non
         del pooled["rankers"][name]
     text = report.answer(pooled)
     assert "transfer" not in text
-    assert "AUC 0.7000: distillation +0.3100 [+0.3000, +0.3200] over hard_only. So distillation helps here." in text
+    assert "AUC 0.7000: distillation +0.3100 [+0.3000, +0.3200] over hard_only. So here distillation helps." in text
     assert not any("transfer" in name for name in report.table(pooled)[0])
 
 
@@ -157,7 +157,7 @@ def test_no_distillation_is_claimed_where_alpha_is_0() -> None:
     pooled = deepcopy(POOLED)
     pooled["rankers"]["chosen"]["choices"] = [{"alpha": 0.0}]
     pooled["comparisons"][-1] = compared("chosen", "source_finetuned", 0.2)
-    assert "there is no distillation (alpha 0 was chosen) here." in report.answer(pooled)
+    assert "there is no distillation (alpha 0 was chosen)." in report.answer(pooled)
 
 
 def test_the_answer_says_when_no_teacher_was_needed() -> None:

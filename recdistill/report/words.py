@@ -27,13 +27,13 @@ def answer(pooled: dict[str, Any]) -> str:
     """What to ship and what it gained: transfer and distillation apart, each with its interval."""
     rankers, seeds, metric = pooled["rankers"], len(pooled["seeds"]), pooled["headline"]
     parts = [f"{word} {signed(found(pooled, 'chosen', control))} over {control}" for control, word in _apart(pooled)]
-    verdicts = ", ".join(verdict(pooled, control) for control, _ in _apart(pooled))
+    verdicts = "; ".join(verdict(pooled, control) for control, _ in _apart(pooled))
     shipped = sum(name in deltas(pooled) for name in pooled["shipped"])
     without = f" In {shipped} of {seeds} seeds a student without a teacher did better on validation rows."
     return (
         f"{percent(pooled['labels'])} of the labels: {_counted(pooled['chosen'])}, chosen on validation rows, has "
         f"{NAMES[metric]} {rankers['chosen']['metrics'][metric]:.4f}{_size(rankers)}: {', '.join(parts)}. "
-        f"So {verdicts} here.{without if shipped else ''}"
+        f"So here {verdicts}.{without if shipped else ''}"
     )
 
 
@@ -101,7 +101,8 @@ def signed(comparison: dict[str, Any] | None) -> str:
     """A delta with its interval; nothing without a comparison."""
     if comparison is None:
         return ""
-    return f"{comparison['delta']:+.4f} [{comparison['low']:+.4f}, {comparison['high']:+.4f}]"
+    delta, low, high = (round(comparison[end], 4) + 0.0 for end in ("delta", "low", "high"))  # no -0.0000
+    return f"{delta:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def percent(share: float) -> str:
