@@ -43,7 +43,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     (tmp_path / "distilling.toml").write_text(DISTILLING)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        workers = ["--workers", "1"] if arguments[0] in ("run", "teacher", "label", "distill") else []
+        workers = ["--workers", "1"] if arguments[:1] and arguments[0] in ("run", "teacher", "label", "distill") else []
         monkeypatch.setattr(sys, "argv", ["recdistill", *arguments, *workers])
         code = 0
         try:

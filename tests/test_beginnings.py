@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny import Call
 
 import recdistill
-from recdistill import cli, doctor, experiment
+from recdistill import doctor, experiment
 from recdistill.configuration import Config
 from recdistill.datasets import synthetic
 from recdistill.run_folder import RunFolder
@@ -25,24 +24,6 @@ SMALL = [
     *("tune.controls=[{}]", "tune.distilled=[{}]", "tune.adapted=[{}]"),
 ]
 NAMES = {"user_id": "customer", "item_id": "Product", "region": "area", "click": "bought", "time": "event_time"}
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line in an empty folder, in this process: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["recdistill", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def write_csv(path: Path, table: Table, names: dict[str, str]) -> None:

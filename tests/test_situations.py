@@ -160,3 +160,24 @@ def test_rows_that_came_without_a_label_only_train(call: Call, tmp_path: Path) -
     assert {"source_all", "adapted_all_warm"} <= set(result["rankers"])
     soft = SoftLabels.load(run.soft_labels("source_teacher", Cell(1.0, 0)))
     assert set(unlabelled) <= set(soft.row_ids)
+
+
+@pytest.mark.parametrize("by", ["time", "user", "position", "last"])
+def test_every_split_ends_in_a_report(call: Call, tmp_path: Path, by: str) -> None:
+    assert (
+        call("run", "tiny.toml", "--out", "r", "--set", f"split.by={by}", "--set", "data.arguments.target_users=150")[0]
+        == 0
+    )
+    tables = RunFolder(tmp_path / "r").tables()
+    users = {part: set(tables[part].numpy("user_id").tolist()) for part in ("train", "valid", "test")}
+    if by == "user":
+        assert not users["train"] & users["test"]
+        assert not users["valid"] & users["test"]
+    if by == "last":
+        times = {
+            part: dict(zip(tables[part].numpy("user_id"), tables[part].numpy("time"), strict=True)) for part in users
+        }
+        assert len(tables["test"]) == len(users["test"])
+        assert all(times["valid"][user] <= time for user, time in times["test"].items())
+    if by in ("time", "position"):  # the synthetic target's rows are in the order of time
+        assert tables["train"].numpy("time").max() <= tables["test"].numpy("time").min()
