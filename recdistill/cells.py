@@ -12,6 +12,7 @@ from recdistill.artefacts import manifest
 from recdistill.calibration import calibrate
 from recdistill.configuration import StudentSettings, TeacherSettings
 from recdistill.distillation import DistillSettings, distill
+from recdistill.domains import privileged_columns
 from recdistill.encoder import Encoder
 from recdistill.evaluation import measure, task
 from recdistill.examples import Examples
@@ -37,12 +38,14 @@ def pretrain(run: RunFolder, name: str, seed: int, watch: Watch) -> str:
     """
     teacher = name == "source_teacher"
     settings, folder = run.config.teacher if teacher else run.config.student, run.pretrained(name, seed)
-    source, hidden = _for_teacher(run) if teacher else (run.tables()["source"], {})
+    tables = run.tables()
+    source, hidden = rows_for_teacher(tables["source"], tables["train"], run.config.teacher)
+    if not teacher:
+        source, hidden = tables["source"], {}
     train, valid, test = split(source.take(source.labelled), valid=0.1, test=0.05)
     encoder = settings.encoder.fit(train, privileged=teacher)
-    ranker = _new(settings, encoder, train.schema.classes, seed)
-    hidden = settings.fit.hidden | {column: rate for column, rate in hidden.items() if column in encoder.columns}
-    fitting = settings.fit.model_copy(update={"seed": seed, "hidden": hidden})
+    ranker = new_ranker(settings, encoder, train.schema.classes, seed)
+    fitting = settings.fit.model_copy(update={"seed": seed, "hidden": settings.fit.hidden | hidden})
     state = folder.with_name(f"{folder.name}.unfinished")
     found = fit(ranker, train, valid=valid, settings=fitting, checkpoint=state, progress=watch.part(0, 1))
     headline = task(test.schema).headline
@@ -88,13 +91,13 @@ def label(run: RunFolder, teacher: str, cell: Cell, watch: Watch) -> str:
         cell: whose labels the teacher was adapted on.
         watch: told how far it is.
     """
-    train, _ = run.labelled(cell)
+    config, (train, _) = run.config, run.labelled(cell)
     if teacher == "source_teacher":
         soft = SoftLabels.from_teacher(Ranker.load(run.pretrained(teacher, cell.seed)), train)
-    elif run.config.teacher.scores is not None:
-        soft = SoftLabels.from_column(train, train.numpy(str(train.schema.score)), scale=run.config.teacher.scores)
+    elif config.teacher.scores is not None:
+        soft = SoftLabels.from_column(train, scale=config.teacher.scores, clip=config.teacher.clip)
         if teacher == "calibrated_scores":
-            soft = calibrate(soft, train, k=run.config.folds, seed=cell.seed)
+            soft = calibrate(soft, train, k=config.folds, seed=cell.seed)
     else:
         masks = folds(train, k=run.config.folds, seed=cell.seed)
         without = [Ranker.load(run.adapted(cell, f"fold-{k}")) for k in range(len(masks))]
@@ -162,19 +165,19 @@ def _start(run: RunFolder, name: str, cell: Cell) -> Ranker:
         return Ranker.load(run.pretrained("source_student", cell.seed)).refitted(train)
     if ARMS[name].warm:
         return Ranker.load(run.student(run.controls[-1], cell))
-    return _new(settings, settings.encoder.fit(train), train.schema.classes, cell.seed)
+    return new_ranker(settings, settings.encoder.fit(train), train.schema.classes, cell.seed)
 
 
-def _for_teacher(run: RunFolder) -> tuple[Table, dict[str, float]]:
+def rows_for_teacher(source: Table, target: Table, settings: TeacherSettings) -> tuple[Table, dict[str, float]]:
     """The source's rows, and how often the teacher must do without privileged columns that the target lacks."""
-    source, rate = run.tables()["source"], run.config.teacher.hidden
-    lacking = [name for name, on_target in run.privileged.items() if not on_target]
-    if rate == 1:
+    left = privileged_columns(source, target).items()
+    lacking = [name for name, on_target in left if not on_target and name not in settings.encoder.drop]
+    if settings.hidden == 1:
         return source.with_schema(source.schema.without(*lacking)), {}
-    return source, dict.fromkeys(lacking, rate)
+    return source, dict.fromkeys(lacking, settings.hidden)
 
 
-def _new(settings: TeacherSettings | StudentSettings, encoder: Encoder, classes: int, seed: int) -> Ranker:
+def new_ranker(settings: TeacherSettings | StudentSettings, encoder: Encoder, classes: int, seed: int) -> Ranker:
     """A ranker of the task's classes that has learnt nothing."""
     arguments = {"classes": classes, **settings.arguments}
     return Ranker(encoder, build(settings.model, encoder.spec, seed=seed, arguments=arguments))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -67,10 +67,17 @@ class EncoderSettings(Settings):
         return Encoder.fit(rows.with_schema(schema), {**transforms, **hashed}, privileged=privileged)
 
 
-def _untouched(group: str, fitting: FitSettings, names: Sequence[str], instead: str) -> None:
-    """Refuse settings that the experiment sets itself."""
+def _buildable(model: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a model that cannot be built."""
+    if "classes" in arguments:
+        raise UsageError(f"the classes of a model are set by the rows' grades, got classes={arguments['classes']!r}")
+    models.build(model, TINY, arguments=arguments)
+
+
+def _untouched(group: str, settings: Settings, names: Sequence[str], instead: str) -> None:
+    """Refuse settings that would have no effect."""
     for name in names:
-        value, default = getattr(fitting, name), FitSettings.model_fields[name].default
+        value, default = getattr(settings, name), type(settings).model_fields[name].default
         if value != default:
             raise UsageError(f"{group}.{name} is set by the experiment ({instead}), got {value!r}")
 
@@ -133,6 +140,7 @@ class TeacherSettings(Settings):
     Args:
         scores: the scale of the target's score column ("probability" or "logit"), when that is the teacher; then no
             model is trained, and source rows are not needed.
+        clip: of probabilities in the score column, moved into [clip, 1 - clip]; needed where some are exactly 0 or 1.
         model, arguments: the model otherwise.
         encoder: of the source's rows, privileged columns included.
         fit: its training on the source.
@@ -143,6 +151,7 @@ class TeacherSettings(Settings):
     """
 
     scores: Literal["probability", "logit"] | None = None
+    clip: float = Field(0.0, ge=0, lt=0.5)
     model: str = "deepfm"
     arguments: dict[str, Any] = {"embedding_dim": 32, "hidden": [128, 64]}
     encoder: EncoderSettings = EncoderSettings()
@@ -152,9 +161,14 @@ class TeacherSettings(Settings):
 
     @model_validator(mode="after")
     def _known(self) -> TeacherSettings:
-        models.build(self.model, TINY, arguments=self.arguments)
+        _buildable(self.model, self.arguments)
         _untouched("fit", self.fit, ["seed"], "see seeds")
-        _untouched("adapt", self.adapt, ["seed", "learning_rate", "weight_decay"], "see seeds and tune.adapted")
+        own = ["seed", "learning_rate", "weight_decay", "checkpoint_seconds"]
+        _untouched("adapt", self.adapt, own, "see seeds and tune.adapted; only fits on the source leave checkpoints")
+        if self.scores is not None:
+            _untouched("teacher", self, ["model", "arguments", "encoder", "fit", "adapt", "hidden"], "scores teach")
+        elif self.clip:
+            raise UsageError(f"clip is for teacher.scores, got {self.clip=} without")
         return self
 
 
@@ -172,7 +186,7 @@ class StudentSettings(Settings):
 
     @model_validator(mode="after")
     def _known(self) -> StudentSettings:
-        models.build(self.model, TINY, arguments=self.arguments)
+        _buildable(self.model, self.arguments)
         _untouched("fit", self.fit, ["seed"], "see seeds")
         return self
 

@@ -123,6 +123,12 @@ def by_member(
     return _parted(table, ~has, has, disjoint) if source is None else _parted(table, has, ~has, disjoint)
 
 
+def privileged_columns(source: Table, target: Table) -> dict[str, bool]:
+    """Per privileged column of the source whether the target has it too, with a value in some row."""
+    there = [name for name in source.schema.privileged if name in target.schema.columns]
+    return {n: n in there and target.column(n).null_count < len(target) for n in source.schema.privileged}
+
+
 def by_time(table: Table, *, at: float, disjoint: Sequence[str] = ("rows",)) -> tuple[Table, Table]:
     """The first share `at` of the rows by time is the source, the rest the target; equal times stay together.
 

@@ -12,13 +12,13 @@ from recdistill import cells, report
 from recdistill.artefacts import is_whole, read_json, verify
 from recdistill.configuration import Config
 from recdistill.datasets import load
+from recdistill.devices import device_of
 from recdistill.errors import UsageError
 from recdistill.progress import Board, Silence
-from recdistill.rankings import candidates_of
+from recdistill.rehearsal import rehearse
 from recdistill.results import evaluated
-from recdistill.run_folder import PARTS, Cell, RunFolder
-from recdistill.splits import keep_labels, split
-from recdistill.tables import Table, concat
+from recdistill.run_folder import Cell, RunFolder
+from recdistill.splits import split
 from recdistill.work import Unit, Workers
 
 SILENCE = Silence()
@@ -46,8 +46,11 @@ def run(
     Raises:
         UsageError: the folder holds something else.
         DataError: the data are not what they must be.
+        EnvironmentFault: a device is not there.
         Interrupted: the user stopped it.
     """
+    for fitting in (config.teacher.fit, config.teacher.adapt, config.student.fit):
+        device_of(fitting.device)
     folder = prepare(config, out, board=board, overwrite=overwrite)
     with Workers(workers, board) as crew:
         train_teachers(folder, crew)
@@ -59,27 +62,25 @@ def run(
 def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: bool = False) -> RunFolder:
     """Load the data set, split the target, and keep the rows of each part in a run's folder.
 
-    Every share of labels and the ranking are tried here, so that what cannot be is refused before anything is trained.
+    What a later stage would stumble over is tried here (`rehearsal`), before anything is trained. With `overwrite` the
+    data are read again; what was made from the same rows by the same configuration is kept all the same.
     """
     folder = RunFolder(out)
-    if not (overwrite and folder.is_run) and folder.holds(config) and folder.is_prepared:
+    again = overwrite and folder.is_run
+    if not again and folder.holds(config) and folder.is_prepared:
+        board.say("the rows are those prepared before; --overwrite reads the data again")
         return folder
     board.say(f"preparing {config.data.name}")
     loaded, target = load(config.data.name, config.data.root, config.data.arguments)
     source = loaded if config.data.source else None
-    require_teacher(config, source, target)
-    labelled = target.labelled
-    made = split(target.take(labelled), valid=config.split.valid, test=config.split.test, by=config.split.by)
-    made = (concat([made[0], target.take(~labelled)]), *made[1:])  # rows that came without a label can only train
-    candidates_of(config.ranking, **dict(zip(PARTS[1:], made, strict=True)))
-    for seed in range(config.seeds):
-        for share in config.labels:
-            keep_labels(made[0], made[1], share=share, seed=seed)
-    folder.begin(config)  # only now, when the data are known to be good
-    for part, table in zip(PARTS, (source, *made), strict=True):
-        if table is not None:
-            table.write(folder.prepared(part))
-            board.say(f"  {part}: {len(table):,} rows")
+    train, valid, test = split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
+    # Rows that came without a label can train, where their part does.
+    parts = {"train": train, "valid": valid.take(valid.labelled), "test": test.take(test.labelled)}
+    rehearse(config, source, parts)
+    folder.begin(config, source=source is not None)  # only now, when the data are known to be good
+    for part, table in (parts if source is None else {"source": source, **parts}).items():
+        table.write(folder.prepared(part))
+        board.say(f"  {part}: {len(table):,} rows")
     return folder
 
 
@@ -166,21 +167,6 @@ def student_units(folder: RunFolder) -> dict[str, list[Unit]]:
     ]
     first = [unit for unit in units if unit.folder.parent.name in folder.controls]
     return {"controls": first, "students of teachers": [unit for unit in units if unit not in first]}
-
-
-def require_teacher(config: Config, source: Table | None, target: Table) -> None:
-    """Refuse a data set that has not what the teacher needs.
-
-    Raises:
-        UsageError: says what is missing.
-    """
-    scores = config.teacher.scores
-    if scores is None and source is None:
-        instead = f" (or teacher.scores, for the column {target.schema.score!r})" if target.schema.score else ""
-        raise UsageError(f"a teacher model needs source rows{instead}, got none from data set {config.data.name!r}")
-    if scores is not None and (target.schema.score is None or target.schema.classes > 1):
-        got = f"score={target.schema.score!r}, classes={target.schema.classes}"
-        raise UsageError(f"teacher.scores needs click labels and a column with the role score, got {got}")
 
 
 def _adapted(folder: RunFolder, cell: Cell, part: str) -> Unit:

@@ -101,7 +101,7 @@ def _pooled(run: RunFolder, found: list[tuple[Entry, Scores]], test: Table) -> E
     comparisons = [{"a": a, "b": b, **compare(scores[a], scores[b], test, metric)} for a, b, metric in wanted]
     effect = run.config.smallest_effect
     needed = {
-        c["b"]: rows_needed(c["low"], c["high"], len(test), effect=effect)
+        c["b"]: rows_needed(c["rows_error"], len(test), effect=effect)
         for c in comparisons
         if (c["a"], c["metric"]) == ("chosen", headline) and c["b"] in run.controls
     }
@@ -126,7 +126,7 @@ def _bound(test: Table) -> Entry:
 
 def _best(cell: Entry, names: list[str]) -> str:
     """The ranker with the lowest logloss on the cell's labelled validation rows."""
-    return min(names, key=lambda name: cell["rankers"][name]["valid_logloss"])
+    return min(names, key=lambda name: cell["rankers"][name]["valid_logloss"])  # of equals the first
 
 
 def _scorers(run: RunFolder, cell: Cell, train: Table) -> Scorers:
@@ -136,7 +136,7 @@ def _scorers(run: RunFolder, cell: Cell, train: Table) -> Scorers:
         places = [run.pretrained("source_teacher", cell.seed), run.adapted(cell, "whole")]
         teachers: Scorers = {name: _loaded(place) for name, place in zip(run.teachers, places, strict=True)}
     else:
-        given = ScoreColumn(scale)
+        given = ScoreColumn(scale, run.config.teacher.clip)
         unknown: Entry = {"params": 0, "bytes": 0, "choice": None}  # a system of the user's own
         teachers = {name: (s, unknown) for name, s in zip(run.teachers, (given, given.calibrated(train)), strict=True)}
     return teachers | {name: _loaded(run.student(name, cell)) for name in run.arms(cell.share)}

@@ -14,8 +14,9 @@ from typing import Any
 import tomli_w
 
 from recdistill.arms import CONTROLS, Arm, arms_of
-from recdistill.artefacts import digest, is_whole, sha256, write_json, write_text
+from recdistill.artefacts import digest, is_whole, read_json, sha256, write_json, write_text
 from recdistill.configuration import Config
+from recdistill.domains import privileged_columns
 from recdistill.errors import UsageError
 from recdistill.settings import fill, read_toml
 from recdistill.splits import keep_labels
@@ -60,7 +61,7 @@ class RunFolder:
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return False
         self._require_run("is not empty and holds no run (no config.toml and versions.json); choose another folder")
-        if read_toml(self._config) != _without_none(config.model_dump(mode="json")):
+        if self.config != config:
             rule = "holds a run of another configuration; choose another folder or pass --overwrite"
             raise UsageError(f"{self.path} {rule}")
         return True
@@ -70,13 +71,19 @@ class RunFolder:
         """Whether the folder holds a run, of whatever configuration."""
         return self._config.is_file() and self._versions.is_file()
 
-    def begin(self, config: Config) -> None:
-        """Write down what the run is told and with which packages; a run that was there goes, other files stay."""
-        if self.is_run:
+    def begin(self, config: Config, *, source: bool) -> None:
+        """Write down what the run is told, whether it has source rows, and with which packages.
+
+        A run of another configuration goes, other files stay. Of the same configuration only the prepared rows go: what
+        was made from the same rows is kept.
+        """
+        if self.is_run and not self._same(config):
             self._remove()
+        shutil.rmtree(self.path / "prepared", ignore_errors=True)
         packages = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-        write_json(self._versions, packages)
-        write_text(self._config, tomli_w.dumps(_without_none(config.model_dump(mode="json"))))
+        text = tomli_w.dumps(_without_none(config.model_dump(mode="json")))
+        write_json(self._versions, {**packages, "run": {"config": digest(text), "source": source}})
+        write_text(self._config, text)
 
     @property
     def identity(self) -> str:
@@ -91,7 +98,7 @@ class RunFolder:
     @property
     def has_source(self) -> bool:
         """Whether there are source rows; with scores as the teacher there need not be."""
-        return is_whole(self.prepared("source"))
+        return bool(self._begun.get("source", self.prepared("source").exists()))
 
     @property
     def teachers(self) -> tuple[str, str]:
@@ -115,9 +122,12 @@ class RunFolder:
         """What the run was told.
 
         Raises:
-            UsageError: the folder holds no run.
+            UsageError: the folder holds no run, or its configuration was edited since.
         """
         self._require_run()
+        if self._begun.get("config", text_digest := digest(self._config.read_text())) != text_digest:
+            rule = "was edited after the run began, so what is there was made by another configuration"
+            raise UsageError(f"{self._config} {rule}; begin anew with your own TOML, elsewhere or with --overwrite")
         return fill(Config, read_toml(self._config))
 
     @property
@@ -167,10 +177,7 @@ class RunFolder:
     def privileged(self) -> dict[str, bool]:
         """Per privileged column whether the target has it too; otherwise the teacher knows it on the source alone."""
         tables = self.tables()
-        train = tables["train"]
-        names = tables.get("source", train).schema.privileged
-        there = [name for name in names if name in train.schema.columns]
-        return {name: name in there and train.column(name).null_count < len(train) for name in names}
+        return privileged_columns(tables.get("source", tables["train"]), tables["train"])
 
     def labelled(self, cell: Cell) -> tuple[Table, Table]:
         """Training and validation rows, with the labels of all but the cell's share removed."""
@@ -180,7 +187,13 @@ class RunFolder:
     @property
     def is_prepared(self) -> bool:
         """Whether the rows of every part are there."""
-        return all(is_whole(self.prepared(part)) for part in PARTS[1:])  # the source, where there is one, comes first
+        return all(is_whole(self.prepared(part)) for part in self.parts)  # the source, where there is one, comes first
+
+    def _same(self, config: Config) -> bool:
+        try:
+            return self.config == config
+        except UsageError:
+            return False
 
     def _remove(self) -> None:
         for name in ("prepared", "teacher", "soft_labels", "students", "report"):
@@ -191,6 +204,12 @@ class RunFolder:
     def _require_run(self, rule: str = "holds no run; `recdistill prepare` makes one") -> None:
         if not self.is_run:
             raise UsageError(f"{self.path} {rule}")
+
+    @property
+    def _begun(self) -> dict[str, Any]:
+        """What `begin` wrote down beside the packages."""
+        begun: dict[str, Any] = read_json(self._versions).get("run", {})
+        return begun
 
     @property
     def _config(self) -> Path:

@@ -19,10 +19,12 @@ class ScoreColumn:
 
     Args:
         scale: of the column, "probability" or "logit".
+        clip: probabilities are moved into [clip, 1 - clip].
         platt: what calibrates it, once fitted.
     """
 
     scale: Literal["probability", "logit"]
+    clip: float = 0.0
     platt: Platt | None = None
 
     def score(self, table: Table) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -34,7 +36,7 @@ class ScoreColumn:
         """
         if table.schema.score is None:
             raise UsageError("a score column needs a column with the role score, got a schema without one")
-        given = SoftLabels.from_column(table, table.numpy(table.schema.score), scale=self.scale).logits
+        given = SoftLabels.from_column(table, scale=self.scale, clip=self.clip).logits
         return given if self.platt is None else self.platt(given).astype(np.float32)
 
     def calibrated(self, table: Table) -> ScoreColumn:

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from recdistill.batch import FeatureSpec
 from recdistill.checkpoints import Checkpoints, State
-from recdistill.errors import DataError, EnvironmentFault, Interrupted, TrainingError, UsageError
+from recdistill.devices import device_of
+from recdistill.errors import DataError, Interrupted, TrainingError, UsageError
 from recdistill.examples import Examples
 from recdistill.losses import label_loss
 from recdistill.metrics import auc, logloss
@@ -115,7 +116,7 @@ def fit(
         Interrupted: the user stopped it; the state is in `checkpoint`.
     """
     settings = settings or FitSettings()
-    device = _device(settings.device)
+    device = device_of(settings.device)
     examples = _examples(ranker, train).to(device)
     held_out = None if valid is None else _examples(ranker, valid).held_out().to(device)
     if not len(examples):
@@ -228,12 +229,6 @@ def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimiz
     kind, fused = kinds.get(settings.optimiser, torch.optim.SGD), settings.optimiser in ("adam", "adamw")
     arguments: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     return kind(network.parameters(), **arguments, **({"fused": True} if fused else {}))
-
-
-def _device(name: str) -> str:
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise EnvironmentFault(f"device {name!r} needs a GPU that torch {torch.__version__} can use, got none")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _identity(loop: _Loop, examples: Examples, held_out: Examples | None, settings: FitSettings, name: str) -> str:

@@ -9,7 +9,7 @@ from recdistill import report
 from recdistill.artefacts import is_whole, manifest, read_json, verify
 from recdistill.errors import DataError
 from recdistill.experiment import label_units, student_units, teacher_units
-from recdistill.run_folder import PARTS, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
 
 
@@ -40,7 +40,7 @@ def verify_run(path: Path) -> Verified:
     run = RunFolder(path)
     run.tables()
     stages = [*teacher_units(run).values(), label_units(run), *student_units(run).values()]
-    wanted = [*(run.prepared(part) for part in PARTS), *(u.folder for units in stages for u in units), run.report]
+    wanted = [*(run.prepared(part) for part in run.parts), *(u.folder for units in stages for u in units), run.report]
     there = [folder for folder in wanted if (folder / "manifest.json").is_file()]
     files = sum(verify(folder) for folder in there)
     missing = tuple(str(folder.relative_to(path)) for folder in wanted if folder not in there)
@@ -51,7 +51,7 @@ def _counted_again(run: RunFolder) -> int:
     """Rows of the tables and of the soft labels, compared with what manifests and report say."""
     tables = run.tables()
     counts = report.counted_parts(tables)
-    for part in PARTS:
+    for part in run.parts:
         if manifest(run.prepared(part))["facts"]["fingerprint"] != tables[part].fingerprint:
             raise DataError(f"{run.prepared(part)} must have the fingerprint in its manifest, got another")
     if is_whole(run.report):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
-from tiny import DISTILLING, TINY, Call
+from tiny import DISTILLING, SCORING, TINY, Call
 
 from recdistill import cli
 
@@ -41,6 +41,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(TINY)
     (tmp_path / "distilling.toml").write_text(DISTILLING)
+    (tmp_path / "scoring.toml").write_text(SCORING)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         workers = ["--workers", "1"] if arguments[:1] and arguments[0] in ("run", "teacher", "label", "distill") else []

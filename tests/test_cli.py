@@ -57,8 +57,9 @@ def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
     # With alpha 0 the only candidate, every cold arm is the control: the difference is exactly 0.
     deltas = {(c["a"], c["b"]): c["delta"] for c in result["comparisons"] if c["metric"] == "auc"}
     assert [deltas[name, "hard_only"] for name in MODEL_ARMS if "warm" not in name and name not in CONTROLS] == [0] * 4
-    assert re.search(r"transfer [+-]0\.\d+ \[.*distillation [+-]0\.\d+ \[", output)
-    assert "there is no distillation (alpha 0 was chosen)" in output
+    assert re.search(r"Transfer: [+-]0\.\d+ \[.*\n.*Distillation: [+-]0\.\d+ \[", output)
+    assert "there was none, alpha 0 was chosen" in output
+    assert "Caution: one seed" in output
     page = (tmp_path / "r/report/report.md").read_text()
     assert all(f"| {kept[part]['labelled']:,} | {kept[part]['positives']:,} |" in page for part in ("train", "valid"))
 
@@ -249,7 +250,7 @@ def test_ctrl_c_leaves_nothing_half_written_and_the_same_command_continues(call:
         (["--set", "data.arguments={target_rows='abc'}"], "cannot take"),
         (["--set", "teacher.arguments={embedding_dim=0}"], "at least 1"),
         (["--set", "teacher.arguments={hidden=3}"], "cannot take"),
-        (["--set", "teacher.adapt.learning_rate=0.5"], "is set by the experiment (see seeds and tune.adapted)"),
+        (["--set", "teacher.adapt.learning_rate=0.5"], "is set by the experiment (see seeds and tune.adapted;"),
         (["--set", "student.fit.seed=5"], "is set by the experiment (see seeds)"),
         (["--set", "tune.controls=[{learning_rate=-1.0}]"], "greater than 0"),
         (["--set", "student.encoder.min_count=0"], "greater than or equal to 1"),
@@ -299,16 +300,18 @@ def test_columns_can_be_dropped(call: Call, tmp_path: Path) -> None:
     assert call("teacher", "r")[0] == 0
     columns = Ranker.load(RunFolder(tmp_path / "r").pretrained("source_teacher", 0)).encoder.columns
     assert set(columns) == {"item_id", "age", "region", "price", "embedding"}
-    assert call("prepare", "tiny.toml", "--out", "s", "--set", "teacher.encoder.drop=['user']")[0] == 0
-    assert "no feature column 'user' to drop or hash" in call("teacher", "s")[2]
+    code, _, errors = call("prepare", "tiny.toml", "--out", "s", "--set", "teacher.encoder.drop=['user']")
+    assert code == 2
+    assert "no feature column 'user' to drop or hash" in errors
 
 
 def test_a_gpu_that_is_not_there_exits_with_4(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert call("prepare", "tiny.toml", "--out", "r", "--set", "teacher.fit.device=cuda")[0] == 0
-    code, _, errors = call("teacher", "r")
-    assert code == 4
-    assert "needs a GPU" in errors
+    for command in (("teacher", "r"), ("run", "tiny.toml", "--out", "s", "--set", "student.fit.device=cuda")):
+        code, _, errors = call(*command)
+        assert code == 4
+        assert "needs a GPU" in errors
 
 
 def test_missing_data_exits_with_3(call: Call) -> None:

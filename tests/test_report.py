@@ -63,7 +63,7 @@ POOLED: dict[str, Any] = {
 RESULT = {
     "config": {
         "tune": {"controls": [{}]},
-        "teacher": {"scores": None, "hidden": 0.5},
+        "teacher": {"scores": None, "hidden": 0.5, "encoder": {"drop": []}},
         "data": {"note": "Times are not known."},
     },
     "unseen": {"user": {"train": 0.25, "source": 1.0, "both": 0.25}, "item": {"train": 0.125}},
@@ -76,29 +76,30 @@ RESULT = {
 
 
 def test_the_answer_tells_transfer_and_distillation_apart() -> None:
-    text = report.answer(POOLED)
-    assert text.startswith("2 % of the labels: adapted_all, chosen on validation rows, has AUC 0.7000 in 1/10.0 of the")
-    assert "transfer +0.3100 [+0.3000, +0.3200] over hard_only" in text
-    assert "distillation +0.0050 [-0.0050, +0.0150] over source_finetuned" in text
-    few = "too few rows, about 7,000 more test rows like these would tell 0.005 from 0"
-    assert text.endswith(f"So here transfer helps; distillation is not shown: {few}.")
+    first, transfer, distillation, ship = report.answer(POOLED)
+    assert first.startswith("2 % of the labels: adapted_all, chosen on validation rows: AUC 0.7000 in 1/10.0 of the")
+    assert transfer == "Transfer: +0.3100 [+0.3000, +0.3200] over hard_only: it helps."
+    few = "too few rows: about 7,000 more test rows like these would tell a difference of 0.005 from none"
+    gain = "+0.0050 [-0.0050, +0.0150] over source_finetuned"
+    assert distillation == f"Distillation: {gain}: not shown, {few}."
+    assert ship == "Ship: adapted_all, the best on validation rows, controls included."
 
 
 @pytest.mark.parametrize(
     ("delta", "half", "needed", "words"),
     [
-        (0.2, 0.01, 8_000, "helps"),
-        (-0.2, 0.01, 8_000, "harms"),
-        (0.0, 0.01, 8_000, "is not shown: too few rows"),
-        (0.001, 0.003, 500, "makes no difference that matters (less than 0.005)"),
-        (0.003, 0.0031, 900, "is not shown, though there are rows enough to tell 0.005 from 0"),
+        (0.2, 0.01, 8_000, "it helps."),
+        (-0.2, 0.01, 8_000, "it harms."),
+        (0.0, 0.01, 8_000, "not shown, too few rows"),
+        (0.001, 0.003, 500, "no difference that matters (less than 0.005)."),
+        (0.003, 0.0031, 900, "not shown, though there are rows enough to tell a difference of 0.005 from none."),
     ],
 )
 def test_the_verdict_follows_the_interval(delta: float, half: float, needed: int, words: str) -> None:
     pooled = deepcopy(POOLED)
     pooled["comparisons"][-1] = compared("chosen", "source_finetuned", delta, half)
     pooled["enough"]["needed"]["source_finetuned"] = needed
-    assert f"distillation {words}" in report.answer(pooled)
+    assert f"over source_finetuned: {words}" in report.answer(pooled)[2]
 
 
 def test_where_lower_is_better_a_fall_helps() -> None:
@@ -108,35 +109,62 @@ def test_where_lower_is_better_a_fall_helps() -> None:
         entry["metrics"] = {"rmse": 0.9, "logloss": 1.3}
     for comparison in pooled["comparisons"]:
         comparison.update(metric="rmse")
-    pooled["comparisons"][-1] = compared("chosen", "source_finetuned", -0.2) | {"metric": "rmse"}
-    text = report.answer(pooled)
-    assert "has RMSE 0.9000" in text
-    assert text.endswith("So here transfer harms; distillation helps.")
+    pooled["comparisons"][-2:] = [
+        compared("chosen", control, delta) | {"metric": "rmse"}
+        for control, delta in (("hard_only", -0.1), ("source_finetuned", 0.2))
+    ]
+    first, transfer, distillation, _ = report.answer(pooled)
+    assert "RMSE 0.9000" in first
+    assert transfer.endswith("over hard_only: it helps.")
+    assert distillation.endswith("over source_finetuned: it harms.")
+
+
+def test_a_gain_over_a_worse_control_is_not_oversold() -> None:
+    pooled = deepcopy(POOLED)
+    pooled["comparisons"][-2:] = [compared("chosen", "hard_only", -0.005), compared("chosen", "source_finetuned", 0.2)]
+    text = report.answer(pooled)[2]
+    assert text.endswith("it helps against source_finetuned, but the student is not shown to beat labels alone.")
 
 
 def test_without_source_rows_the_gain_over_labels_alone_is_distillation() -> None:
     pooled = deepcopy(POOLED)
     for name in ("source_teacher", "source_finetuned"):
         del pooled["rankers"][name]
-    text = report.answer(pooled)
-    assert "transfer" not in text
-    assert "AUC 0.7000: distillation +0.3100 [+0.3000, +0.3200] over hard_only. So here distillation helps." in text
+    first, distillation, _ = report.answer(pooled)
+    assert first.endswith("chosen on validation rows: AUC 0.7000.")
+    assert distillation == "Distillation: +0.3100 [+0.3000, +0.3200] over hard_only: it helps."
     assert not any("transfer" in name for name in report.table(pooled)[0])
+
+
+def test_what_weakens_the_answer_is_said_beside_it() -> None:
+    strong = {
+        **deepcopy(POOLED),
+        "seeds": [0, 1],
+        "labelled": [{"valid": {"rows": 900, "labelled": 600, "positives": 300}}] * 2,
+    }
+    assert report.cautions({**RESULT, "pooled": [strong]}) == []
+    weak = {**RESULT, "source": [{"seed": 0, "source_teacher": {"auc": 0.7}, "source_student": {"auc": 0.71}}]}
+    teacher, choice, seeds = report.cautions(weak)
+    assert "no better than the compact student (AUC 0.7000, the student's 0.7100)" in teacher
+    assert "with 2 % of the labels 7 validation rows of the rarer class choose" in choice
+    assert seeds.startswith("one seed")
+    for caution in (teacher, choice, seeds):
+        assert f"**Caution:** {caution}" in report.page(weak)
 
 
 def test_rows_needed_are_those_at_which_the_interval_would_have_the_power() -> None:
     """At the number of rows it names, the effect is z(0.975) + z(0.8) standard errors: checked by simulation."""
     rng, rows, effect = np.random.default_rng(0), 400, 0.1
     values = rng.normal(0, 1, rows)
-    half = 1.96 * values.std() / np.sqrt(rows)
-    needed = rows_needed(-half, half, rows, effect=effect)
+    error = values.std() / np.sqrt(rows)
+    needed = rows_needed(error, rows, effect=effect)
     samples = rng.normal(effect, values.std(), (4000, needed))
     told = samples.mean(1) > 1.96 * samples.std(1) / np.sqrt(needed)
     assert told.mean() == pytest.approx(0.8, abs=0.03)
-    assert rows_needed(-half, half, 2 * rows, effect=effect) == pytest.approx(2 * needed, abs=1)
-    assert rows_needed(-half, half, rows, effect=effect / 2) == pytest.approx(4 * needed, abs=4)
+    assert rows_needed(error, 2 * rows, effect=effect) == pytest.approx(2 * needed, abs=1)
+    assert rows_needed(error, rows, effect=effect / 2) == pytest.approx(4 * needed, abs=4)
     with pytest.raises(UsageError, match="an effect must be positive"):
-        rows_needed(-1, 1, rows, effect=0)
+        rows_needed(1.0, rows, effect=0)
 
 
 def test_only_students_with_a_teacher_are_credited_with_distillation() -> None:
@@ -157,15 +185,15 @@ def test_no_distillation_is_claimed_where_alpha_is_0() -> None:
     pooled = deepcopy(POOLED)
     pooled["rankers"]["chosen"]["choices"] = [{"alpha": 0.0}]
     pooled["comparisons"][-1] = compared("chosen", "source_finetuned", 0.2)
-    assert "there is no distillation (alpha 0 was chosen)." in report.answer(pooled)
+    assert report.answer(pooled)[2].endswith("(alpha 0: none): there was none, alpha 0 was chosen.")
 
 
 def test_the_answer_says_when_no_teacher_was_needed() -> None:
     pooled = {**POOLED, "seeds": [0, 1, 2], "chosen": ["adapted_all", "adapted_all", "source_all"]}
-    pooled["shipped"] = ["source_finetuned", "adapted_all", "source_all"]
-    text = report.answer(pooled)
-    assert "adapted_all (2 of 3 seeds) or source_all (1), chosen on validation rows" in text
-    assert text.endswith("In 1 of 3 seeds a student without a teacher did better on validation rows.")
+    pooled["shipped"] = ["source_finetuned", "adapted_all", "source_finetuned"]
+    first, *_, ship = report.answer(pooled)
+    assert "adapted_all (2 of 3 seeds) or source_all (1), chosen on validation rows" in first
+    assert ship.startswith("Ship: source_finetuned (2 of 3 seeds) or adapted_all (1), the best on validation rows")
 
 
 def test_the_page_prints_labels_and_positives_and_is_written_whole(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from recdistill.metrics import auc
 from recdistill.ranker import Ranker
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.soft_labels import SoftLabels
+from recdistill.tables import Table
 
 CELL = Cell(0.5, 0)
 SCORES = ("--set", "teacher.scores=probability", "--set", "data.source=false")
@@ -24,7 +25,7 @@ DWELL = ("--set", "data.arguments.target_has=['dwell']")
 
 
 def test_scores_alone_are_distilled_without_source_rows(call: Call, tmp_path: Path) -> None:
-    code, output, errors = call("run", "distilling.toml", "--out", "r", *SCORES, *SYSTEM)
+    code, output, errors = call("run", "scoring.toml", "--out", "r", *SCORES, *SYSTEM)
     assert (code, errors) == (0, "")
     result = json.loads((tmp_path / "r/report/report.json").read_text())
     taught = {f"{teacher}_{rows}" for teacher in ("scores", "calibrated") for rows in ("labelled", "all")}
@@ -34,7 +35,7 @@ def test_scores_alone_are_distilled_without_source_rows(call: Call, tmp_path: Pa
     assert {c["b"] for c in result["comparisons"]} == {"hard_only", *teachers}
     assert "source" not in result["data"]
     assert result["source"] == []
-    assert "distillation +0." in output
+    assert "Distillation: +0." in output
     assert "source_finetuned" not in output
     page = (tmp_path / "r/report/report.md").read_text()
     assert "There are no source rows: the teacher is a column of scores." in page
@@ -52,11 +53,13 @@ def test_scores_alone_are_distilled_without_source_rows(call: Call, tmp_path: Pa
     of = result["rankers"]
     assert of["given_scores"]["metrics"]["auc"] == pytest.approx(of["calibrated_scores"]["metrics"]["auc"], abs=1e-6)
     assert of["calibrated_scores"]["metrics"]["logloss"] < of["given_scores"]["metrics"]["logloss"]
-    assert "not finished" not in call("verify", "r")[1]
+    code, output, errors = call("verify", "r")
+    assert (code, errors) == (0, "")
+    assert "not finished" not in output
 
 
 def test_scores_beside_source_rows_keep_the_strong_control(call: Call, tmp_path: Path) -> None:
-    assert call("run", "tiny.toml", "--out", "r", *SCORES[:2], *SYSTEM)[0] == 0
+    assert call("run", "scoring.toml", "--out", "r", *SCORES[:2], *SYSTEM)[0] == 0
     result = json.loads((tmp_path / "r/report/report.json").read_text())
     assert {"given_scores", "source_finetuned", "scores_all_warm"} <= set(result["rankers"])
     assert list(result["source"][0]) == ["seed", "source_student"]
@@ -73,7 +76,7 @@ def test_scores_beside_source_rows_keep_the_strong_control(call: Call, tmp_path:
     ],
 )
 def test_what_the_teacher_needs_is_asked_for(call: Call, given: tuple[str, ...], rule: str) -> None:
-    code, _, errors = call("run", "tiny.toml", "--out", "r", *given)
+    code, _, errors = call("run", "scoring.toml", "--out", "r", *given)
     assert code == 2
     assert rule in errors
 
@@ -138,28 +141,39 @@ def test_unseen_items_are_ranked_beside_the_pointwise_metrics(
     assert ("a biased estimate" in page) == (protocol == "sampled")
 
 
-def test_rows_that_came_without_a_label_only_train(call: Call, tmp_path: Path) -> None:
-    """A user's own target, a third of it unlabelled: at 100 % of the labels there are still rows for soft labels."""
+def test_with_all_labels_there_may_still_be_rows_without(call: Call, tmp_path: Path) -> None:
+    unlabelled(call, tmp_path, "random")
+    run = RunFolder(tmp_path / "random")
+    assert {"source_all", "adapted_all_warm"} <= set(run.arms(1.0))
+    assert call("prepare", "tiny.toml", "--out", "whole")[0] == 0
+    assert not any("all" in name for name in RunFolder(tmp_path / "whole").arms(1.0))
+
+
+def unlabelled(call: Call, tmp_path: Path, by: str) -> dict[str, Table]:
+    """The parts of a target of which every third label is missing."""
     source, target = synthetic.load(seed=0, source_rows=3000, target_rows=2000, source_users=100, target_users=60)
-    nameless = np.random.default_rng(0).random(len(target)) < 1 / 3
-    target = target.with_labels_only(~nameless)
+    target = target.with_labels_only(np.arange(len(target)) % 3 > 0)
     for name, table in (("source", source), ("target", target)):
         pq.write_table(table.arrow, tmp_path / f"{name}.parquet")
     roles = {k: v for k, v in target.schema.to_dict().items() if k not in ("truth", "row_id")}
     schema = ", ".join(f"{role} = {json.dumps(value)}" for role, value in roles.items())
     files = f'source = "source.parquet", target = "target.parquet", schema = {{{schema}}}'
     given = ("--set", "data.name=files", "--set", "data.root=.", "--set", f"data.arguments={{{files}}}")
-    assert call("run", "distilling.toml", "--out", "r", *given, "--set", "labels=[1.0]")[0] == 0
-    run = RunFolder(tmp_path / "r")
-    tables = run.tables()
-    assert tables["valid"].labelled.all()
-    assert tables["test"].labelled.all()
-    unlabelled = tables["train"].row_ids[~tables["train"].labelled]
-    assert set(unlabelled) == set(target.row_ids[nameless])
-    result = json.loads((tmp_path / "r/report/report.json").read_text())
-    assert {"source_all", "adapted_all_warm"} <= set(result["rankers"])
-    soft = SoftLabels.load(run.soft_labels("source_teacher", Cell(1.0, 0)))
-    assert set(unlabelled) <= set(soft.row_ids)
+    assert call("prepare", "distilling.toml", "--out", by, *given, "--set", f"split.by={by}")[0] == 0
+    return RunFolder(tmp_path / by).tables()
+
+
+@pytest.mark.parametrize("by", ["random", "time", "user"])
+def test_rows_without_a_label_keep_to_their_part(call: Call, tmp_path: Path, by: str) -> None:
+    tables = unlabelled(call, tmp_path, by)
+    train, valid, test = (tables[part] for part in ("train", "valid", "test"))
+    assert valid.labelled.all()
+    assert test.labelled.all()
+    assert 0.2 < (~train.labelled).mean() < 0.45
+    if by == "user":
+        assert not set(train.numpy("user_id")) & set(test.numpy("user_id"))
+    if by == "time":
+        assert train.numpy("time").max() < test.numpy("time").min()
 
 
 @pytest.mark.parametrize("by", ["time", "user", "position", "last"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 Call = Callable[..., tuple[int, str, str]]
@@ -32,3 +33,5 @@ DISTILLING = (
     .replace("adapted = [{}]", "adapted = [{learning_rate = 1e-9}, {}]")
     .replace("alpha = 0.0}]", "alpha = 0.7}, {learning_rate = 1e-9, alpha = 0.0}]")
 )
+# Scores are the teacher: nothing is said of a model.
+SCORING = re.sub(r"\[teacher\].*?(?=\[student)", "", DISTILLING, flags=re.DOTALL)

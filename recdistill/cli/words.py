@@ -38,5 +38,8 @@ def show(result: dict[str, Any], out: Path) -> None:
         title = f"{reports.percent(pooled['labels'])} of the labels, {seeds} seed{'s' if seeds > 1 else ''}"
         show_table(console(), reports.summary(pooled), title)
     for pooled in result["pooled"]:
-        board().say(reports.answer(pooled))
+        first, *others = reports.answer(pooled)
+        board().say("\n  ".join([first, *others]))
+    for caution in reports.cautions(result):
+        board().say(f"Caution: {caution}")
     board().say(f"report: {out / 'report' / 'report.md'}")

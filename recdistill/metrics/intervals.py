@@ -22,6 +22,7 @@ class Comparison:
         low, high: the interval.
         p: two-sided, of no difference.
         method: "delong", "delong_cluster", "bootstrap" or "bootstrap_cluster".
+        rows_error: the standard error that comes from the test rows alone, without the spread between seeds.
     """
 
     delta: float
@@ -29,6 +30,7 @@ class Comparison:
     high: float
     p: float
     method: str
+    rows_error: float
 
 
 def auc_difference(
@@ -94,7 +96,8 @@ def mean_difference(
         return _with_seeds(difference.mean(1), float(drawn.var(ddof=1)), count, method, 0.95)
     low, high = np.quantile(drawn, [0.025, 0.975])
     tail = min((drawn <= 0).sum(), (drawn >= 0).sum()) + 1
-    return Comparison(float(difference.mean()), float(low), float(high), min(1.0, 2 * tail / (resamples + 1)), method)
+    p, error = min(1.0, 2 * tail / (resamples + 1)), float(drawn.std(ddof=1))
+    return Comparison(float(difference.mean()), float(low), float(high), p, method, error)
 
 
 def rmse_difference(
@@ -165,8 +168,9 @@ def _with_seeds(deltas: Array, variance: float, units: int, method: str, confide
     between = float(deltas.var(ddof=1) / seeds) if seeds > 1 else 0.0
     error = float(np.sqrt(variance + between))
     if error == 0:
-        return Comparison(delta, delta, delta, 1.0 if delta == 0 else 0.0, method)
+        return Comparison(delta, delta, delta, 1.0 if delta == 0 else 0.0, method, 0.0)
     parts = variance**2 / (units - 1) + (between**2 / (seeds - 1) if seeds > 1 else 0.0)
     freedom = (variance + between) ** 2 / parts if seeds > 1 else np.inf
     half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
-    return Comparison(delta, delta - half, delta + half, float(2 * stats.t.sf(abs(delta) / error, freedom)), method)
+    p = float(2 * stats.t.sf(abs(delta) / error, freedom))
+    return Comparison(delta, delta - half, delta + half, p, method, float(np.sqrt(variance)))

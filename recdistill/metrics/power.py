@@ -9,16 +9,15 @@ from scipy import stats
 from recdistill.errors import UsageError
 
 
-def rows_needed(low: float, high: float, rows: int, *, effect: float, power: float = 0.8) -> int:
-    """About how many test rows would tell a difference of `effect` from 0, judged by an interval on fewer rows.
+def rows_needed(rows_error: float, rows: int, *, effect: float, power: float = 0.8) -> int:
+    """About how many test rows would tell a difference of `effect` from 0 at the 5 % level.
 
-    n · ((z₀.₉₇₅ + z_power) · e / effect)², where e is the standard error that the interval shows: it falls with the
-    root of the number of rows (Cohen 1988, section 2). Spread between seeds, which more rows do not narrow, counts as
-    if they did; more clusters (users) are meant, not more rows of the same ones.
+    n · ((z₀.₉₇₅ + z_power) · e / effect)²: the standard error e falls with the root of the number of rows (Cohen 1988,
+    section 2). Where rows cluster by user, more users are meant, not more rows of the same ones.
 
     Args:
-        low, high: (), the 95 % interval that was found.
-        rows: test rows it was found on.
+        rows_error: (), e, as `rows` test rows gave it; without the spread between seeds, which no rows narrow.
+        rows: how many test rows there were.
         effect: the difference to be told, > 0.
         power: the probability to tell it, in (0, 1).
 
@@ -27,6 +26,4 @@ def rows_needed(low: float, high: float, rows: int, *, effect: float, power: flo
     """
     if not effect > 0 or not 0 < power < 1:
         raise UsageError(f"an effect must be positive and a power in (0, 1), got {effect=}, {power=}")
-    normal = stats.norm.ppf(0.975)
-    error = (high - low) / 2 / normal
-    return math.ceil(rows * ((normal + stats.norm.ppf(power)) * error / effect) ** 2)
+    return math.ceil(rows * ((stats.norm.ppf(0.975) + stats.norm.ppf(power)) * rows_error / effect) ** 2)

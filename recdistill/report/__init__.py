@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recdistill.artefacts import new_folder, write_json, write_text
+from recdistill.report.cautions import cautions
 from recdistill.report.counts import counted, counted_parts, unseen_shares
 from recdistill.report.markdown import page
 from recdistill.report.words import answer, percent, summary, table
@@ -18,4 +19,15 @@ def write(result: dict[str, Any], folder: Path) -> None:
         write_text(temporary / "report.md", page(result))
 
 
-__all__ = ["answer", "counted", "counted_parts", "page", "percent", "summary", "table", "unseen_shares", "write"]
+__all__ = [
+    "answer",
+    "cautions",
+    "counted",
+    "counted_parts",
+    "page",
+    "percent",
+    "summary",
+    "table",
+    "unseen_shares",
+    "write",
+]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from recdistill.report.words import NAMES, answer, deltas, found, percent, signed, table
+from recdistill.report.cautions import cautions
+from recdistill.report.reading import reading
+from recdistill.report.words import NAMES, answer, deltas, found, percent, signed, silent, table
 
 COUNTS = ("rows", "labelled", "positives", "mean_rating", "users", "items")
 AGAINST = {
-    "adapted_teacher": "the best teacher there is",
-    "calibrated_scores": "the best teacher there is",
+    "adapted_teacher": "the teacher at its best",
+    "calibrated_scores": "the teacher on the target's scale",
     "item_means": "what every model of ratings must beat",
 }
 UNSEEN = {"train": "the target's training rows", "source": "the source's rows", "both": "both"}
@@ -17,8 +19,12 @@ UNSEEN = {"train": "the target's training rows", "source": "the source's rows", 
 
 def page(result: dict[str, Any]) -> str:
     """The page of a result."""
-    lines = ["# Does transfer help here?", "", *(f"- {answer(pooled)}" for pooled in result["pooled"]), ""]
-    lines += [*_data(result), *(line for pooled in result["pooled"] for line in _share(pooled)), *_reading(result)]
+    lines = ["# Does transfer help here?", ""]
+    for pooled in result["pooled"]:
+        first, *others = answer(pooled)
+        lines += [f"- {first}", *(f"  - {line}" for line in others)]
+    lines += ["", *(line for caution in cautions(result) for line in (f"**Caution:** {caution}", ""))]
+    lines += [*_data(result), *(line for pooled in result["pooled"] for line in _share(pooled)), *reading(result)]
     if result["command"]:
         lines += ["## Made by", "", f"    {result['command']}", ""]
     return "\n".join(lines)
@@ -34,14 +40,16 @@ def _data(result: dict[str, Any]) -> list[str]:
         new = ", ".join(f"{UNSEEN[part]} {100 * share:.1f} %" for part, share in shares.items() if _says(part, shares))
         lines += [f"Test rows whose {role} is new to {new}.", ""]
     for column, on_target in result["privileged"].items():
-        lines += [_privileged(column, on_target, result["config"]["teacher"]["hidden"]), ""]
+        lines += [_privileged(column, on_target, result["config"]["teacher"]), ""]
     return [*lines, *_on_source(result)]
 
 
-def _privileged(column: str, on_target: bool, hidden: float) -> str:
+def _privileged(column: str, on_target: bool, teacher: dict[str, Any]) -> str:
+    if teacher["scores"] is not None or column in teacher["encoder"]["drop"]:
+        return f"Privileged: {column} is used by no ranker of this run."
     if on_target:
         return f"Privileged: the teacher knows {column} on both domains, the student on neither."
-    words = f"The teacher learnt with it hidden {100 * hidden:g} % of the time (teacher.hidden)"
+    words = f"The teacher learnt with it hidden {100 * teacher['hidden']:g} % of the time (teacher.hidden)"
     return f"Privileged: {column} is in the source alone. {words}, and does without on the target; no student has it."
 
 
@@ -83,13 +91,14 @@ def _ranking(pooled: dict[str, Any]) -> list[str]:
     gains = [
         f"{words[c['b']]} {signed(c)} in {c['metric'].partition(':')[2]} over {c['b']}" for c in ranking["comparisons"]
     ]
+    silence = silent(pooled, "chosen")
     return [
         f"Ranking of unseen items ({ranking['protocol']}): each of {ranking['users']:,} test users with a click, of "
         f"{ranking['eligible']:,}, gets {ranking['candidates']:,.0f} items in order{biased}.",
         "",
         *_table([["ranker", *names], *rows]),
         "",
-        f"chosen: {'; '.join(gains)}.",
+        f"chosen{silence}: {'; '.join(gains)}.",
         "",
     ]
 
@@ -101,53 +110,6 @@ def _against_others(pooled: dict[str, Any]) -> list[str]:
         for other, what in AGAINST.items()
         if (comparison := found(pooled, "chosen", other)) is not None
         for line in (f"chosen against {other}, {what}: {metric} {signed(comparison)}.", "")
-    ]
-
-
-def _reading(result: dict[str, Any]) -> list[str]:
-    pooled, tune = result["pooled"][0], result["config"]["tune"]
-    methods = sorted({comparison["method"] for p in result["pooled"] for comparison in p["comparisons"]})
-    arms = sum(entry["role"] == "student" for entry in pooled["rankers"].values()) - 1
-    seeds = len(pooled["seeds"])
-    lines = ["## How to read this", ""]
-    lines += [
-        f"- chosen: in each seed the best of the {arms} arms with a teacher on that seed's labelled validation rows, "
-        "which is what a user would get. A line picked by its test figures would promise too much.",
-        f"- Every arm tried {len(tune['controls'])} candidates on the same validation rows{_adapted(result)}. chosen "
-        "is the best of several arms, a control is one; an arm's own line is the plain comparison.",
-        *_what_gains_mean(pooled),
-        f"- A difference of less than {pooled['enough']['smallest_effect']:g} would not matter (smallest_effect). How "
-        "many test rows it takes to tell it from 0 is estimated from the interval, for a power of 80 %.",
-        f"- Metrics are means over {seeds} seed{'s' if seeds > 1 else ''} (labels kept, weights, order of rows), all "
-        "on the same test rows. Accuracy, precision, recall and F1 are at the threshold with the best F1 on the "
-        "labelled validation rows.",
-        f"- Intervals are paired and 95 %: {', '.join(methods)}. Those of several seeds include their spread.",
-        "- Tied scores: AUC counts a tied pair as half; ranking metrics are expected values over random orders.",
-    ]
-    skipped = pooled["rankers"]["chosen"]["users_skipped"]
-    if skipped:
-        words = ", ".join(f"{count:,} for {metric}" for metric, count in skipped.items())
-        lines.append(f"- Test users without a value (no click, or for gauc_mean one class only) are left out: {words}.")
-    return [*lines, ""]
-
-
-def _adapted(result: dict[str, Any]) -> str:
-    return ", and so did the adapted teacher" if result["config"]["teacher"]["scores"] is None else ""
-
-
-def _what_gains_mean(pooled: dict[str, Any]) -> list[str]:
-    alpha = "alpha is the weight of the soft labels in each seed: with 0 there was no distillation."
-    if len(deltas(pooled)) > 1:
-        return [
-            "- transfer is what was gained over the same student trained on the target's labels alone, distillation "
-            "over the same student trained on the source and fine-tuned, without a teacher. Arms named _warm start "
-            f"where that one ended. {alpha}"
-        ]
-    return [
-        "- Without source rows no student can be trained there and fine-tuned, so the scores are all that is "
-        "transferred: distillation is what was gained over the same student trained on the target's labels alone. "
-        "calibrated_scores are the given ones fitted to the labelled rows (Platt). Arms named _warm start where "
-        f"hard_only ended. {alpha}"
     ]
 
 

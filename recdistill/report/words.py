@@ -23,18 +23,19 @@ def deltas(pooled: dict[str, Any]) -> dict[str, str]:
     return {"hard_only": "distillation"}
 
 
-def answer(pooled: dict[str, Any]) -> str:
-    """What to ship and what it gained: transfer and distillation apart, each with its interval."""
-    rankers, seeds, metric = pooled["rankers"], len(pooled["seeds"]), pooled["headline"]
-    parts = [f"{word} {signed(found(pooled, 'chosen', control))} over {control}" for control, word in _apart(pooled)]
-    verdicts = "; ".join(verdict(pooled, control) for control, _ in _apart(pooled))
-    shipped = sum(name in deltas(pooled) for name in pooled["shipped"])
-    without = f" In {shipped} of {seeds} seeds a student without a teacher did better on validation rows."
-    return (
-        f"{percent(pooled['labels'])} of the labels: {_counted(pooled['chosen'])}, chosen on validation rows, has "
-        f"{NAMES[metric]} {rankers['chosen']['metrics'][metric]:.4f}{_size(rankers)}: {', '.join(parts)}. "
-        f"So here {verdicts}.{without if shipped else ''}"
-    )
+def answer(pooled: dict[str, Any]) -> list[str]:
+    """What was chosen, what it gained, transfer and distillation apart, each with its interval, and what to ship."""
+    rankers, metric = pooled["rankers"], pooled["headline"]
+    reached = f"{NAMES[metric]} {rankers['chosen']['metrics'][metric]:.4f}{_size(rankers)}"
+    lines = [
+        f"{percent(pooled['labels'])} of the labels: {_counted(pooled['chosen'])}, chosen on validation rows: "
+        f"{reached}."
+    ]
+    for control, word in deltas(pooled).items():
+        silence = silent(pooled, "chosen") if word == "distillation" else ""
+        gain = f"{signed(found(pooled, 'chosen', control))} over {control}{silence}"
+        lines.append(f"{word.capitalize()}: {gain}: {verdict(pooled, control)}.")
+    return [*lines, f"Ship: {_counted(pooled['shipped'])}, the best on validation rows, controls included."]
 
 
 def table(pooled: dict[str, Any], metrics: tuple[str, ...] = ()) -> list[list[str]]:
@@ -45,15 +46,15 @@ def table(pooled: dict[str, Any], metrics: tuple[str, ...] = ()) -> list[list[st
     shown = [m for m in metrics or METRICS[headline] if m in rankers["chosen"]["metrics"]]
     bound = rankers.get("best_possible")
     header = ["ranker", "role", "bytes", *shown, "alpha"]
-    header += [f"{word} ({NAMES[headline]} over {control})" for control, word in _apart(pooled)]
+    header += [f"{word} ({NAMES[headline]} over {control})" for control, word in deltas(pooled).items()]
     lines = [header + ([f"{NAMES[headline]} below best possible"] if bound else [])]
     for name, entry in rankers.items():
         line = [name, entry["role"], f"{entry['bytes']:,}" if entry["bytes"] else ""]
         line += [f"{entry['metrics'][m]:.4f}" if m in entry["metrics"] else "" for m in shown]
         line.append(" ".join(f"{alpha:g}" for alpha in alphas(entry)))
-        line += [_gain(pooled, name, control, word) for control, word in _apart(pooled)]
+        line += [_gain(pooled, name, control, word) for control, word in deltas(pooled).items()]
         if bound:
-            line.append(f"{abs(bound['metrics'][headline] - entry['metrics'][headline]):.4f}")
+            line.append(f"{bound['metrics'][headline] - entry['metrics'][headline]:.4f}")
         lines.append(line)
     return lines
 
@@ -68,22 +69,32 @@ def summary(pooled: dict[str, Any]) -> list[list[str]]:
 
 def verdict(pooled: dict[str, Any], control: str) -> str:
     """What the interval of the chosen student's gain over a control says."""
-    word, comparison, enough = deltas(pooled)[control], found(pooled, "chosen", control), pooled["enough"]
-    if word == "distillation" and not any(alphas(pooled["rankers"]["chosen"])):
-        return "there is no distillation (alpha 0 was chosen)"
+    comparison, enough = found(pooled, "chosen", control), pooled["enough"]
+    effect = enough["smallest_effect"]
+    if deltas(pooled)[control] == "distillation" and not any(alphas(pooled["rankers"]["chosen"])):
+        return "there was none, alpha 0 was chosen"
     if comparison is None:
-        return f"{word} is not known"
+        return "not known"
     if comparison["low"] > 0 or comparison["high"] < 0:
         better = (comparison["delta"] > 0) != (pooled["headline"] in LOWER_IS_BETTER)
-        return f"{word} {'helps' if better else 'harms'}"
-    effect = enough["smallest_effect"]
+        return f"it {'helps' if better else 'harms'}{_beside_labels_alone(pooled, control) if better else ''}"
     if -effect < comparison["low"] and comparison["high"] < effect:
-        return f"{word} makes no difference that matters (less than {effect:g})"
+        return f"no difference that matters (less than {effect:g})"
     more = max(0, enough["needed"][control] - enough["test_rows"])
     if not more:
-        return f"{word} is not shown, though there are rows enough to tell {effect:g} from 0"
-    rows = f"{float(f'{more:.2g}'):,.0f}"
-    return f"{word} is not shown: too few rows, about {rows} more test rows like these would tell {effect:g} from 0"
+        seeds = "; the seeds differ, so more seeds would help" if len(pooled["seeds"]) > 1 else ""
+        return f"not shown, though there are rows enough to tell a difference of {effect:g} from none{seeds}"
+    rows = f"about {float(f'{more:.2g}'):,.0f} more test rows like these"
+    return f"not shown, too few rows: {rows} would tell a difference of {effect:g} from none"
+
+
+def _beside_labels_alone(pooled: dict[str, Any], control: str) -> str:
+    """A gain over a control that the source made worse is no reason to ship."""
+    comparison = found(pooled, "chosen", "hard_only")
+    if control == "hard_only" or comparison is None:
+        return ""
+    gains = comparison["high"] < 0 if pooled["headline"] in LOWER_IS_BETTER else comparison["low"] > 0
+    return "" if gains else f" against {control}, but the student is not shown to beat labels alone"
 
 
 def alphas(entry: dict[str, Any]) -> list[float]:
@@ -97,6 +108,12 @@ def found(pooled: dict[str, Any], a: str, b: str, metric: str | None = None) -> 
     return next((c for c in pooled["comparisons"] if (c["a"], c["b"], c["metric"]) == wanted), None)
 
 
+def silent(pooled: dict[str, Any], name: str) -> str:
+    """In how many seeds a ranker listened to no soft label; nothing where it always did."""
+    zeros, of = sum(alpha == 0 for alpha in alphas(pooled["rankers"][name])), len(pooled["seeds"])
+    return "" if not zeros else " (alpha 0: none)" if zeros == of else f" (alpha 0 in {zeros} of {of})"
+
+
 def signed(comparison: dict[str, Any] | None) -> str:
     """A delta with its interval; nothing without a comparison."""
     if comparison is None:
@@ -108,10 +125,6 @@ def signed(comparison: dict[str, Any] | None) -> str:
 def percent(share: float) -> str:
     """A share in percent, with as many digits as it has."""
     return f"{100 * share:.4g} %"
-
-
-def _apart(pooled: dict[str, Any]) -> list[tuple[str, str]]:
-    return list(deltas(pooled).items())
 
 
 def _size(rankers: dict[str, Any]) -> str:
@@ -130,9 +143,7 @@ def _gain(pooled: dict[str, Any], name: str, control: str, word: str) -> str:
     student = entry["role"] == "student"
     if not student and not (word == "transfer" and name == "source_finetuned"):
         return ""
-    zeros, of = sum(alpha == 0 for alpha in alphas(entry)), len(pooled["seeds"])
-    mark = "" if not zeros else " (alpha 0: none)" if zeros == of else f" (alpha 0 in {zeros} of {of})"
-    return signed(found(pooled, name, control)) + (mark if word == "distillation" else "")
+    return signed(found(pooled, name, control)) + (silent(pooled, name) if word == "distillation" else "")
 
 
 def _counted(names: list[str]) -> str:

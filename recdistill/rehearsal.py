@@ -1,0 +1,96 @@
+"""What a run would stumble over late, tried on its rows before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from recdistill.calibration import calibrate
+from recdistill.cells import new_ranker, rows_for_teacher
+from recdistill.configuration import Config, StudentSettings, TeacherSettings
+from recdistill.devices import require_device_name
+from recdistill.errors import DataError, UsageError, nearest
+from recdistill.rankings import candidates_of
+from recdistill.score_column import ScoreColumn
+from recdistill.soft_labels import SoftLabels
+from recdistill.splits import folds, keep_labels
+from recdistill.tables import Table
+from recdistill.training import FitSettings
+
+FEW = 200  # rows are enough to see whether settings fit the columns
+
+
+def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -> None:
+    """Try on a run's rows what its stages will need of them.
+
+    Args:
+        config: of the run.
+        source: its source rows, where there are any.
+        parts: the target's "train", "valid" and "test".
+
+    Raises:
+        UsageError: a setting does not fit the rows.
+        DataError: the rows cannot be trained on, scored, compared or ranked.
+    """
+    train, test = parts["train"], parts["test"]
+    _require_teacher(config, source, train)
+    _require_users(test)
+    candidates_of(config.ranking, **parts)
+    if config.teacher.scores is None and source is not None:
+        rows, _ = rows_for_teacher(source, train, config.teacher)
+        of_teacher = {"fit": config.teacher.fit, "adapt": config.teacher.adapt}
+        _try_model("teacher", config.teacher, rows, of_teacher, privileged=True)
+    _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
+    for seed in range(config.seeds):
+        for share in config.labels:
+            kept, _ = keep_labels(train, parts["valid"], share=share, seed=seed)
+            folds(kept, k=config.folds, seed=seed)
+            if config.teacher.scores is not None:
+                soft = SoftLabels.from_column(kept, scale=config.teacher.scores, clip=config.teacher.clip)
+                calibrate(soft, kept, k=config.folds, seed=seed)
+    if config.teacher.scores is not None:
+        for part in ("valid", "test"):
+            ScoreColumn(config.teacher.scores, config.teacher.clip).score(parts[part])
+
+
+def _require_teacher(config: Config, source: Table | None, target: Table) -> None:
+    scores, schema = config.teacher.scores, target.schema
+    if scores is None and source is None:
+        instead = f" (or teacher.scores, for the column {schema.score!r})" if schema.score else ""
+        raise UsageError(f"a teacher model needs source rows{instead}, got none from data set {config.data.name!r}")
+    if scores is not None and (schema.score is None or schema.classes > 1):
+        got = f"score={schema.score!r}, classes={schema.classes}"
+        raise UsageError(f"teacher.scores needs click labels and a column with the role score, got {got}")
+
+
+def _require_users(test: Table) -> None:
+    """An interval needs two clusters, and one of a ranking metric two users with a value."""
+    if test.schema.user is None:
+        return
+    users = test.numpy(test.schema.user)
+    clicked = users[test.labels == 1] if test.schema.classes == 1 else users
+    if len(np.unique(clicked)) < 2:
+        few = f"{len(np.unique(clicked))} in {len(test)} rows"
+        raise DataError(f"the test part needs at least 2 users with a click to compare by, got {few}")
+
+
+def _try_model(
+    group: str,
+    settings: TeacherSettings | StudentSettings,
+    rows: Table,
+    fits: Mapping[str, FitSettings],
+    *,
+    privileged: bool,
+) -> None:
+    few = rows.take(np.arange(min(FEW, len(rows))))
+    encoder = settings.encoder.fit(few, privileged=privileged)
+    new_ranker(settings, encoder, rows.schema.classes, 0).score(few)
+    hideable = [name for name in encoder.columns if encoder.columns[name][0] != "vector"]
+    for name, fitting in fits.items():
+        require_device_name(fitting.device)  # the stages may run on another machine
+        if fitting.stop_by == "auc" and rows.schema.classes > 1:
+            raise UsageError(f"{group}.{name}.stop_by is 'logloss' for ratings, got 'auc'")
+        for column in fitting.hidden:
+            if column not in hideable:
+                raise UsageError(f"{group}.{name}.hidden has no feature {column!r}, {nearest(column, hideable)}")

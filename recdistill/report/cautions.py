@@ -1,0 +1,43 @@
+"""What makes a report's answer weaker than its figures look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recdistill.report.words import LOWER_IS_BETTER, NAMES, percent
+
+FEW_POSITIVES = 100
+
+
+def cautions(result: dict[str, Any]) -> list[str]:
+    """A sentence each, the gravest first."""
+    found = [_teacher(result), *map(_choice, result["pooled"])]
+    if len(result["pooled"][0]["seeds"]) == 1:
+        found.append("one seed: how much another draw of labels and weights would change is not known (--set seeds=3).")
+    return [caution for caution in found if caution]
+
+
+def _teacher(result: dict[str, Any]) -> str:
+    """A teacher that is no better than the student at home has little to teach."""
+    metric = result["pooled"][0]["headline"]
+    names = ("source_teacher", "source_student")
+    reached = [[entry[name][metric] for entry in result["source"] if name in entry] for name in names]
+    if not all(reached):
+        return ""
+    teacher, student = (sum(values) / len(values) for values in reached)
+    if (teacher < student) if metric in LOWER_IS_BETTER else (teacher > student):
+        return ""
+    figures = f"{NAMES[metric]} {teacher:.4f}, the student's {student:.4f}"
+    return f"on held-out source rows the teacher is no better than the compact student ({figures}): mend it first."
+
+
+def _choice(pooled: dict[str, Any]) -> str:
+    """Arms are chosen on validation rows; with few of a class that is close to chance."""
+    fewest = min(
+        min(of["positives"], of["labelled"] - of["positives"]) if "positives" in of else of["labelled"]
+        for of in (kept["valid"] for kept in pooled["labelled"])
+    )
+    if fewest >= FEW_POSITIVES:
+        return ""
+    rows = f"{fewest:,.0f} validation rows of the rarer class choose among the arms"
+    return f"with {percent(pooled['labels'])} of the labels {rows}: what is chosen is near chance."

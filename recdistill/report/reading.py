@@ -1,0 +1,74 @@
+"""How to read a report's page: what was compared, and what its words mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recdistill.report.words import deltas
+
+
+def reading(result: dict[str, Any]) -> list[str]:
+    """The lines of the page's last section."""
+    pooled = result["pooled"][0]
+    methods = sorted({comparison["method"] for p in result["pooled"] for comparison in p["comparisons"]})
+    lines = [*_choosing(result, pooled), *_gains(pooled), *_metrics(pooled)]
+    lines += [
+        f"A difference of less than {pooled['enough']['smallest_effect']:g} would not matter (smallest_effect). How "
+        "many test rows it takes to tell it from 0, 4 times in 5, is estimated from the spread over these.",
+        f"Intervals are paired and 95 %: {', '.join(methods)}. Those of several seeds include their spread.",
+    ]
+    skipped = pooled["rankers"]["chosen"]["users_skipped"]
+    if skipped:
+        words = ", ".join(f"{count:,} for {metric}" for metric, count in skipped.items())
+        lines.append(f"Test users without a value (no click, or for gauc_mean one class only) are left out: {words}.")
+    return ["## How to read this", "", *(f"- {line}" for line in lines), ""]
+
+
+def _choosing(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
+    arms = sum(entry["role"] == "student" for entry in pooled["rankers"].values()) - 1
+    tried = len(result["config"]["tune"]["controls"])
+    adapted = ", and so did the adapted teacher" if result["config"]["teacher"]["scores"] is None else ""
+    return [
+        f"chosen: in each seed the best of the {arms} arms with a teacher on that seed's labelled validation rows, "
+        "which is what a user would get. A line picked by its test figures would promise too much.",
+        f"Every arm tried {tried} candidates on the same validation rows{adapted}. chosen is the best of several arms, "
+        "a control is one; an arm's own line is the plain comparison.",
+    ]
+
+
+def _gains(pooled: dict[str, Any]) -> list[str]:
+    if len(deltas(pooled)) > 1:
+        gains = (
+            "transfer is what was gained over the same student trained on the target's labels alone, distillation over "
+            "the same student trained on the source and fine-tuned, without a teacher"
+        )
+        start = "source_finetuned"
+    else:
+        gains = (
+            "Without source rows no student can be trained there and fine-tuned, so the scores are all that is "
+            "transferred: distillation is what was gained over the same student trained on the target's labels alone. "
+            "calibrated_scores are the given ones fitted to the labelled rows (Platt)"
+        )
+        start = "hard_only"
+    return [
+        f"{gains}.",
+        "alpha is the weight of the soft labels in each seed; with 0 there was no distillation. Arms named _warm "
+        f"start where {start} ended and so train once more: what one gains with alpha 0 is that training's.",
+    ]
+
+
+def _metrics(pooled: dict[str, Any]) -> list[str]:
+    seeds = len(pooled["seeds"])
+    means = (
+        f"Metrics are means over {seeds} seed{'s' if seeds > 1 else ''} (labels kept, weights, order of rows), all on "
+    )
+    if pooled["headline"] == "rmse":
+        return [
+            f"{means}the same test rows. RMSE and MAE are of the expected rating, accuracy and macro-F1 of the most "
+            "probable one. Lower RMSE, MAE and logloss are better, so there a negative delta is a gain."
+        ]
+    return [
+        f"{means}the same test rows. Accuracy, precision, recall and F1 are at the threshold with the best F1 on the "
+        "labelled validation rows.",
+        "Tied scores: AUC counts a tied pair as half; ranking metrics are expected values over random orders.",
+    ]
