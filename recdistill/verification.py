@@ -38,13 +38,32 @@ def verify_run(path: Path) -> Verified:
         DataError: a file is missing or was changed, or counts differ.
     """
     run = RunFolder(path)
+    prepared = [run.prepared(part) for part in run.parts]
+    _require_unchanged(_there(prepared))
     run.tables()
     stages = [*teacher_units(run).values(), label_units(run), *student_units(run).values()]
-    wanted = [*(run.prepared(part) for part in run.parts), *(u.folder for units in stages for u in units), run.report]
-    there = [folder for folder in wanted if (folder / "manifest.json").is_file()]
-    files = sum(verify(folder) for folder in there)
+    wanted = [*prepared, *(u.folder for units in stages for u in units), run.report]
+    there = _there(wanted)
+    files = _require_unchanged(there)
     missing = tuple(str(folder.relative_to(path)) for folder in wanted if folder not in there)
     return Verified(len(there), files, _counted_again(run), missing)
+
+
+def _there(folders: list[Path]) -> list[Path]:
+    return [folder for folder in folders if (folder / "manifest.json").is_file()]
+
+
+def _require_unchanged(folders: list[Path]) -> int:
+    """The number of their files; refuses them with a line for each artefact that is not as it was written."""
+    files, wrong = 0, []
+    for folder in folders:
+        try:
+            files += verify(folder)
+        except DataError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise DataError("\n".join(wrong))
+    return files
 
 
 def _counted_again(run: RunFolder) -> int:

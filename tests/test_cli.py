@@ -78,9 +78,12 @@ def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1
     victim.write_bytes(content)
+    other = next(path for path in made if path != victim)
+    other.write_bytes(other.read_bytes() + b"0")
     code, _, errors = call("verify", "r")
     assert code == 3
-    assert "changed after it was written" in errors
+    assert f"{victim.relative_to(tmp_path)} was changed after it was written" in errors
+    assert f"{other.relative_to(tmp_path)} must have" in errors
 
 
 def test_stages_alone_make_what_run_makes_and_ask_for_the_stage_before(call: Call, tmp_path: Path) -> None:
