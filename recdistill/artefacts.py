@@ -7,6 +7,7 @@ under its final name only when it is whole, so whatever is there can be taken fo
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -40,7 +41,7 @@ def read_json(path: Path) -> Any:
         DataError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -50,10 +51,10 @@ def read_json(path: Path) -> Any:
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that it is there whole or not at all."""
     temporary = _temporary(path)
-    with _room_for(path):
+    with _written_as(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w") as stream:
+            with temporary.open("w", encoding="utf-8") as stream:
                 stream.write(text)
                 _flush(stream.fileno())
             os.replace(temporary, path)
@@ -79,7 +80,7 @@ def new_folder(path: Path, **facts: Any) -> Iterator[Path]:
         EnvironmentFault: the disk is full.
     """
     temporary = _temporary(path)
-    with _room_for(path):
+    with _written_as(path, temporary):
         temporary.mkdir(parents=True)
         try:
             yield temporary
@@ -178,12 +179,15 @@ def _flush_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _room_for(path: Path) -> Iterator[None]:
+def _written_as(path: Path, temporary: Path) -> Iterator[None]:
+    """Errors name the final path, not the temporary one; a full disk is a fault of the environment."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (28, 122):  # ENOSPC, EDQUOT
-            raise
-        existing = next(p for p in path.absolute().parents if p.exists())
-        free = shutil.disk_usage(existing).free
-        raise EnvironmentFault(f"disk full while writing {path}: {free:,} bytes free") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            existing = next(p for p in path.absolute().parents if p.exists())
+            free = shutil.disk_usage(existing).free
+            raise EnvironmentFault(f"disk full while writing {path}: {free:,} bytes free") from error
+        if temporary.name in str(error.filename):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise

@@ -14,6 +14,8 @@ from recdistill.errors import DataError, UsageError, nearest
 from recdistill.splits import Mask, earlier
 from recdistill.tables import Table
 
+# The share of the rows, by time, that are the source.
+AT = 0.6
 Values = str | Sequence[Any] | None
 
 
@@ -23,7 +25,7 @@ def source_and_target(
     *,
     source: Values = None,
     target: Values = None,
-    at: float = 0.6,
+    at: float | None = None,
     disjoint: Sequence[str] = ("rows",),
     drop_column: bool = True,
 ) -> tuple[Table, Table]:
@@ -31,19 +33,25 @@ def source_and_target(
 
     Args:
         table: rows of both domains.
-        column: "time": see `by_time`. A column of lists: see `by_member`; it stays a feature, for a row has other
-            members too. Any other: see `by_value`.
+        column: "time": see `by_time`, unless the domain or a feature is a column of that name. A column of lists: see
+            `by_member`; it stays a feature, for a row has other members too. Any other: see `by_value`.
         source, target: the values of each side; without the one, that side is every row that the other leaves.
-        at: for "time", the share of the rows that came first.
+        at: for "time" alone, the share of the rows that came first; by default 0.6.
         disjoint: what must not be on both sides: "rows", "user", "item".
         drop_column: a column whose values tell the domains apart is no feature then.
 
     Raises:
-        UsageError: there is no such column, or its rule cannot take the values.
+        UsageError: there is no such column, or its rule cannot take the values or `at`.
         DataError: a side is empty, or what must be disjoint is shared.
     """
-    if column == "time":
-        return by_time(table.with_schema(replace(table.schema, domain=None)), at=at, disjoint=disjoint)
+    own = column in (table.schema.domain, *table.schema.features)
+    if at is not None or (column == "time" and not own):
+        if column != "time":
+            raise UsageError(f"`at` tells domains apart by time, got {at=} with column {column!r}")
+        if source is not None or target is not None:
+            raise UsageError(f"domains by time are told apart by `at` alone, got {source=}, {target=}")
+        whole = table.with_schema(replace(table.schema, domain=None))
+        return by_time(whole, at=AT if at is None else at, disjoint=disjoint)
     if column not in table.schema.columns:
         known = ("time", *table.schema.columns)
         raise UsageError(f"no column {column!r} to tell the domains apart, {nearest(column, known)}")
@@ -154,7 +162,9 @@ def require_disjoint(source: Table, target: Table, *, on: Sequence[str]) -> None
             raise DataError(f"domains disjoint in {what} need a {what} column in both tables, got {names}")
         shared = np.intersect1d(source.numpy(names[0]), target.numpy(names[1]))
         if len(shared):
-            raise DataError(f"no {what} may be in both domains, got {len(shared)} shared, e.g. {shared[0]!r}")
+            raise DataError(
+                f"no {what} may be in both domains, got {len(shared)} shared, e.g. {shared[:1].tolist()[0]!r}"
+            )
 
 
 def _parted(table: Table, first: Mask, second: Mask, disjoint: Sequence[str]) -> tuple[Table, Table]:

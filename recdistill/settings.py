@@ -29,7 +29,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         UsageError: the file is missing or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist") from None
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import tomllib
 from pathlib import Path
@@ -23,6 +24,7 @@ SMALL = [
     *("teacher.fit.epochs=1", "teacher.adapt.epochs=1", "student.fit.epochs=1"),
     *("tune.controls=[{}]", "tune.distilled=[{}]", "tune.adapted=[{}]"),
 ]
+PAIR = ("shop/old.csv", "shop/new.csv")
 NAMES = {"user_id": "customer", "item_id": "Product", "region": "area", "click": "bought", "time": "event_time"}
 
 
@@ -44,7 +46,7 @@ def pair(tmp_path: Path) -> tuple[str, str]:
     (tmp_path / "shop").mkdir()
     write_csv(tmp_path / "shop" / "old.csv", source, NAMES)
     write_csv(tmp_path / "shop" / "new.csv", target, {})
-    return "shop/old.csv", "shop/new.csv"
+    return PAIR
 
 
 def test_two_csv_files_go_from_init_to_a_report(call: Call, pair: tuple[str, str], tmp_path: Path) -> None:
@@ -82,6 +84,49 @@ def test_init_overwrites_nothing_without_force(call: Call, pair: tuple[str, str]
     assert call("init", *pair, "--out", "mine.toml", "--force")[0] == 0
     assert "named like a label" in (tmp_path / "mine.toml").read_text()
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_init_never_replaces_the_files_it_looks_at(call: Call, pair: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / pair[0])
+    before = (tmp_path / pair[0]).read_bytes()
+    for out in (pair[0], "link.csv"):
+        for force in ([], ["--force"]):
+            code, _, errors = call("init", *pair, "--out", out, *force)
+            assert code == 2
+            assert f"{out} is one of the files looked at" in errors
+    assert (tmp_path / pair[0]).read_bytes() == before
+    code, _, errors = call("init", pair[0], pair[0])
+    assert code == 2
+    assert "source and target must be two files, got shop/old.csv twice" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["init", *PAIR, "--out", "afolder", "--force"], "afolder"),
+        (["init", *PAIR, "--out", "afile/x.toml"], "afile"),
+        (["run", "tiny.toml", "--out", "afile/x"], "afile"),
+        (["download", "ml-1m", "--to", "afile/x"], "afile"),
+    ],
+)
+@pytest.mark.usefixtures("pair")
+def test_a_file_that_cannot_be_written_is_named(call: Call, tmp_path: Path, arguments: list[str], named: str) -> None:
+    (tmp_path / "afolder").mkdir()
+    (tmp_path / "afile").write_text("")
+    code, _, errors = call(*arguments)
+    assert code == 4
+    assert f"error: {named}" in errors
+    assert "cannot be read or written: " in errors
+    assert ".tmp" not in errors
+
+
+def test_a_reader_of_the_output_may_leave(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(*_: object, **__: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(experiment, "run", leave)
+    code, _, errors = call("run", "tiny.toml")
+    assert (code, errors) == (1, "")
 
 
 def test_a_label_that_is_not_named_stops_the_run(call: Call, pair: tuple[str, str], tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_the_rule_fits_the_column_and_says_what_stays_a_feature() -> None:
     source, target = source_and_target(whole, "tags", target="x")
     assert (target.row_ids.tolist(), source.schema.domain) == ([0], "tags")
     assert "tags" in source.schema.features
+    assert len(source_and_target(table(["a"] * 10), "time")[0]) == 6
     source, _ = source_and_target(whole, "time", at=0.4)
     assert (source.row_ids.tolist(), source.schema.domain) == ([0], None)
 
@@ -98,6 +99,9 @@ def test_the_rule_fits_the_column_and_says_what_stays_a_feature() -> None:
         ("market", {"source": "a", "disjoint": ["item"]}, DataError, "no item may be in both domains, got 1 shared"),
         ("market", {"source": "a", "disjoint": ["movie"]}, UsageError, "disjoint in rows, user or item, got 'movie'"),
         ("time", {"at": 1.0}, UsageError, r"must be in \(0, 1\)"),
+        ("time", {"at": 0.5, "target": "a"}, UsageError, r"by `at` alone, got source=None, target='a'"),
+        ("time", {"target": "a"}, UsageError, "domains by time are told apart by `at` alone"),
+        ("market", {"source": "a", "at": 0.5}, UsageError, "by time, got at=0.5 with column 'market'"),
     ],
 )
 def test_bad_domains_are_refused(column: str, named: dict[str, object], error: type[Exception], rule: str) -> None:

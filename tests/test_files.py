@@ -151,6 +151,12 @@ def test_a_source_may_lack_what_only_the_target_needs(root: Path) -> None:
         ({"csv": {"delimeter": ";"}}, UsageError, "unknown setting 'delimeter', did you mean 'delimiter'"),
         ({"csv": {"delimiter": ";;"}}, UsageError, "at most 1"),
         ({"csv": {"separators": {"country": ""}}}, UsageError, "at least 1"),
+        ({"csv": {"separators": {"prise": ";"}}}, UsageError, "multi and vector columns, got 'prise', known: none"),
+        (
+            {"csv": {"separators": {"tag": ";"}}, "schema": schema(multi=["tags"])},
+            UsageError,
+            r"got 'tag', did you mean 'tags'\?",
+        ),
         ({"domain": {"column": "country", "at": 0.5}}, UsageError, "got two files; leave out source or domain"),
         ({"source": "odl.csv"}, DataError, r"odl.csv is missing, did you mean '.*old.csv'"),
         ({"target": "new.parqet"}, DataError, r"new.parqet is missing, did you mean '.*new.parquet'"),
@@ -173,6 +179,10 @@ def test_what_is_wrong_with_two_files_is_named(
         ({"domain": {"column": "country"}}, "told by values of its column .*, or by the time `at`"),
         ({"domain": {"column": "ts", "at": 0.5, "source": ["x"]}}, "told by values"),
         (
+            {"domain": {"column": "ts", "at": 0.5}, "schema": {"label": "click", "time": "p"}},
+            "one time column, got 'ts' in the domain and 'p' in the schema",
+        ),
+        (
             {"domain": {"column": "country", "source": ["ch"], "target": ["fx"]}},
             "'fx' does not occur .*, known: ch, fr",
         ),
@@ -194,3 +204,23 @@ def test_a_tables_own_rules_name_the_file(root: Path) -> None:
     pa_csv.write_csv(pa.table(SOURCE | {"row_id": [7, 7, 8, 9]}), root / "old.csv")
     with pytest.raises(DataError, match=r"old.csv: row ids must be unique, got 1 repeated in 'row_id'"):
         both(root)
+
+
+def test_source_and_target_are_different_rows(root: Path) -> None:
+    (root / "again.parquet").symlink_to(root / "new.parquet")
+    alone = {"columns": None, "schema": {"label": "click", "categorical": ["user"], "number": ["price"], "time": "ts"}}
+    for name in ("new.parquet", "again.parquet"):
+        with pytest.raises(UsageError, match=r"must be two files, got .*new.parquet twice"):
+            both(root, source=name, **alone)
+    pq.write_table(pa.table(TARGET | {"note": ["x"] * 5}), root / "copy.parquet")
+    with pytest.raises(DataError, match="must be different rows, got the same 5 rows twice"):
+        both(root, source="copy.parquet", **alone)
+    pq.write_table(pa.table(TARGET | {"click": [0, 0, 1, 0, None]}), root / "other.parquet")
+    assert len(both(root, source="other.parquet", **alone)[0]) == 5
+
+
+def test_a_column_named_time_can_tell_by_its_values(root: Path) -> None:
+    pq.write_table(pa.table(TARGET | {"time": ["day", "day", "night", "night", "night"]}), root / "new.parquet")
+    rows = {"source": None, "columns": None, "schema": {"label": "click", "categorical": ["country"], "time": "ts"}}
+    source, target = both(root, domain={"column": "time", "source": "day"}, **rows)
+    assert (source.row_ids.tolist(), target.row_ids.tolist()) == ([0, 1], [2, 3, 4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Any, NoReturn
 
@@ -22,6 +23,13 @@ class Verbs(TyperGroup):
             _fail(f"interrupted: {str(stop) or 'what is finished is kept, and the same command continues'}", 130)
         except (UsageError, DataError, EnvironmentFault, TrainingError) as error:
             _fail(f"error: {error}", error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # who read the output has gone; click ends quietly
+                raise
+            reason = error.strerror or error
+            _fail(
+                f"error: {error.filename or 'a file'} cannot be read or written: {reason}", EnvironmentFault.exit_code
+            )
 
 
 app = typer.Typer(

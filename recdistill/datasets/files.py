@@ -13,7 +13,7 @@ from pydantic import model_validator
 
 from recdistill.domains import require_disjoint, source_and_target
 from recdistill.errors import DataError, UsageError, nearest
-from recdistill.readers import CsvSettings, Rows, read, typed
+from recdistill.readers import CsvSettings, Rows, read, require_two, typed
 from recdistill.schema import FEATURE_KINDS, Schema
 from recdistill.settings import Settings, fill
 from recdistill.splits import require_classes
@@ -80,22 +80,25 @@ def load(
         (source, target); source is None where there are only scores.
 
     Raises:
-        UsageError: a column or setting is not known, or what is needed is not said.
-        DataError: a file is missing or broken, or a value is not what its role wants.
+        UsageError: a column or setting is not known or does not apply, or what is needed is not said.
+        DataError: a file is missing or broken, a value is not what its role wants, or both files hold the same rows.
     """
     roles, how = Schema.from_dict(schema), fill(CsvSettings, csv or {})
     _require_answer(roles)
+    _require_lists(how, roles, domain)
     if source is not None:
         if domain is not None:
             raise UsageError("a domain tells the rows of one file apart, got two files; leave out source or domain")
         there = _renamed(read(Path(root) / source, how), columns or {})
         here = read(Path(root) / target, how)
+        require_two(there, here)
         _require_mapped(columns or {}, here, roles)
         tables = (
             _table(there, _of_source(there, roles), how, first=FIRST_SOURCE_ROW),
             _table(here, _of_target(here, roles), how),
         )
         require_disjoint(tables[0], tables[1], on=tuple(dict.fromkeys(("rows", *disjoint))))
+        _require_other_rows(*tables)
     elif columns:
         raise UsageError(f"columns are a source file's names, got no source with {dict(columns)}")
     elif domain is not None:
@@ -116,6 +119,23 @@ def _require_answer(schema: Schema) -> None:
             "the schema must name the label, a column of 0 and 1 (or a rating with its grades), got neither: "
             "set data.arguments.schema.label"
         )
+
+
+def _require_lists(how: CsvSettings, schema: Schema, domain: Mapping[str, Any] | None) -> None:
+    """Refuse a separator of a column that holds no lists; the domain's may."""
+    listed = [*schema.multi, *schema.vector, *([domain["column"]] if "column" in (domain or {}) else [])]
+    for name in how.separators:
+        if name not in listed:
+            rule = "csv.separators are for the schema's multi and vector columns"
+            raise UsageError(f"{rule}, got {name!r}, {nearest(name, listed)}")
+
+
+def _require_other_rows(source: Table, target: Table) -> None:
+    """Refuse a copy: rows that differ in their ids alone, which may be their positions."""
+    names = [name for name in target.arrow.column_names if name in source.arrow.column_names]
+    names.remove(target.schema.row_id)
+    if source.arrow.select(names).equals(target.arrow.select(names)):
+        raise DataError(f"source and target must be different rows, got the same {len(target):,} rows twice")
 
 
 def _renamed(rows: Rows, columns: Mapping[str, str]) -> Rows:
@@ -183,12 +203,16 @@ def _apart(
         known = nearest(domain.column, rows.arrow.column_names)
         raise UsageError(f"domain: {rows.path} has no column {domain.column!r}, {known}")
     by_time = domain.at is not None
+    if by_time and schema.time not in (None, domain.column):
+        raise UsageError(
+            f"a domain by time has one time column, got {domain.column!r} in the domain and {schema.time!r} in the schema"
+        )
     roles = replace(schema, time=domain.column) if by_time else replace(schema, domain=domain.column)
     return source_and_target(
         _table(rows, _of_target(rows, roles), how),
         "time" if by_time else domain.column,
         source=domain.source,
         target=domain.target,
-        at=domain.at or 0.0,
+        at=domain.at,
         disjoint=disjoint,
     )

@@ -13,7 +13,7 @@ from recdistill.draft.matching import match
 from recdistill.draft.profiles import missing_marks, profiles
 from recdistill.draft.roles import Guess, guess
 from recdistill.errors import DataError, UsageError
-from recdistill.readers import CsvSettings, Rows, delimiter_of, read
+from recdistill.readers import CsvSettings, Rows, delimiter_of, read, require_two
 from recdistill.schema import FEATURE_KINDS
 
 
@@ -45,7 +45,7 @@ def draft(files: Sequence[Path]) -> Draft:
     """Look at one file, or at the source's and the target's.
 
     Raises:
-        UsageError: there are more files, or none.
+        UsageError: there are more files, or none, or one twice.
         DataError: a file is broken, or the files have different delimiters.
     """
     if not 1 <= len(files) <= 2:
@@ -63,6 +63,7 @@ def draft(files: Sequence[Path]) -> Draft:
 
 
 def _of_two(source: Rows, target: Rows, csv: CsvSettings) -> Draft:
+    require_two(source, target)
     there, here = guess(profiles(source)), guess(profiles(target))
     matched = match(there, here)
     agreed: dict[str, Guess] = {}

@@ -23,8 +23,10 @@ def write_page(made: Draft, out: Path, *, force: bool = False) -> None:
     """Write the TOML file.
 
     Raises:
-        UsageError: there is a file already, and force was not asked for.
+        UsageError: there is a file already, and force was not asked for; or it is one of the files looked at.
     """
+    if out.exists() and any(rows is not None and out.samefile(rows.path) for rows in (made.source, made.target)):
+        raise UsageError(f"{out} is one of the files looked at, which are never replaced; pass --out another")
     if out.exists() and not force:
         raise UsageError(f"{out} is there already; pass --force to replace it, or --out another")
     write_text(out, page(made, out))

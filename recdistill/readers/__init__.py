@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from recdistill.readers.delimited import CsvSettings
-from recdistill.readers.files import delimiter_of, read
+from recdistill.readers.files import delimiter_of, read, require_two
 from recdistill.readers.rows import Rows
 from recdistill.readers.typed import typed
 
-__all__ = ["CsvSettings", "Rows", "delimiter_of", "read", "typed"]
+__all__ = ["CsvSettings", "Rows", "delimiter_of", "read", "require_two", "typed"]

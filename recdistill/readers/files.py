@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recdistill.errors import DataError, beside
+from recdistill.errors import DataError, UsageError, beside
 from recdistill.readers.delimited import CsvSettings, delimited, likely_delimiter
 from recdistill.readers.rows import Rows
 
@@ -39,6 +39,16 @@ def read(path: Path, settings: CsvSettings | None = None) -> Rows:
     if not rows.arrow.num_rows:
         raise DataError(f"{path} must have rows, got only the names of its columns")
     return rows
+
+
+def require_two(source: Rows, target: Rows) -> None:
+    """Refuse one file as both source and target.
+
+    Raises:
+        UsageError: it is one, under whatever names.
+    """
+    if source.path.samefile(target.path):
+        raise UsageError(f"source and target must be two files, got {target.path} twice")
 
 
 def delimiter_of(path: Path) -> tuple[str, str] | None:

@@ -36,7 +36,7 @@ def load(
     domain: str = "gender",
     source: str | Sequence[Any] | None = None,
     target: str | Sequence[Any] | None = None,
-    at: float = 0.6,
+    at: float | None = None,
     disjoint: Sequence[str] = ("rows",),
 ) -> tuple[Table, Table]:
     """Source and target domain.
@@ -49,7 +49,7 @@ def load(
             movie has one genre; the genres stay a feature. "time": the source is what came first.
         source, target: the values of each side; the side without is every other row. By gender, women's ratings are the
             target where neither is named.
-        at: with domain "time", the share of the ratings that came first.
+        at: with domain "time" alone, the share of the ratings that came first; by default 0.6.
         disjoint: what must not be in both: "rows", "user", "item".
 
     Raises:
