@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,6 @@ PER_WORKER, DISK = 1 * GIB, 1 * GIB
 SECONDS = 120
 CUDA_LIBRARIES = ("libtorch_cuda", "libcudart", "libnvidia", "libcuda.")
 CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
-CPU_FBGEMM = "pip uninstall -y fbgemm-gpu fbgemm-gpu-cpu && pip install ./shims/fbgemm-gpu  # in the repository"
 LOOK_AT_TORCH = (
     "import torch; n = torch.cuda.device_count() if torch.cuda.is_available() else 0;"
     "print(*(torch.cuda.get_device_name(i) for i in range(n)), sep='\\n')"
@@ -111,7 +111,10 @@ def free_memory(machine: Path = Path("/proc/meminfo"), group: Path = Path("/sys/
     free = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
     limit = (group / "memory.max").read_text().strip() if (group / "memory.max").is_file() else "max"
     if limit != "max":
-        free.append(int(limit) - int((group / "memory.current").read_text()))
+        stat = (group / "memory.stat").read_text().splitlines() if (group / "memory.stat").is_file() else []
+        # Files that were read count as taken, and are dropped when memory is wanted.
+        cached = [int(line.split()[1]) for line in stat if line.startswith("inactive_file ")]
+        free.append(int(limit) - int((group / "memory.current").read_text()) + sum(cached))
     return min(free, default=None)
 
 
@@ -146,22 +149,35 @@ def _torchrec(facts: Facts) -> Iterator[Finding]:
     if facts.torchrec is None:
         yield Finding("note", "torchrec is not installed; nothing here needs it")
         return
-    pair = PAIRS.get(".".join(facts.torch.split(".")[:2]))
+    pair = PAIRS.get("{}.{}".format(*_release(facts.torch)))
     found = f"torchrec {facts.torchrec}, fbgemm-gpu {facts.fbgemm or 'not installed'}"
-    if pair is None:
+    if any(library in facts.torchrec_error for library in CUDA_LIBRARIES):
+        words = f"{found}: the CUDA build, on a machine without ({facts.torchrec_error})"
+        yield Finding("problem", words, _install(pair or facts.torchrec, cpu=True))
+    elif pair is None:
         known = ", ".join(f"{torch} with {own}" for torch, own in PAIRS.items())
         yield Finding("note", f"{found}: no known pair for torch {facts.torch} (known: {known})")
     elif any(own is None or _release(own) != _release(pair) for own in (facts.torchrec, facts.fbgemm)):
         words = f"{found}: torch {facts.torch} needs {pair} of both"
-        yield Finding("problem", words, f"pip install torchrec=={pair} fbgemm-gpu=={pair}")
-    elif any(library in facts.torchrec_error for library in CUDA_LIBRARIES):
-        yield Finding("problem", f"{found}: the CUDA build, on a machine without ({facts.torchrec_error})", CPU_FBGEMM)
+        yield Finding("problem", words, _install(pair, cpu="+cpu" in facts.torch))
     elif facts.torchrec_error:
-        package = "fbgemm-gpu-cpu" if "+cpu" in (facts.fbgemm or "") else "fbgemm-gpu"
-        fix = f"pip install --force-reinstall --no-deps torchrec=={pair} {package}=={pair}"
-        yield Finding("problem", f"{found}: cannot be imported: {facts.torchrec_error}", fix)
+        words = f"{found}: cannot be imported: {facts.torchrec_error}"
+        yield Finding("problem", words, _install(pair, cpu="+cpu" in f"{facts.torch} {facts.fbgemm}"))
+    elif facts.torch_error:
+        yield Finding("note", f"{found}: not tried, since torch cannot be imported")
     else:
         yield Finding("ok", found)
+
+
+def _install(release: str, *, cpu: bool) -> str:
+    """The command for torchrec and fbgemm-gpu; its two builds share a folder, so neither is installed over the other.
+
+    torchrec asks for the CUDA build by name, hence `--no-deps` for the other.
+    """
+    away = "pip uninstall -y torchrec fbgemm-gpu fbgemm-gpu-cpu && pip install"
+    if cpu:
+        return f"{away} --no-deps torchrec=={release} fbgemm-gpu-cpu=={release}"
+    return f"{away} torchrec=={release} fbgemm-gpu=={release}"
 
 
 def _gpu(facts: Facts) -> Iterator[Finding]:
@@ -200,9 +216,11 @@ def _release(text: str) -> tuple[int, int]:
 
     >>> _release("2.13.0+cpu")
     (2, 13)
+    >>> _release("1.8rc1"), _release("2")
+    ((1, 8), (2, 0))
     """
-    major, minor = text.split("+")[0].split(".")[:2]
-    return int(major), int(minor)
+    numbers = [*map(int, re.findall(r"\d+", text.split("+")[0])), 0, 0]
+    return numbers[0], numbers[1]
 
 
 def _version(package: str) -> str | None:

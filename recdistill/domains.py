@@ -55,7 +55,8 @@ def source_and_target(
     if column not in table.schema.columns:
         known = ("time", *table.schema.columns)
         raise UsageError(f"no column {column!r} to tell the domains apart, {nearest(column, known)}")
-    member = column in table.schema.multi
+    kind = table.column(column).type
+    member = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     schema = table.schema.without(column) if drop_column and not member else table.schema
     rule = by_member if member else by_value
     return rule(

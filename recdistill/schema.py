@@ -61,7 +61,10 @@ class Schema:
             if isinstance(getattr(self, kind), str):
                 raise UsageError(f"{kind} must be a list of columns, got {getattr(self, kind)!r}")
             object.__setattr__(self, kind, tuple(getattr(self, kind)))
-        object.__setattr__(self, "grades", tuple(float(grade) for grade in self.grades))
+        try:
+            object.__setattr__(self, "grades", tuple(float(grade) for grade in self.grades))
+        except (TypeError, ValueError):
+            raise UsageError(f"grades must be numbers, got {self.grades!r}") from None
         names = list(self.features + self.privileged_features)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -129,11 +132,18 @@ class Schema:
         """The reverse of `to_dict`.
 
         Raises:
-            UsageError: a role is not known.
+            UsageError: a role is not known, or is not a name where it has one column and a list of names where several.
         """
         known = [f.name for f in fields(Schema)]
         for key in values:
             if key not in known:
                 raise UsageError(f"unknown role {key!r} in the schema, {nearest(key, known)}")
+        for role in (*FEATURE_KINDS, "privileged"):
+            names = values.get(role, [])
+            if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+                raise UsageError(f"{role} must be a list of columns, got {names!r}")
+        for role in set(known) - {*FEATURE_KINDS, "privileged", "grades"}:
+            if not isinstance(values.get(role), str | None):
+                raise UsageError(f"{role} must be the name of one column, got {values[role]!r}")
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return Schema(**plain)

@@ -108,7 +108,11 @@ def _explain(kind: type[Settings], problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         group = _group(kind, problem["loc"][:-1])
-        return f"unknown setting {path!r}, {nearest(str(problem['loc'][-1]), group.model_fields)}"
+        *groups, key = map(str, problem["loc"])
+        known = nearest(key, group.model_fields)
+        if "arguments" in group.model_fields and known.startswith("known"):
+            known += f" (what it is called with is set as {'.'.join([*groups, 'arguments', key])!r})"
+        return f"unknown setting {path!r}, {known}"
     return f"setting {path!r}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
 
 

@@ -6,10 +6,13 @@ import errno
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from house import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -240,3 +243,31 @@ def test_a_digest_knows_types_and_order_of_lists() -> None:
     values: list[Any] = [[1, 2], [2, 1], ["1", 2], [12], {"a": 1}, {"a": "1"}, None, "null", False, 0]
     assert len({digest(value) for value in values}) == len(values)
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+def test_what_cannot_be_written_is_named_by_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(IsADirectoryError) as caught:
+        write_text(tmp_path / "folder", "x")
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "folder"), None)
+    with pytest.raises(NotADirectoryError) as caught, new_folder(tmp_path / "file" / "x"):
+        pass
+    assert caught.value.filename == str(tmp_path / "file" / "x")
+    with pytest.raises(FileNotFoundError) as caught, new_folder(tmp_path / "made"):
+        (tmp_path / "other").read_text()
+    assert caught.value.filename == str(tmp_path / "other")
+
+
+def test_text_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes('name = "Zoë 😀"'.encode())
+    code = (
+        "import sys; from pathlib import Path; from recdistill.artefacts import read_json, write_json, write_text;"
+        "from recdistill.settings import read_toml;"
+        "folder = Path(sys.argv[1]); given = read_toml(folder / 'a.toml');"
+        "write_json(folder / 'a.json', given); assert read_json(folder / 'a.json') == given;"
+        "write_text(folder / 'a.md', given['name'])"
+    )
+    ascii_only = os.environ | {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=ascii_only, cwd=ROOT, check=True)
+    assert (tmp_path / "a.md").read_text("utf-8") == "Zoë 😀"

@@ -86,6 +86,15 @@ def test_init_overwrites_nothing_without_force(call: Call, pair: tuple[str, str]
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
 
 
+def test_init_says_where_a_line_for_the_domain_is_needed(call: Call, pair: tuple[str, str]) -> None:
+    last = [call("init", *files, "--out", f"{len(files)} files.toml")[1].splitlines()[-1] for files in (pair[:1], pair)]
+    assert last == [
+        "1 files.toml is written; check its guesses, and take or write its line for the domain, then: "
+        "recdistill run '1 files.toml' --out runs/mine",
+        "2 files.toml is written; check its guesses, then: recdistill run '2 files.toml' --out runs/mine",
+    ]
+
+
 def test_init_never_replaces_the_files_it_looks_at(call: Call, pair: tuple[str, str], tmp_path: Path) -> None:
     (tmp_path / "link.csv").symlink_to(tmp_path / pair[0])
     before = (tmp_path / pair[0]).read_bytes()
@@ -198,6 +207,7 @@ def test_the_doctors_exit_code_says_whether_there_is_a_problem(
         (["run", "nowhere/experiment.toml"], "does not exist: there is no folder nowhere"),
         (["teacher", "runs/frst"], "runs/frst holds no run, did you mean 'runs/first'?"),
         (["report", "runs/zzz"], "runs/zzz holds no run; `recdistill prepare` makes one"),
+        (["run", "--set", "student.embedding_dim=3"], "is set as 'student.arguments.embedding_dim')"),
         (["run", "--set", "data.name=fles"], "did you mean 'files'?"),
         (["run", "--set", "data.name=files", "--set", "data.arguments={shema={}}"], "did you mean 'schema'?"),
         (["run", "--set", "data.name=files", "--set", "data.arguments={target='a.csv'}"], "needs the folder"),

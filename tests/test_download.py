@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import stat
@@ -254,13 +255,73 @@ def test_an_entry_larger_than_it_says_is_not_written_out(tmp_path: Path) -> None
     assert (tmp_path / "files" / "zeros").stat().st_size <= 10
 
 
-def test_damaged_archives_are_named(tmp_path: Path) -> None:
-    packed = tmp_path / "half.tar.gz"
-    with tarfile.open(packed, "w:gz") as archive:
-        entry = tarfile.TarInfo("noise")
-        noise = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(256))
-        entry.size = len(noise)
-        archive.addfile(entry, io.BytesIO(noise))
-    packed.write_bytes(packed.read_bytes()[:4000])
-    with pytest.raises(DataError, match=r"half\.tar\.gz cannot be unpacked"):
+NOISE = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(256))
+
+
+def tarred(compression: str, *names: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=f"w:{compression}") as archive:  # type: ignore[call-overload]
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(NOISE)
+            archive.addfile(entry, io.BytesIO(NOISE))
+    return stream.getvalue()
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("damage", ["cut", "a bit", "a bit of the checksum"])
+def test_damaged_archives_are_named(compression: str, damage: str, tmp_path: Path) -> None:
+    whole = tarred(compression, "noise")
+    damaged = {
+        "cut": whole[:4000],
+        "a bit": flipped(whole, 4000),
+        # Of gzip's trailer the first half, of the others whatever stands before their end.
+        "a bit of the checksum": flipped(whole, len(whole) - 7),
+    }[damage]
+    packed = tmp_path / f"broken.tar.{compression}"
+    packed.write_bytes(damaged)
+    with pytest.raises(DataError, match=rf"broken\.tar\.{compression} (cannot be unpacked|must be a zip or tar)"):
         unpack(packed, tmp_path / "files")
+
+
+@pytest.mark.parametrize(
+    "names", [("a", "a/b"), ("a/b", "a"), ("n" * 300,)], ids=["file first", "folder first", "long"]
+)
+def test_entries_that_cannot_be_written_are_named(names: tuple[str, ...], tmp_path: Path) -> None:
+    for packed, content in (
+        (tmp_path / "odd.zip", zipped([(name, NOISE) for name in names])),
+        (tmp_path / "odd.tar", tarred("", *names)),
+    ):
+        packed.write_bytes(content)
+        with pytest.raises(DataError, match=rf"{packed.name} cannot be unpacked"):
+            unpack(packed, tmp_path / f"from {packed.name}")
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    packed = tmp_path / "good.zip"
+    packed.write_bytes(zipped(GOOD))
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", full)
+    with pytest.raises(OSError, match="No space left"):
+        unpack(packed, tmp_path / "files")
+
+
+def test_a_folder_that_is_there_is_checked_against_the_archive_that_is_given(tmp_path: Path) -> None:
+    packed, other = tmp_path / "mine.zip", tmp_path / "other.zip"
+    packed.write_bytes(zipped([("train.txt", b"x")]))
+    other.write_bytes(zipped([("train.txt", b"y")]))
+    digest = sha256(packed.read_bytes())
+    place = fetch("criteo", tmp_path / "data", archive=packed)
+    assert fetch("criteo", tmp_path / "data", archive=packed, sha256=digest.upper()) == place
+    for given in ({"archive": other}, {"sha256": "0" * 64}):
+        with pytest.raises(DataError, match=rf"is there, and must come from the archive .*, got one of {digest}"):
+            fetch("criteo", tmp_path / "data", **given)  # type: ignore[arg-type]
+    (place / "manifest.json").unlink()
+    with pytest.raises(DataError, match="got one whose sha256 is not known: remove it"):
+        fetch("criteo", tmp_path / "data", archive=packed)

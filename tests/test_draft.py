@@ -174,6 +174,10 @@ def test_a_rating_without_a_label_gets_its_grades(shop: list[Path]) -> None:
         ("timestamp", list(range(50)), "time"),
         ("row_id", list(range(50)), "row_id"),
         ("row_id", [1, 1, 2], "categorical"),
+        ("row_id", [f"{1700000000 + row}.0" for row in range(50)], ""),
+        ("row_id", [f"100000000017000001{row}" for row in range(10, 60)], ""),
+        ("row_id", pa.array(range(2**63, 2**63 + 50), pa.uint64()), ""),
+        ("score", [" 0.49", "0.2 ", "+0.3"], "score"),
         ("zip", ["01234", "98765"] * 20, "categorical"),
         ("zip", list(range(100)) * 2, "categorical"),
         ("size", list(range(100)) * 2, "number"),
@@ -233,6 +237,13 @@ def test_row_ids_are_used_where_they_never_meet(tmp_path: Path, first: int, role
     assert roles(made)["row_id"] == role
 
 
+def test_row_ids_of_one_file_alone_are_left_out(tmp_path: Path) -> None:
+    for name, ids in (("a.csv", ["x", "y", "x"]), ("b.csv", [1, 2, 3])):
+        write(tmp_path / name, {"row_id": ids, "click": [0, 1, 0]})
+    one = draft([tmp_path / "a.csv", tmp_path / "b.csv"]).guesses["row_id"]
+    assert (one.role, one.why) == ("", "no row id in the source, so rows are numbered by position")
+
+
 def test_how_text_files_are_written_is_found_out(shop: list[Path]) -> None:
     columns = {"size": [1.5, "NA", 2.5] * 9, "country": ["NA", "FR", "DE"] * 9, "click": [0, 1, 1] * 9}
     made = draft([write(Path("a.csv"), columns, ";"), write(Path("b.csv"), columns, ";")])
@@ -240,6 +251,26 @@ def test_how_text_files_are_written_is_found_out(shop: list[Path]) -> None:
     assert roles(made) == {"size": "number", "country": "categorical", "click": "label"}
     with pytest.raises(DataError, match=r"must have one delimiter, got ';' in a.csv and ',' in b.csv"):
         draft([Path("a.csv"), write(Path("b.csv"), columns)])
+
+
+def test_any_text_is_written_as_toml(shop: list[Path]) -> None:
+    marks = ["\U0001f600", 'q"\\', "del\x7f"]
+    columns = {
+        "mood \U0001f600\x7f": marks * 9,
+        "list": ["a\U0001f600b", "b\U0001f600a", "a"] * 9,
+        "click": [0, 1, 1] * 9,
+    }
+    made = draft([write(Path("one.csv"), columns)])
+    assert toml(made)["data"]["arguments"]["schema"]["categorical"][0] == "mood \U0001f600\x7f"
+    text = Path("experiment.toml").read_text("utf-8").replace("# domain = ", "domain = ", 1)
+    domain = tomllib.loads(text)["data"]["arguments"]["domain"]
+    assert domain["column"] == "mood \U0001f600\x7f"
+    assert sorted(domain["source"] + domain["target"]) == sorted(marks)
+
+
+def test_the_command_can_be_typed_as_it_is(shop: list[Path]) -> None:
+    toml(draft(shop), "my draft.toml")
+    assert "#   recdistill run 'my draft.toml' --out runs/mine" in Path("my draft.toml").read_text("utf-8")
 
 
 def test_nothing_is_overwritten_without_force(shop: list[Path]) -> None:

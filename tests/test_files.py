@@ -113,6 +113,8 @@ def test_one_side_may_be_every_other_row(root: Path) -> None:
     source, target = both(root, domain={"column": "country", "target": "ch"}, disjoint=[], **rows)
     assert (source.row_ids.tolist(), target.row_ids.tolist()) == ([2, 3, 4], [0, 1])
     pq.write_table(pa.table(TARGET | {"tags": [["a"], ["a", "b"], ["b"], [], ["b"]]}), root / "new.parquet")
+    source, target = both(root, domain={"column": "tags", "source": "a"}, disjoint=[], **rows)
+    assert (source.row_ids.tolist(), target.row_ids.tolist()) == ([0, 1], [2, 3, 4]), "lists that are no feature"
     rows["schema"] = {"label": "click", "multi": ["tags"]}
     source, target = both(root, domain={"column": "tags", "source": ["a"]}, disjoint=[], **rows)
     assert (source.row_ids.tolist(), target.row_ids.tolist()) == ([0, 1], [2, 3, 4])
@@ -136,6 +138,10 @@ def test_a_source_may_lack_what_only_the_target_needs(root: Path) -> None:
     ("changed", "kind", "message"),
     [
         ({"schema": schema(labl="click")}, UsageError, "unknown role 'labl' in the schema, did you mean 'label'"),
+        ({"schema": schema(label=["click"])}, UsageError, r"label must be the name of one column, got \['click'\]"),
+        ({"schema": schema(number=[1])}, UsageError, r"number must be a list of columns, got \[1\]"),
+        ({"schema": schema(multi="tags")}, UsageError, "multi must be a list of columns, got 'tags'"),
+        ({"schema": schema(rating="p", grades=["a", "b"])}, UsageError, r"grades must be numbers, got \('a', 'b'\)"),
         ({"schema": schema(label=None)}, UsageError, "must name the label, a column of 0 and 1 .*schema.label"),
         ({"schema": schema(label="clik")}, UsageError, r"old.csv has no column 'clik', did you mean 'click'\? \(if it"),
         ({"schema": schema(number=["prise"], privileged=None)}, UsageError, "has no column 'prise', did you mean"),

@@ -147,6 +147,11 @@ def test_wrong_mixed_and_partial_layouts_are_named(tmp_path: Path, write: Callab
 
 def test_bad_arguments_are_named(write: Callable[[str], Path]) -> None:
     root = write("csv")
+    for wrong in ("x", True, 0, 5.5, float("nan")):
+        with pytest.raises(UsageError, match=f"click_at must be a rating above .* and at most 5, got {wrong!r}"):
+            movielens.load(root, click_at=wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="by `at` alone, got source=None, target='F'"):
+        movielens.load(root, domain="time", target="F")
     with pytest.raises(UsageError, match="task must be one of"):
         movielens.read(root, task="ratings")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no column 'gender' to tell the domains apart, did you mean 'genres'"):

@@ -111,6 +111,7 @@ def test_any_quoted_text_comes_back_as_it_was(tmp_path_factory: pytest.TempPathF
     [
         (["1", "-2"], pa.int64()),
         (["1.5", "2"], pa.float64()),
+        (["+1700000199", " 5"], pa.int64()),
         (["2024-01-01", "2024-01-01T10:00:00"], pa.timestamp("us")),
         (["2024-01-01T10:00:00Z", "2024-01-01T10:00:00+02:00"], pa.timestamp("us", "UTC")),
     ],
@@ -125,6 +126,55 @@ def test_a_wrong_iso_time_is_named(tmp_path: Path, wrong: str) -> None:
     (tmp_path / "a.csv").write_text(f"at,b\n2024-01-01,1\n{wrong},1\n")
     with pytest.raises(DataError, match=rf"line 3, column 'at': .* with a time zone each or none, got '{wrong}'"):
         parsed(tmp_path / "a.csv", Schema(time="at"))
+
+
+def test_row_ids_are_any_whole_numbers_below_2_to_the_63(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,b\n9223372036854775807,1\n+5,1\n -6 ,1\n")
+    assert parsed(tmp_path / "a.csv", Schema(row_id="id"))["id"].to_pylist() == [2**63 - 1, 5, -6]
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        (["7.0", None, "-8.00"], ["7", None, "-8"]),
+        (["7.0", "8"], ["7.0", "8"]),
+        (["7.0", "1.5"], ["7.0", "1.5"]),
+        (["007", "1"], ["007", "1"]),
+        (pa.array(["7", None, "8"]).cast(pa.decimal128(9, 0)).cast(pa.decimal128(11, 2)), ["7", None, "8"]),
+    ],
+)
+def test_ids_with_a_point_only_because_one_is_missing_meet_whole_ones(
+    tmp_path: Path, written: Any, read_as: list[str | None]
+) -> None:
+    pq.write_table(pa.table({"user": written, "b": [1] * len(written)}), tmp_path / "a.parquet")
+    assert parsed(tmp_path / "a.parquet", Schema(categorical=("user",)))["user"].to_pylist() == read_as
+
+
+def test_a_header_may_hold_line_breaks(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('"unit\nprice",007\n2,01\n', newline="")
+    assert read(tmp_path / "a.csv").arrow.to_pydict() == {"unit\nprice": ["2"], "007": ["01"]}
+
+
+def test_text_that_arrow_keeps_as_views_is_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user": pa.array(["a", None], pa.string_view()), "b": [1, 2]}), tmp_path / "a.parquet")
+    column = read(tmp_path / "a.parquet").column("user").values
+    assert (column.type, column.to_pylist()) == (pa.large_string(), ["a", None])
+
+
+@pytest.mark.parametrize(
+    ("user", "place"),
+    [('"a"b', "a.csv row 2"), ("x" * 200_000, "a.csv line 3")],
+    ids=["quotes that Arrow alone reads", "a long field"],
+)
+def test_a_wrong_value_is_named_in_every_file_that_arrow_reads(tmp_path: Path, user: str, place: str) -> None:
+    (tmp_path / "a.csv").write_text(f"user,price\n{user},1\nb,cheap\n")
+    with pytest.raises(DataError, match=rf"{place}, column 'price': numbers must be numbers, got 'cheap'"):
+        parsed(tmp_path / "a.csv", Schema(number=("price",)))
+
+
+def test_only_an_open_quote_is_refused_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('user,note\n"a"b,"two\nlines"\n')
+    assert read(tmp_path / "a.csv").arrow["note"].to_pylist() == ["two\nlines"]
 
 
 def test_what_text_files_are_told(tmp_path: Path) -> None:
@@ -158,6 +208,10 @@ GOOD = "1,a,x,1,1|2,5,1\n"
         ("2,b,x,1,1|nan,5,1", r"line 3, column 'emb': vectors must be finite, got '1\|nan'"),
         ("2,b,x,1,,5,1", r"line 3, column 'emb': vectors must not be missing, got None"),
         ("2.5,b,x,1,1|2,5,1", r"line 3, column 'id': row ids must be whole numbers .*, got '2.5'"),
+        (
+            "9223372036854775808,b,x,1,1|2,5,1",
+            r"line 3, column 'id': row ids .* below 2\^63 .*, got '9223372036854775808'",
+        ),
         (",b,x,1,1|2,5,1", r"line 3, column 'id': row ids must be whole numbers .*, got None"),
         ("2,b,x,1", r"line 3 must have 7 fields like the first line, got 4: '2,b,x,1'"),
         ("2,b,x,1,1|2,5,1,9", r"line 3 must have 7 fields like the first line, got 8: '2,b,x,1,1\|2,5,1,9'"),
@@ -185,7 +239,9 @@ def test_the_line_is_the_editors_not_the_rows(tmp_path: Path) -> None:
         ("price", [[1.0], [2.0]], r"column 'price' must hold numbers, got list<"),
         ("click", [1, 3], r"row 2, column 'click': a label must be .*, got 3"),
         ("click", [[1], [0]], r"column 'click' must hold labels \(0 or 1\), got list<"),
-        ("user", [1.0, 1.5], r"row 2, column 'user': ids must be text or whole numbers, got 1.5"),
+        ("user", [1.0, 1.5], r"row 2, column 'user': ids must be text or whole numbers below 2\^63, got 1.5"),
+        ("user", [1.0, 1e300], r"row 2, column 'user': ids must be .* below 2\^63, got 1e\+300"),
+        ("user", [1.0, float("nan")], r"row 2, column 'user': ids must be text or whole numbers .*, got nan"),
         ("user", [{"a": 1}, {"a": 2}], r"column 'user' must hold ids \(text or whole numbers\), got struct<"),
         ("tags", [1, 2], r"column 'tags' must hold lists of ids, got int64"),
         ("tags", [[{"a": 1}], []], r"column 'tags' must hold lists of ids, got list<"),

@@ -76,7 +76,7 @@ def prepare(
     from recdistill import experiment
 
     experiment.prepare(_settings(config, assign), out, board=board(), overwrite=overwrite)
-    done(f"{out} is prepared", f"recdistill teacher {out}")
+    done(f"{out} is prepared", ["recdistill", "teacher", str(out)])
 
 
 @app.command()
@@ -88,7 +88,7 @@ def teacher(run_folder: Run, workers: Workers = None) -> None:
 
     with Workers(workers or cores(), board()) as crew:
         experiment.train_teachers(RunFolder(run_folder), crew)
-    done("the teachers are trained", f"recdistill label {run_folder}")
+    done("the teachers are trained", ["recdistill", "label", str(run_folder)])
 
 
 @app.command()
@@ -100,7 +100,7 @@ def label(run_folder: Run, workers: Workers = None) -> None:
 
     with Workers(workers or cores(), board()) as crew:
         experiment.label(RunFolder(run_folder), crew)
-    done("the soft labels are written", f"recdistill distill {run_folder}")
+    done("the soft labels are written", ["recdistill", "distill", str(run_folder)])
 
 
 @app.command()
@@ -112,7 +112,7 @@ def distill(run_folder: Run, workers: Workers = None) -> None:
 
     with Workers(workers or cores(), board()) as crew:
         experiment.distil(RunFolder(run_folder), crew)
-    done("the students are trained", f"recdistill evaluate {run_folder}")
+    done("the students are trained", ["recdistill", "evaluate", str(run_folder)])
 
 
 @app.command()

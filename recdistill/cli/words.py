@@ -23,9 +23,9 @@ def command() -> str:
     return shlex.join(["recdistill", *sys.argv[1:]])
 
 
-def done(words: str, following: str) -> None:
-    """A stage is over, and what comes next."""
-    board().say(f"{words}; next: {following}")
+def done(words: str, following: list[str]) -> None:
+    """A stage is over, and the words of the command that comes next."""
+    board().say(f"{words}; next: {shlex.join(following)}")
 
 
 def show(result: dict[str, Any], out: Path) -> None:

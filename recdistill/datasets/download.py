@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from recdistill.artefacts import is_whole, new_folder
+from recdistill.artefacts import MANIFEST, is_whole, manifest, new_folder
 from recdistill.artefacts import sha256 as sha256_of
 from recdistill.datasets.unpacking import unpack
 from recdistill.errors import DataError, EnvironmentFault, UsageError, nearest
@@ -73,21 +73,24 @@ def fetch(name: str, folder: Path | str = "data", *, archive: Path | None = None
 
     Raises:
         UsageError: the name is not known, a person has to fetch it, or no hash is known to check the download.
-        DataError: the hash is another, the archive is unsafe or lacks the files, or the folder holds something else.
+        DataError: the hash is another, the archive is unsafe or lacks the files, or the folder holds something else, or
+            what came from another archive than the one given.
         EnvironmentFault: no network, or no pooch.
     """
     if name not in ARCHIVES:
         raise UsageError(f"unknown archive {name!r}, {nearest(name, ARCHIVES)}")
     origin, place = ARCHIVES[name], Path(folder) / name
-    if (place / origin.file).is_file() and (not (place / "manifest.json").is_file() or is_whole(place)):
+    if archive is not None and not archive.is_file():
+        raise DataError(f"{archive} does not exist")
+    if (place / origin.file).is_file() and (not (place / MANIFEST).is_file() or is_whole(place)):
+        for given in (sha256, sha256_of(archive) if archive else None):
+            _require_made_of(place, given)
         return place
     if place.exists():
         raise DataError(f"{place} is there, but without {origin.file} or not whole: remove it, or take another folder")
     expected = sha256 or origin.sha256
     if archive is None:
         _require_fetchable(name, origin, place, expected)
-    elif not archive.is_file():
-        raise DataError(f"{archive} does not exist")
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=place.parent) as temporary:
         packed = archive or _download(origin, Path(temporary), place)
@@ -100,6 +103,15 @@ def fetch(name: str, folder: Path | str = "data", *, archive: Path | None = None
                 shutil.move(path, made / path.name)
             shutil.rmtree(made / UNPACKED)
     return place
+
+
+def _require_made_of(place: Path, given: str | None) -> None:
+    """Refuse a folder that is there unless it came from the archive whose sha256 was given, if one was."""
+    made = manifest(place)["facts"].get("archive_sha256") if (place / MANIFEST).is_file() else None
+    if given is not None and given.lower() != made:
+        came = f"one of {made}" if made else "one whose sha256 is not known"
+        rule = f"{place} is there, and must come from the archive with the sha256 {given}"
+        raise DataError(f"{rule}, got {came}: remove it, or take another folder")
 
 
 def _require_fetchable(name: str, origin: Archive, place: Path, expected: str | None) -> None:

@@ -123,7 +123,9 @@ def _require_answer(schema: Schema) -> None:
 
 def _require_lists(how: CsvSettings, schema: Schema, domain: Mapping[str, Any] | None) -> None:
     """Refuse a separator of a column that holds no lists; the domain's may."""
-    listed = [*schema.multi, *schema.vector, *([domain["column"]] if "column" in (domain or {}) else [])]
+    listed = [*schema.multi, *schema.vector]
+    if domain is not None and "column" in domain:
+        listed.append(str(domain["column"]))
     for name in how.separators:
         if name not in listed:
             rule = "csv.separators are for the schema's multi and vector columns"
@@ -204,9 +206,8 @@ def _apart(
         raise UsageError(f"domain: {rows.path} has no column {domain.column!r}, {known}")
     by_time = domain.at is not None
     if by_time and schema.time not in (None, domain.column):
-        raise UsageError(
-            f"a domain by time has one time column, got {domain.column!r} in the domain and {schema.time!r} in the schema"
-        )
+        got = f"{domain.column!r} in the domain and {schema.time!r} in the schema"
+        raise UsageError(f"a domain by time has one time column, got {got}")
     roles = replace(schema, time=domain.column) if by_time else replace(schema, domain=domain.column)
     return source_and_target(
         _table(rows, _of_target(rows, roles), how),

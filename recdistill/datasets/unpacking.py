@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -11,6 +13,7 @@ from recdistill.errors import DataError
 
 MOST_ENTRIES = 10_000
 MOST_BYTES = 32 * 2**30
+CHUNK = 2**20
 # Text shrinks to a fifth or a tenth; a bomb to a thousandth.
 MOST_RATIO = 200
 
@@ -19,8 +22,9 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip or tar archive into a folder; every entry is checked before the first is written.
 
     Raises:
-        DataError: the archive is of another kind or damaged, an entry is no plain file or folder or would land outside,
-            or there are too many entries or bytes.
+        DataError: the archive is of another kind or damaged, an entry is no plain file or folder, would land outside or
+            cannot be written under its name, or there are too many entries or bytes.
+        OSError: the disk is full.
     """
     try:
         if zipfile.is_zipfile(archive):
@@ -29,7 +33,11 @@ def unpack(archive: Path, folder: Path) -> None:
             _untar(archive, folder)
         else:
             raise DataError(f"{archive} must be a zip or tar archive")
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DataError(f"{archive} cannot be unpacked: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise DataError(f"{archive} cannot be unpacked: {error}") from None
 
 
@@ -52,6 +60,8 @@ def _untar(archive: Path, folder: Path) -> None:
             size += entry.size
             _require_modest(archive, number, size)
         packed.extractall(folder, filter="data")
+        while packed.fileobj is not None and packed.fileobj.read(CHUNK):
+            pass  # to the compression's own checksum, which follows the last entry
 
 
 def _require_inside(archive: Path, name: str, *, plain: bool) -> None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from recdistill.draft.guesses import Draft, draft
-from recdistill.draft.page import summary, write_page
+from recdistill.draft.page import run_command, summary, write_page
 
-__all__ = ["Draft", "draft", "summary", "write_page"]
+__all__ = ["Draft", "draft", "run_command", "summary", "write_page"]

@@ -40,6 +40,11 @@ class Draft:
         """The column of a single-column role."""
         return next((name for name, guess in self.guesses.items() if guess.role == role), None)
 
+    @property
+    def needs_domain(self) -> bool:
+        """Whether nothing tells the source's rows from the target's yet, nor stands in for a source."""
+        return self.source is None and self.role("score") is None
+
 
 def draft(files: Sequence[Path]) -> Draft:
     """Look at one file, or at the source's and the target's.
@@ -75,7 +80,7 @@ def _of_two(source: Rows, target: Rows, csv: CsvSettings) -> Draft:
         else:
             agreed[name] = replace(one, shared=False)
     if (row_id := next((name for name, one in agreed.items() if one.role == "row_id"), None)) is not None:
-        agreed[row_id] = _row_id(agreed[row_id], source, target, matched.get(row_id, ("", ""))[0])
+        agreed[row_id] = _row_id(agreed[row_id], there[matched[row_id][0]] if row_id in matched else None)
     taken = {name for name, _ in matched.values()}
     own = {name: _of_source(one) for name, one in there.items() if name not in taken and name not in here}
     privileged = tuple(name for name, one in own.items() if one.role)
@@ -100,11 +105,13 @@ def _of_source(one: Guess) -> Guess:
     return one if privileged or not one.role else replace(one, role="", why="only the source has it")
 
 
-def _row_id(one: Guess, source: Rows, target: Rows, there: str) -> Guess:
+def _row_id(one: Guess, there: Guess | None) -> Guess:
     """Row ids must be in both files, and differ."""
-    if not there:
+    if there is None:
         return replace(one, role="", why="only the target has it; rows are numbered by position")
-    ids = [rows.column(name).values.cast(pa.int64()) for rows, name in ((source, there), (target, one.profile.name))]
+    if there.role != "row_id":
+        return replace(one, role="", why="no row id in the source, so rows are numbered by position")
+    ids = [guess.profile.values.cast(pa.int64()) for guess in (there, one)]
     if pc.any(pc.is_in(ids[1], ids[0])).as_py():
         return replace(one, role="", why="ids of both files meet, so rows are numbered by position")
     return one

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from recdistill.artefacts import write_text
@@ -54,9 +55,14 @@ def summary(made: Draft) -> list[str]:
     return lines
 
 
+def run_command(out: Path) -> str:
+    """The command that runs the TOML file, as it can be typed."""
+    return shlex.join(["recdistill", "run", str(out), "--out", "runs/mine"])
+
+
 def _top(out: Path) -> Iterator[str]:
     yield "# A first draft by `recdistill init`: every role below is a guess from names and values. Check them, then:"
-    yield f"#   recdistill run {out} --out runs/mine"
+    yield f"#   {run_command(out)}"
     yield "# What each role means: docs/own_data.md. Every other setting, with its default: runs/mine/config.toml."
     yield ""
     yield "labels = [1.0]  # the share of the target's labels to use; [0.1, 1.0] also shows what fewer would give"
@@ -87,7 +93,7 @@ def _domain(made: Draft) -> Iterator[str]:
     for name, one in made.guesses.items():
         if one.role == "categorical" and 2 <= one.profile.distinct <= MANY:
             values = sorted(map(str, one.profile.values.to_pylist()))
-            sides = f"source = {json.dumps(values[:-1])}, target = {json.dumps(values[-1:])}"
+            sides = f"source = {_listed(values[:-1])}, target = {_listed(values[-1:])}"
             yield f"# domain = {{ column = {quoted(name)}, {sides} }}"
 
 
@@ -122,7 +128,7 @@ def _schema(made: Draft) -> Iterator[str]:
             yield "]"
     if made.privileged:
         yield "# Only the source has these: for the teacher alone."
-        yield f"privileged = [{', '.join(map(quoted, made.privileged))}]"
+        yield f"privileged = {_listed(made.privileged)}"
     for name, one in made.guesses.items():
         if not one.role:
             yield f"# left out: {quoted(name)}: {_facts(one)}"
@@ -135,7 +141,7 @@ def _csv(made: Draft) -> Iterator[str]:
     if "delimiter" in told:
         yield f"delimiter = {quoted(told['delimiter'])}"
     if "missing" in told:
-        yield f"missing = {json.dumps(list(told['missing']))}"
+        yield f"missing = {_listed(told['missing'])}"
     if told.get("separators"):
         pairs = ", ".join(f"{quoted(name)} = {quoted(mark)}" for name, mark in told["separators"].items())
         yield f"separators = {{ {pairs} }}"
@@ -165,5 +171,9 @@ def _facts(one: Guess) -> str:
 
 
 def quoted(text: str) -> str:
-    """A TOML string."""
-    return json.dumps(text, ensure_ascii=False)
+    """A TOML string: as JSON's, but that one character more is escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", r"\u007f")
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(quoted, texts))}]"

@@ -25,7 +25,7 @@ class Profile:
         name: of the column.
         kind: "flag" (0 and 1), "number", "time", "text", "multi", "vector", "empty", or "other" (no role can use it).
         rows, missing: how many.
-        values: the distinct values; of lists their items.
+        values: the distinct values, numbers in text without spaces around them; of lists their items.
         separator: between the items of a list in text.
         whole: whether the numbers are all whole.
     """
@@ -111,7 +111,7 @@ def _of_text(distinct: pa.Array, facts: dict[str, Any]) -> Profile:
     # Ids like 007 are no numbers.
     if _all(text, rf"^{NUMBER}$") and not pc.any(pc.match_substring_regex(text, r"^0\d")).as_py():
         kept = _of_numbers(text.cast(pa.float64()), facts)
-        return Profile(kind=kept.kind, values=distinct, whole=kept.whole, **facts)
+        return Profile(kind=kept.kind, values=pc.unique(text), whole=kept.whole, **facts)
     if _all(text, r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$"):
         return Profile(kind="time", values=distinct, **facts)
     for kind, listed in (("vector", _vector_items), ("multi", _list_items)):

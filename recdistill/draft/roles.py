@@ -94,7 +94,7 @@ def _can_be(column: Profile, role: str) -> bool:
     if role == "time":
         return (column.kind == "time" or (column.kind == "number" and column.distinct > FEW)) and not column.missing
     if role == "row_id":
-        return column.kind == "number" and column.whole and column.unique
+        return column.kind == "number" and column.whole and column.unique and _are_row_ids(column.values)
     return column.kind in ("text", "number") and column.distinct > 1 and not column.missing
 
 
@@ -113,6 +113,8 @@ def _feature(column: Profile) -> Guess:
     if column.kind == "flag":
         return Guess(column, "categorical", "two values")
     if column.kind == "number":
+        if column.whole and column.unique and _named(column.name, "row_id") and not _are_row_ids(column.values):
+            return Guess(column, "", "row ids are whole numbers below 2^63, written without a point")
         if column.whole and column.unique and column.rows > FEW and set(tokens(column.name)) <= IDS:
             return Guess(column, "", "a number of its own in every row")
         coded = column.whole and (column.distinct <= FEW or bool(set(tokens(column.name)) & CODES))
@@ -122,6 +124,14 @@ def _feature(column: Profile) -> Guess:
     if column.distinct > 0.9 * present and column.rows > FEW:
         return Guess(column, "", "a text of its own in nearly every row")
     return Guess(column, "categorical", "text")
+
+
+def _are_row_ids(values: pa.Array) -> bool:
+    try:
+        values.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _between_0_and_1(column: Profile) -> bool:

@@ -74,8 +74,13 @@ def likely_delimiter(path: Path, usual: str) -> str:
 
 
 def _header(path: Path, delimiter: str) -> list[str]:
-    """The names of the columns."""
-    names = next(csv.reader([_first_line(path)], delimiter=delimiter))
+    """The names of the columns; a quoted one may hold line breaks."""
+    _first_line(path)
+    try:
+        with text(path, "utf-8-sig") as stream:
+            names = next(csv.reader(stream, delimiter=delimiter))
+    except OSError as error:
+        raise _undecodable(path, error) from None
     if len(names) < 2:
         likely = likely_delimiter(path, delimiter)
         fix = f'; it looks delimited by {likely!r}: set csv.delimiter = "{likely}"'.replace("\t", r"\t")
@@ -132,8 +137,9 @@ def _require_closed(path: Path, delimiter: str) -> None:
     try:
         for line, _ in records(path, delimiter):  # noqa: B007
             pass
-    except csv.Error:
-        raise DataError(f"{path} must close every quote, got one that is open after line {line}") from None
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise DataError(f"{path} must close every quote, got one that is open after line {line}") from None
 
 
 def _undecodable(path: Path, error: OSError) -> DataError:

@@ -76,7 +76,13 @@ def _parquet(path: Path) -> pa.Table:
     if not path.stat().st_size:
         raise DataError(f"{path} must be a Parquet file, got an empty one")
     try:
-        return pq.ParquetFile(path).read()
+        return _without_views(pq.ParquetFile(path).read())
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} must be a whole Parquet file, got one that cannot be read: {reason}") from None
+
+
+def _without_views(arrow: pa.Table) -> pa.Table:
+    """Text that a writer kept as views becomes plain text: few of Arrow's functions know views."""
+    fields = [f.with_type(pa.large_string()) if pa.types.is_string_view(f.type) else f for f in arrow.schema]
+    return arrow.cast(pa.schema(fields))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.errors import DataError
+
+csv.field_size_limit(2**31 - 1)  # Arrow has none
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,10 @@ class Rows:
         """Where row `row` (from 0) is, for an error: the line of a text file, the row of another."""
         if self.delimiter is None:
             return f"{self.path} row {row + 1}"
-        for number, (line, _) in enumerate(records(self.path, self.delimiter)):
-            if number == row + 1:  # the header is the first record
-                return f"{self.path} line {line}"
+        with contextlib.suppress(csv.Error):  # it is stricter than Arrow
+            for number, (line, _) in enumerate(records(self.path, self.delimiter)):
+                if number == row + 1:  # the header is the first record
+                    return f"{self.path} line {line}"
         return f"{self.path} row {row + 1}"
 
 
@@ -90,7 +94,7 @@ def records(path: Path, delimiter: str, *, encoding: str = "utf-8-sig") -> Itera
     A quoted field may hold line breaks; the line is where its record begins.
 
     Raises:
-        csv.Error: a quote is not closed.
+        csv.Error: a quote is not closed, or something other than a delimiter follows one that is.
     """
     with text(path, encoding) as stream:
         reader, line = csv.reader(stream, delimiter=delimiter, strict=True), 1

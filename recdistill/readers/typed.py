@@ -60,13 +60,19 @@ def _ids(column: Column) -> pa.Array:
     if _is_list(values.type):
         return _lists(column, "")
     if pa.types.is_floating(values.type):  # whole numbers, where pandas met a missing value
-        column.refuse(pc.not_equal(values, pc.floor(values)), "ids must be text or whole numbers")
-        column.refuse(pc.invert(pc.is_finite(values)), "ids must be text or whole numbers")
+        whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less(pc.abs(values), 2.0**63))
+        column.refuse(pc.invert(whole), "ids must be text or whole numbers below 2^63")
         values = values.cast(pa.int64())
     try:
-        return values.cast(pa.large_string())
+        return _without_points(values.cast(pa.large_string()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise _wrong_type(column, "ids (text or whole numbers)") from None
+
+
+def _without_points(ids: pa.Array) -> pa.Array:
+    """`7.0` is the id 7 where every id is written so, as pandas does where it met a missing value."""
+    pointed = pc.all(pc.match_substring_regex(ids, r"^-?\d+\.0+$")).as_py()
+    return pc.replace_substring_regex(ids, r"\.0+$", "") if pointed else ids
 
 
 def _numbers(column: Column) -> pa.Array:
@@ -94,28 +100,23 @@ def _times(column: Column) -> pa.Array:
         return values
     if not _is_text(values):
         return _numbers(column) if pa.types.is_floating(values.type) else _cast(column, pa.int64(), "times")
-    text, rule = pc.utf8_trim_whitespace(values), "times must all be numbers, or all ISO 8601 (2024-05-31 13:00:00)"
+    text, rule = _digits(values), "times must all be numbers, or all ISO 8601 (2024-05-31 13:00:00)"
     numbers = pc.match_substring_regex(text, NUMBER)
     if pc.first(numbers).as_py():  # the first time says which
         column.refuse(pc.invert(numbers), rule)
-        whole = pc.all(pc.match_substring_regex(text, r"^[+-]?\d{1,18}$")).as_py()
+        whole = pc.all(pc.match_substring_regex(text, r"^-?\d{1,18}$")).as_py()
         return text.cast(pa.int64()) if whole else _numbers(column)
     kind = pa.timestamp("us", "UTC" if pc.first(pc.match_substring_regex(text, ZONE)).as_py() else None)
-    try:
-        return text.cast(kind)
-    except pa.ArrowInvalid:
-        wrong = pa.array([value is not None and not _casts(value, kind) for value in text.to_pylist()])
-        column.refuse(wrong, f"{rule}, with a time zone each or none")
-        raise _wrong_type(column, "times") from None
+    return _cast_text(column, text, kind, f"{rule}, with a time zone each or none")
 
 
 def _row_ids(column: Column) -> pa.Array:
     rule = "row ids must be whole numbers below 2^63 (leave the role out to number rows by position)"
     column.refuse(column.values.is_null(), rule)
     if _is_text(column.values):
-        text = pc.utf8_trim_whitespace(column.values)
-        column.refuse(pc.invert(pc.match_substring_regex(text, r"^[+-]?\d{1,18}$")), rule)
-        return text.cast(pa.int64())
+        text = _digits(column.values)
+        column.refuse(pc.invert(pc.match_substring_regex(text, r"^-?\d+$")), rule)
+        return _cast_text(column, text, pa.int64(), rule)
     return _cast(column, pa.int64(), "row ids (whole numbers)")
 
 
@@ -158,6 +159,20 @@ def _any_in_row(wrong: pa.Array, lists: pa.Array) -> pa.Array:
     """(rows,) whether any item of a row's list is wrong."""
     rows = pc.unique(pc.list_parent_indices(lists).filter(wrong))
     return pc.is_in(pa.array(range(len(lists)), rows.type), rows)
+
+
+def _digits(text: pa.Array) -> pa.Array:
+    """Numbers in text without spaces and a plus, which Arrow takes for no part of a whole number."""
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(text), r"^\+", "")
+
+
+def _cast_text(column: Column, text: pa.Array, kind: pa.DataType, rule: str) -> pa.Array:
+    """Text of a column as another type; the first that is not of it breaks the rule."""
+    try:
+        return text.cast(kind)
+    except pa.ArrowInvalid:
+        column.refuse(pa.array([value is not None and not _casts(value, kind) for value in text.to_pylist()]), rule)
+        raise _wrong_type(column, str(kind)) from None
 
 
 def _parsed(column: Column, kind: pa.DataType) -> pa.Array:

@@ -66,13 +66,15 @@ def read(root: Path | str, *, task: Literal["click", "rating"] = "click", click_
     """All ratings, joined with users and movies; the row id is the position in the ratings file.
 
     Raises:
-        UsageError: the task is not known.
+        UsageError: the task is not known, or no rating or every one is a click.
         DataError: a file is missing or malformed, a rating is none of the grades, or is of an unknown user or movie.
     """
     if task not in TASKS:
         raise UsageError(f"task must be one of {TASKS}, got {task!r}")
     root = Path(root)
     layout = detect(root)
+    if task == "click":
+        _require_between(click_at, layout.grades)
     files = layout.read(root)
     rows = files["ratings"]
     wrong = pc.index(pc.is_in(rows["rating"].cast(pa.float64()), pa.array(layout.grades, pa.float64())), False).as_py()
@@ -89,6 +91,12 @@ def read(root: Path | str, *, task: Literal["click", "rating"] = "click", click_
     else:
         rows = rows.append_column("click", pc.greater_equal(rows["rating"], click_at).cast(pa.int8()))
     return Table(rows.append_column("row_id", pa.array(np.arange(len(rows)))), schema)
+
+
+def _require_between(click_at: float, grades: Sequence[float]) -> None:
+    low, high = grades[0], grades[-1]
+    if isinstance(click_at, bool) or not isinstance(click_at, int | float) or not low < click_at <= high:
+        raise UsageError(f"click_at must be a rating above {low:g} and at most {high:g}, got {click_at!r}")
 
 
 def _described(table: pa.Table) -> pa.Table:
