@@ -163,9 +163,7 @@ def require_disjoint(source: Table, target: Table, *, on: Sequence[str]) -> None
             raise DataError(f"domains disjoint in {what} need a {what} column in both tables, got {names}")
         shared = np.intersect1d(source.numpy(names[0]), target.numpy(names[1]))
         if len(shared):
-            raise DataError(
-                f"no {what} may be in both domains, got {len(shared)} shared, e.g. {shared[:1].tolist()[0]!r}"
-            )
+            raise DataError(f"no {what} may be in both domains, got {len(shared)} shared, e.g. {shared.tolist()[0]!r}")
 
 
 def _parted(table: Table, first: Mask, second: Mask, disjoint: Sequence[str]) -> tuple[Table, Table]:

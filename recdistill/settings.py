@@ -111,7 +111,7 @@ def _explain(kind: type[Settings], problem: Any) -> str:
         *groups, key = map(str, problem["loc"])
         known = nearest(key, group.model_fields)
         if "arguments" in group.model_fields and known.startswith("known"):
-            known += f" (what it is called with is set as {'.'.join([*groups, 'arguments', key])!r})"
+            known += f" (its own arguments are set like {'.'.join([*groups, 'arguments', key])!r})"
         return f"unknown setting {path!r}, {known}"
     return f"setting {path!r}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
 

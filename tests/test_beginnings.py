@@ -207,7 +207,7 @@ def test_the_doctors_exit_code_says_whether_there_is_a_problem(
         (["run", "nowhere/experiment.toml"], "does not exist: there is no folder nowhere"),
         (["teacher", "runs/frst"], "runs/frst holds no run, did you mean 'runs/first'?"),
         (["report", "runs/zzz"], "runs/zzz holds no run; `recdistill prepare` makes one"),
-        (["run", "--set", "student.embedding_dim=3"], "is set as 'student.arguments.embedding_dim')"),
+        (["run", "--set", "student.embedding_dim=3"], "are set like 'student.arguments.embedding_dim')"),
         (["run", "--set", "data.name=fles"], "did you mean 'files'?"),
         (["run", "--set", "data.name=files", "--set", "data.arguments={shema={}}"], "did you mean 'schema'?"),
         (["run", "--set", "data.name=files", "--set", "data.arguments={target='a.csv'}"], "needs the folder"),

@@ -28,7 +28,7 @@ def test_every_data_set_and_archive_has_a_card() -> None:
     assert {card["dataset"] for card in CARDS.values()} == set(DATASETS) - {"files"} == set(FOLDERS), (
         "a user's own files have no card"
     )
-    assert set(CARDS) == {*ARCHIVES, "synthetic"} - {"ml-latest"}, "ml-latest changes, so nothing can be said of it"
+    assert set(CARDS) == {*ARCHIVES, "synthetic"}
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -40,9 +40,9 @@ def test_a_card_agrees_with_the_code(name: str) -> None:
     if card["dataset"] == "movielens":
         layout = movielens.LAYOUTS[LAYOUTS.get(name, "csv")]
         assert {**schema.to_dict(), "time": None} == {**layout.schema.to_dict(), "time": None}
-        assert card["counts"] == movielens.OFFICIAL_COUNTS[name]
+        assert card["counts"] == movielens.OFFICIAL_COUNTS.get(name, {}), "ml-latest changes, so nothing can be counted"
         assert card["archive"] == ARCHIVES[name].address
-        assert card["sha256"][f"{name}.zip"] == ARCHIVES[name].sha256
+        assert card.get("sha256", {}).get(f"{name}.zip") == ARCHIVES[name].sha256
     else:
         assert schema == SCHEMAS[name]
     if name == "synthetic":

@@ -26,10 +26,8 @@ class Verbs(TyperGroup):
         except OSError as error:
             if error.errno == errno.EPIPE:  # who read the output has gone; click ends quietly
                 raise
-            reason = error.strerror or error
-            _fail(
-                f"error: {error.filename or 'a file'} cannot be read or written: {reason}", EnvironmentFault.exit_code
-            )
+            name, reason = error.filename or "a file", error.strerror or error
+            _fail(f"error: {name} cannot be read or written: {reason}", EnvironmentFault.exit_code)
 
 
 app = typer.Typer(
