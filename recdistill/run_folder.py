@@ -208,6 +208,7 @@ class RunFolder:
     @property
     def _begun(self) -> dict[str, Any]:
         """What `begin` wrote down beside the packages."""
+        self._require_run()
         begun: dict[str, Any] = read_json(self._versions).get("run", {})
         return begun
 

@@ -13,6 +13,7 @@ from tiny import Call
 
 import recdistill
 from recdistill import doctor, experiment
+from recdistill.cli import beginnings
 from recdistill.configuration import Config
 from recdistill.datasets import synthetic
 from recdistill.run_folder import RunFolder
@@ -154,16 +155,17 @@ def test_the_demo_says_what_it_does_and_what_comes_next(call: Call, monkeypatch:
 
     def small(config: Config, *arguments: object, **named: object) -> object:
         seen.append(config)
-        return {"pooled": []}
+        return {}
 
     monkeypatch.setattr(experiment, "run", small)
+    monkeypatch.setattr(beginnings, "show", lambda result, out: print(f"the report of {out}"))
     code, output, errors = call("demo", "--out", "d")
     assert (code, errors) == (0, "")
     lines = output.splitlines()
     assert lines[0].startswith("A synthetic world:")
     assert "the report goes to d" in lines[1]
     assert lines[-2:] == [
-        "report: d/report/report.md",
+        "the report of d",
         "next: recdistill init SOURCE.csv TARGET.csv, for tables of your own",
     ]
     assert seen[0].data.name == "synthetic"
@@ -217,7 +219,7 @@ def test_every_typo_names_the_nearest_and_exits_with_2(
     call: Call, tmp_path: Path, arguments: list[str], rule: str
 ) -> None:
     (tmp_path / "experiment.toml").write_text("")
-    RunFolder(tmp_path / "runs" / "first").begin(Config())
+    RunFolder(tmp_path / "runs" / "first").begin(Config(), source=True)
     code, _, errors = call(*arguments)
     assert code == 2
     assert rule in " ".join(errors.replace("│", " ").split())
