@@ -23,7 +23,17 @@ TAUGHT = {**ENTRY, "role": "student", "choices": [{"alpha": 0.7}]}
 
 def compared(a: str, b: str, delta: float, half: float = 0.01) -> dict[str, Any]:
     ends = {"low": delta - half, "high": delta + half}
-    return {"a": a, "b": b, "metric": "auc", "delta": delta, **ends, "p": 0.1, "method": "delong_cluster"}
+    error = half / 1.96
+    return {
+        "a": a,
+        "b": b,
+        "metric": "auc",
+        "delta": delta,
+        **ends,
+        "p": 0.1,
+        "method": "delong_cluster",
+        "rows_error": error,
+    }
 
 
 POOLED: dict[str, Any] = {
@@ -100,6 +110,18 @@ def test_the_verdict_follows_the_interval(delta: float, half: float, needed: int
     pooled["comparisons"][-1] = compared("chosen", "source_finetuned", delta, half)
     pooled["enough"]["needed"]["source_finetuned"] = needed
     assert f"over source_finetuned: {words}" in report.answer(pooled)[2]
+
+
+@pytest.mark.parametrize(
+    ("needed", "rows"), [(8_000, "about 7,000 more test rows like these"), (900, "the test rows there are")]
+)
+def test_where_the_seeds_differ_more_than_the_rows_more_seeds_come_first(needed: int, rows: str) -> None:
+    pooled = deepcopy(POOLED)
+    pooled["comparisons"][-1] = compared("chosen", "source_finetuned", 0.0, 0.03) | {"rows_error": 0.002}
+    pooled["enough"]["needed"]["source_finetuned"] = needed
+    text = report.answer(pooled)[2]
+    words = f"the seeds differ too much: with more of them {rows} would tell a difference of 0.005 from none."
+    assert text.endswith(f"not shown, {words}")
 
 
 def test_where_lower_is_better_a_fall_helps() -> None:

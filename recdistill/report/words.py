@@ -11,6 +11,8 @@ METRICS = {
 }
 NAMES = {"auc": "AUC", "rmse": "RMSE"}
 LOWER_IS_BETTER = {"rmse"}
+# Half an interval in standard errors of the rows, from which on most of its width comes from the seeds: 1.96 · √2.
+SPREAD = 2.77
 
 
 def deltas(pooled: dict[str, Any]) -> dict[str, str]:
@@ -81,11 +83,14 @@ def verdict(pooled: dict[str, Any], control: str) -> str:
     if -effect < comparison["low"] and comparison["high"] < effect:
         return f"no difference that matters (less than {effect:g})"
     more = max(0, enough["needed"][control] - enough["test_rows"])
-    if not more:
-        seeds = "; the seeds differ, so more seeds would help" if len(pooled["seeds"]) > 1 else ""
-        return f"not shown, though there are rows enough to tell a difference of {effect:g} from none{seeds}"
-    rows = f"about {float(f'{more:.2g}'):,.0f} more test rows like these"
-    return f"not shown, too few rows: {rows} would tell a difference of {effect:g} from none"
+    rows = f"about {float(f'{more:.2g}'):,.0f} more test rows like these" if more else "the test rows there are"
+    if (comparison["high"] - comparison["low"]) / 2 > SPREAD * comparison["rows_error"]:
+        reason = f"the seeds differ too much: with more of them {rows}"
+    elif more:
+        reason = f"too few rows: {rows}"
+    else:
+        return f"not shown, though there are rows enough to tell a difference of {effect:g} from none"
+    return f"not shown, {reason} would tell a difference of {effect:g} from none"
 
 
 def _beside_labels_alone(pooled: dict[str, Any], control: str) -> str:
