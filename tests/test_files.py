@@ -146,6 +146,11 @@ def test_a_source_may_lack_what_only_the_target_needs(root: Path) -> None:
         ({"schema": schema(label="clik")}, UsageError, r"old.csv has no column 'clik', did you mean 'click'\? \(if it"),
         ({"schema": schema(number=["prise"], privileged=None)}, UsageError, "has no column 'prise', did you mean"),
         ({"schema": schema(privileged=None)}, UsageError, "new.parquet has no column 'dwell', .* under privileged too"),
+        (
+            {"schema": schema(categorical=["kunde"])},
+            UsageError,
+            "'kunde' is renamed to 'user' in data.arguments.columns; name it so here",
+        ),
         ({"schema": schema(categorical=["p"])}, UsageError, r"old.csv has no column 'p', .*columns = \{\"its name\""),
         (
             {"columns": {"kunden": "user"}},

@@ -94,7 +94,7 @@ def load(
         require_two(there, here)
         _require_mapped(columns or {}, here, roles)
         tables = (
-            _table(there, _of_source(there, roles), how, first=FIRST_SOURCE_ROW),
+            _table(there, _of_source(there, roles, columns or {}), how, first=FIRST_SOURCE_ROW),
             _table(here, _of_target(here, roles), how),
         )
         require_disjoint(tables[0], tables[1], on=tuple(dict.fromkeys(("rows", *disjoint))))
@@ -161,14 +161,16 @@ def _require_mapped(columns: Mapping[str, str], rows: Rows, schema: Schema) -> N
             raise UsageError(f"columns: {rows.path} has no column {new!r}, {nearest(new, names)}")
 
 
-def _of_source(rows: Rows, schema: Schema) -> Schema:
-    """The schema without the single roles that the source has no column for."""
+def _of_source(rows: Rows, schema: Schema, columns: Mapping[str, str]) -> Schema:
+    """The schema without the single roles that the source, its columns renamed already, has no column for."""
     names = rows.arrow.column_names
     lacking: dict[str, Any] = {role: None for role in TARGETS_OWN if getattr(schema, role) not in names}
     if schema.label is None:  # then the rating is what is learnt
         lacking.pop("rating", None)
     own = replace(schema, **lacking)
     for name in own.columns:
+        if name not in names and name in columns:
+            raise UsageError(f"{name!r} is renamed to {columns[name]!r} in data.arguments.columns; name it so here")
         if name not in (*names, own.row_id):
             fix = f'if it has another name there, say columns = {{"its name" = "{name}"}}'
             raise UsageError(f"{rows.path} has no column {name!r}, {nearest(name, names)} ({fix})")
