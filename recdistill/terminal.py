@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-QUIET = 20.0  # seconds without a line, off a terminal
+FIRST, QUIET = 5.0, 20.0  # seconds without a line, off a terminal: at the beginning of a stage, and later
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -31,6 +31,7 @@ class TerminalBoard:
         self.over: set[str] = set()
         self.units = self.kept = self.made = 0
         self.started = self.spoke = 0.0
+        self.patience = FIRST
 
     def say(self, text: str) -> None:
         """One line."""
@@ -41,6 +42,7 @@ class TerminalBoard:
         self.shares, self.over = {}, set()
         self.units, self.kept, self.made = units, done, 0
         self.started = self.spoke = time.monotonic()
+        self.patience = FIRST
         kept = f", {done} of them kept from before" if done else ""
         self.say(f"{stage}: {units} to make{kept}")
         if self.out.is_terminal:
@@ -57,9 +59,8 @@ class TerminalBoard:
         self.shares[unit] = share
         if self.bars is not None:
             self.bars.update(self.bars.task_ids[0], completed=self._completed())
-        elif time.monotonic() - self.spoke > QUIET:
-            self.spoke = time.monotonic()
-            self.say(f"  … {unit} {share:.0%}{self._left()}")
+        elif time.monotonic() - self.spoke > self.patience:
+            self._speak(f"  … {unit} {share:.0%}{self._left()}")
 
     def finished(self, unit: str, words: str) -> None:
         """A unit is done: one line."""
@@ -68,14 +69,17 @@ class TerminalBoard:
         self.made += 1
         if self.bars is not None:
             self.bars.update(self.bars.task_ids[0], completed=self._completed())
-        self.spoke = time.monotonic()
-        self.say(f"  [{self.kept + self.made}/{self.units}] {unit}: {words}{self._left()}")
+        self._speak(f"  [{self.kept + self.made}/{self.units}] {unit}: {words}{self._left()}")
 
     def end(self) -> None:
         """The stage is over: its bar goes."""
         if self.bars is not None:
             self.bars.stop()
             self.bars = None
+
+    def _speak(self, text: str) -> None:
+        self.spoke, self.patience = time.monotonic(), QUIET
+        self.say(text)
 
     def _completed(self) -> float:
         return self.made + sum(self.shares.values())

@@ -124,6 +124,7 @@ class Workers:
             rule = "a worker process was killed, perhaps for want of memory"
             raise EnvironmentFault(f"{rule}; {KEPT}, e.g. with fewer --workers than {self.count}") from None
         except KeyboardInterrupt as interrupt:
+            self.board.say("stopping after this step …")
             raise Interrupted(str(interrupt) or f"stopped; {KEPT}") from None
         finally:
             for future in running:

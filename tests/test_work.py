@@ -95,6 +95,17 @@ def test_errors_come_through_and_what_is_finished_stays(tmp_path: Path, count: i
         workers.carry_out("other things", units(tmp_path / "other", stop))
 
 
+def interrupt(folder: Path, words: str, watch: Watch) -> str:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_has_its_word_at_once(tmp_path: Path) -> None:
+    board = Told()
+    with pytest.raises(Interrupted, match="stopped; what is finished is kept"), Workers(2, board) as workers:
+        workers.carry_out("things", units(tmp_path, interrupt))
+    assert board.lines[-2:] == [("say", "stopping after this step …"), ("end",)]
+
+
 def test_a_worker_that_dies_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match="a worker process was killed"), Workers(2) as workers:
         workers.carry_out("things", units(tmp_path, die))
@@ -135,6 +146,22 @@ def test_off_a_terminal_there_are_plain_lines() -> None:
     assert second.startswith("  [2/4] unit [b]: AUC [0.5] (about ")
     assert second.endswith("left)")
     assert last == "over"
+
+
+def test_off_a_terminal_the_first_line_comes_soon_and_later_ones_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("recdistill.terminal.time.monotonic", lambda: now[0])
+    out = io.StringIO()
+    board = TerminalBoard(Console(file=out, width=100))
+    spoke = []
+    for stage in (0, 100):
+        now[0] = stage
+        board.begin("things", 1, 0)
+        for second in range(stage, stage + 50):
+            now[0], before = second, len(out.getvalue())
+            board.moved("unit", 0.1)
+            spoke += [second] if len(out.getvalue()) > before else []
+    assert spoke == [6, 27, 48, 106, 127, 148]
 
 
 def test_on_a_terminal_there_is_a_bar_with_the_time_left() -> None:
