@@ -42,13 +42,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """The tail of an error about an unknown name: the nearest known one, else all of them.
+    """The tail of an error about an unknown name: the nearest known one, in whatever case, else all of them.
 
     >>> nearest("alhpa", ["alpha", "temperature"])
     "did you mean 'alpha'?"
     """
     known = list(choices)
+    blind = {name.lower(): name for name in known}
     match = difflib.get_close_matches(word, known, n=1)
+    match = match or [blind[name] for name in difflib.get_close_matches(word.lower(), blind, n=1)]
     if match:
         return f"did you mean {match[0]!r}?"
     return f"known: {', '.join(known) or 'none'}"

@@ -18,7 +18,7 @@ from recdistill.artefacts import digest, is_whole, read_json, sha256, write_json
 from recdistill.configuration import Config
 from recdistill.domains import privileged_columns
 from recdistill.errors import UsageError
-from recdistill.settings import fill, read_toml
+from recdistill.settings import differences, fill, read_toml
 from recdistill.splits import keep_labels
 from recdistill.tables import Table
 
@@ -62,8 +62,10 @@ class RunFolder:
             return False
         self._require_run("is not empty and holds no run (no config.toml and versions.json); choose another folder")
         if self.config != config:
-            rule = "holds a run of another configuration; choose another folder or pass --overwrite"
-            raise UsageError(f"{self.path} {rule}")
+            told = differences(*(_without_none(c.model_dump(mode="json")) for c in (self.config, config)))
+            more = f", and {len(told) - 3} more differ" if len(told) > 3 else ""
+            rule = f"holds a run of another configuration: {', '.join(told[:3])}{more}"
+            raise UsageError(f"{self.path} {rule}; choose another folder or pass --overwrite")
         return True
 
     @property

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -73,7 +75,26 @@ def fill(kind: type[S], values: Mapping[str, Any]) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UsageError("\n".join(_explain(kind, problem) for problem in error.errors())) from None
+        problems = error.errors()
+        inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
+        # Of a list with a wrong item pydantic also says that it is too short.
+        told = [problem for problem in problems if problem["loc"] not in inner]
+        raise UsageError("\n".join(_explain(kind, problem) for problem in told)) from None
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """A line for each setting that differs, with both values.
+
+    >>> differences({"seeds": 1, "data": {"root": "a"}}, {"seeds": 2, "data": {}})
+    ["data.root is 'a' there and not set here", 'seeds is 1 there and 2 here']
+    """
+    values = [dict(_flat(there)), dict(_flat(here))]
+    lines = []
+    for path in sorted(values[0].keys() | values[1].keys()):
+        old, new = (repr(side[path]) if path in side else "not set" for side in values)
+        if old != new:
+            lines.append(f"{path} is {old} there and {new} here")
+    return lines
 
 
 def require_known(what: str, name: str, known: Mapping[str, Any], arguments: Iterable[str], *, given: str) -> None:
@@ -97,6 +118,15 @@ def require_known(what: str, name: str, known: Mapping[str, Any], arguments: Ite
             raise UsageError(f"unknown argument {key!r} of {what} {name!r}, {nearest(key, parameters)}")
 
 
+def _flat(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting with its path."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{group}{key}.")
+        else:
+            yield f"{group}{key}", value
+
+
 def _parsed(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -113,7 +143,15 @@ def _explain(kind: type[Settings], problem: Any) -> str:
         if "arguments" in group.model_fields and known.startswith("known"):
             known += f" (its own arguments are set like {'.'.join([*groups, 'arguments', key])!r})"
         return f"unknown setting {path!r}, {known}"
-    return f"setting {path!r}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
+    rule, got = problem["msg"].removeprefix("Value error, "), problem["input"]
+    if problem["type"] == "tuple_type":
+        rule = f"must be a list, e.g. {path}=[{json.dumps(got, default=str)}]"
+    said = f"setting {path!r}: {rule}"
+    if isinstance(problem.get("ctx", {}).get("error"), UsageError):  # which says itself what arrived
+        return said
+    choices = re.findall("'([^']*)'", problem["ctx"]["expected"]) if problem["type"] == "literal_error" else []
+    near = nearest(str(got), choices)
+    return f"{said}, got {got!r}{f', {near}' if near.startswith('did') else ''}"
 
 
 def _group(kind: type[Settings], path: Iterable[Any]) -> type[Settings]:

@@ -73,7 +73,10 @@ def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
 
     code, _, errors = call("run", "tiny.toml", "--out", "r", "--set", "folds=3")
     assert code == 2
-    assert "another configuration" in errors
+    assert "another configuration: folds is 2 there and 3 here; choose another folder" in errors
+    others = ("folds=3", "seeds=2", "split.by=time", "student.arguments={}")
+    code, _, errors = call("run", "tiny.toml", "--out", "r", *(word for one in others for word in ("--set", one)))
+    assert "and 2 more differ; choose another folder" in errors
     victim = next(iter(made))
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1

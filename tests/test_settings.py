@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError, field_validator
 
 from recdistill.errors import UsageError, nearest
-from recdistill.settings import Settings, fill, override, read_toml
+from recdistill.settings import Settings, differences, fill, override, read_toml
 
 
 class Leaf(Settings):
@@ -25,17 +25,21 @@ class Branch(Settings):
     leaf: Leaf = Leaf()
     spare: Leaf | None = None
     name: str = "plain"
+    order: Literal["random", "time"] = "random"
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
+        if not name:
+            raise ValueError("a name must be given")
         if name != "plain":
-            raise ValueError(f"no such name, {nearest(name, ['plain'])}")
+            raise UsageError(f"no such name, {nearest(name, ['plain'])}")
         return name
 
 
 class Tree(Settings):
     branch: Branch = Branch()
+    shares: tuple[Annotated[float, Field(le=1)], ...] = Field((1.0,), min_length=1)
     seeds: int = Field(1, ge=1)
     named: dict[str, Leaf] = {}
 
@@ -89,7 +93,7 @@ def test_toml_that_is_not_there_or_not_toml_is_refused(tmp_path: Path) -> None:
         ("branch.leaf.ratte", "did you mean 'rate'?"),
         ("branch.spare.hiden", "did you mean 'hidden'?"),
         ("named.anything.raet", "did you mean 'rate'?"),
-        ("zzz", "known: branch, seeds, named"),
+        ("zzz", "known: branch, shares, seeds, named"),
         ("branch.leaf.zzz", "known: rate, hidden"),
     ],
 )
@@ -105,9 +109,13 @@ def test_an_unknown_key_is_named_with_its_path_and_the_nearest(path: str, tail: 
         ("branch.leaf.rate", -2.0, "Input should be greater than 0, got -2.0"),
         ("branch.spare.rate", 0, "Input should be greater than 0, got 0"),
         ("branch.leaf.rate", "fast", "got 'fast'"),
-        ("branch.leaf.hidden", 3, "got 3"),
+        ("branch.leaf.hidden", 3, "must be a list, e.g. branch.leaf.hidden=[3], got 3"),
+        ("branch.leaf.hidden", "wide", "must be a list, e.g. branch.leaf.hidden=[\"wide\"], got 'wide'"),
+        ("branch.order", "tme", "Input should be 'random' or 'time', got 'tme', did you mean 'time'?"),
+        ("branch.order", "zzz", "Input should be 'random' or 'time', got 'zzz'"),
         ("branch.leaf", 3, "got 3"),
-        ("branch.name", "plane", "no such name, did you mean 'plain'?, got 'plane'"),
+        ("branch.name", "plane", "no such name, did you mean 'plain'?"),
+        ("branch.name", "", "a name must be given, got ''"),
     ],
 )
 def test_a_value_that_breaks_a_rule_is_named_with_its_path(path: str, value: Any, rule: str) -> None:
@@ -121,6 +129,18 @@ def test_every_problem_has_its_line() -> None:
     assert len(said.splitlines()) == 3
     assert "setting 'branch.leaf.hidden.1': " in said
     assert "unknown setting 'sids', did you mean 'seeds'?" in said
+
+
+def test_a_wrong_item_says_nothing_of_the_list() -> None:
+    assert raised({"shares": [50]}) == "setting 'shares.0': Input should be less than or equal to 1, got 50"
+    assert raised({"shares": []}).startswith("setting 'shares': Tuple should have at least 1 item")
+
+
+@given(st.dictionaries(words, json_values, max_size=4), st.dictionaries(words, json_values, max_size=4))
+def test_each_setting_that_differs_is_named_once(there: dict[str, Any], here: dict[str, Any]) -> None:
+    lines = differences({"group": there}, {"group": here})
+    wanted = [name for name in there.keys() | here.keys() if repr(there.get(name, ...)) != repr(here.get(name, ...))]
+    assert [line.partition(" is ")[0] for line in lines] == [f"group.{name}" for name in sorted(wanted)]
 
 
 def test_settings_are_frozen() -> None:
@@ -206,3 +226,8 @@ def test_the_nearest_is_a_known_name_or_all_are_listed(word: str, known: list[st
         assert said in {f"did you mean {name!r}?" for name in known}
     else:
         assert said == f"known: {', '.join(known) or 'none'}"
+
+
+def test_the_nearest_is_found_in_whatever_case() -> None:
+    assert nearest("MPL", ["deepfm", "mlp"]) == "did you mean 'mlp'?"
+    assert nearest("clickk", ["CLICK", "clicks"]) == "did you mean 'clicks'?", "the same case comes first"
