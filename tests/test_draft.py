@@ -6,18 +6,24 @@ import csv
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tiny import Call
 
+from recdistill.configuration import Config, SplitSettings
 from recdistill.datasets import load
-from recdistill.draft import Draft, draft, summary, write_page
+from recdistill.draft import Draft, draft, questions, summary, write_page
+from recdistill.draft.leaks import without_leaks
+from recdistill.draft.page import SPLITS
 from recdistill.draft.profiles import profile
 from recdistill.draft.roles import guess
 from recdistill.errors import DataError, UsageError
+from recdistill.readers import Rows
+from recdistill.settings import fill
 
 ROWS = 200
 RNG = np.random.default_rng(0)
@@ -108,6 +114,9 @@ def test_every_guess_has_a_comment_that_says_why(shop: list[Path]) -> None:
         '# left out: "note": a text of its own in nearly every row',
         '# left out: "banner": only the target has it, so no teacher could learn it',
         '# scores = "probability"',
+        "# Only the source has these: for the teacher alone, and not used unless [teacher] hidden is below 1.",
+        "# hidden = 0.5  # hides what only the source has",
+        'by = "time"  # or "random", "user", "position", "last"',
         "recdistill run experiment.toml --out runs/mine",
     ):
         assert line in page
@@ -245,7 +254,7 @@ def test_row_ids_of_one_file_alone_are_left_out(tmp_path: Path) -> None:
 
 
 def test_how_text_files_are_written_is_found_out(shop: list[Path]) -> None:
-    columns = {"size": [1.5, "NA", 2.5] * 9, "country": ["NA", "FR", "DE"] * 9, "click": [0, 1, 1] * 9}
+    columns = {"size": [1.5, "NA", 2.5] * 9, "country": ["NA", "FR", "DE"] * 9, "click": [1, *[0, 1] * 13]}
     made = draft([write(Path("a.csv"), columns, ";"), write(Path("b.csv"), columns, ";")])
     assert toml(made)["data"]["arguments"]["csv"] == {"delimiter": ";", "missing": ["", "NA"]}
     assert roles(made) == {"size": "number", "country": "categorical", "click": "label"}
@@ -253,12 +262,141 @@ def test_how_text_files_are_written_is_found_out(shop: list[Path]) -> None:
         draft([Path("a.csv"), write(Path("b.csv"), columns)])
 
 
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A source in German and a target in English: no name says which column is which."""
+    monkeypatch.chdir(tmp_path)
+    clicks, users = [int(x > 0.6) for x in DRAWN], [f"K{i % 41}" for i in range(ROWS)]
+    own = {"verweildauer": [f"{300 * x:.1f}" for x in DRAWN], "filiale": [("a", "b")[i % 2] for i in range(ROWS)]}
+    source = {"kunde": users, "preis": [f"{9 * x:.2f}" for x in DRAWN], "gekauft": clicks, "neu": [0, 1] * 100, **own}
+    target = {"visitor": [f"V{i % 37}" for i in range(ROWS)], "price": [f"{8 * x:.2f}" for x in DRAWN]}
+    return [write(Path("alt.csv"), source), write(Path("neu.csv"), target | {"purchased": clicks})]
+
+
+def test_a_role_without_a_counterpart_is_asked_for_with_candidates(foreign: list[Path]) -> None:
+    made = draft(foreign)
+    assert questions(made) == [
+        'answer before the run: "visitor" has no counterpart in alt.csv: is it "kunde"?',
+        'answer before the run: "purchased" has no counterpart in alt.csv: is it "gekauft" or "neu"?',
+    ]
+    assert made.guesses["gekauft"].why == "it may be the target's 'purchased'"
+    assert made.privileged == ("preis", "verweildauer", "filiale")
+    data = toml(made)["data"]
+    with pytest.raises(UsageError, match=r"alt.csv has no column 'purchased'"):
+        load("files", data["root"], data["arguments"])
+    page = Path("experiment.toml").read_text()
+    for line in ('"gekauft" = "purchased"', '"kunde" = "visitor"'):
+        assert f"\n# {line}  # is it? " in page
+        page = page.replace(f"# {line}", line)
+    data = tomllib.loads(page)["data"]
+    source, _ = load("files", data["root"], data["arguments"])
+    assert source is not None
+    assert (source.schema.label, source.schema.user) == ("purchased", "visitor")
+
+
+def test_init_ends_with_what_must_be_answered(call: Call, foreign: list[Path]) -> None:
+    code, output, _ = call("init", *map(str, foreign))
+    assert code == 0
+    assert output.splitlines()[-3:-1] == questions(draft(foreign))
+
+
+def test_what_is_known_after_the_click_is_found_by_the_one_candidate_for_the_label(foreign: list[Path]) -> None:
+    clicks = [int(x > 0.6) for x in DRAWN]
+    source = {"umsatz": [x if click else "" for x, click in zip(DRAWN, clicks, strict=True)], "gekauft": clicks}
+    made = draft([write(Path("a.csv"), source), foreign[1]])
+    assert questions(made)[1:] == [
+        'check: "umsatz" is left out: filled only where the label is 1: known after the click'
+    ]
+    assert not made.privileged
+    made = draft([write(Path("a.csv"), source | {"neu": [0, 1] * 100}), foreign[1]])
+    assert made.privileged == ("umsatz",), "which of two flags is the label, nobody knows yet"
+
+
+def test_a_label_without_any_candidate_is_asked_for(foreign: list[Path]) -> None:
+    made = draft([write(Path("leer.csv"), {"preis": DRAWN, "dauer": 300 * DRAWN}), foreign[1]])
+    assert questions(made) == ['answer before the run: "purchased" has no counterpart in leer.csv: which column is it?']
+    toml(made)
+    assert '# "..." = "purchased"  # which column is it?' in Path("experiment.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("own", "asked"),
+    [
+        ({"preis": 1000 * DRAWN, "dauer": DRAWN}, {"preis": "a similar name"}),
+        ({"wert": 1.2 * DRAWN, "dauer": 300 * DRAWN}, {"wert": "a similar range"}),
+        ({"dauer": 300 * DRAWN}, {}),
+    ],
+)
+def test_a_number_that_the_target_alone_has_may_be_one_of_the_sources(
+    tmp_path: Path, own: Mapping[str, Sequence[float]], asked: dict[str, str]
+) -> None:
+    click = [i % 2 for i in range(ROWS)]
+    files = [
+        write(tmp_path / "a.csv", {**own, "click": click}),
+        write(tmp_path / "b.csv", {"price": DRAWN, "click": click}),
+    ]
+    made = draft(files)
+    assert made.asked == ({"price": asked} if asked else {})
+    assert set(made.privileged) == set(own), "a guess changes no roles"
+    assert not questions(made)
+    write_page(made, tmp_path / "mine.toml")
+    page = (tmp_path / "mine.toml").read_text()
+    assert all(f'# "{old}" = "price"  # is it? {why}' in page for old, why in asked.items())
+
+
+@pytest.mark.parametrize(
+    ("filled", "kept"),
+    [
+        (lambda click, x: x if click else None, False),
+        (lambda click, x: x if click else 0.0, False),
+        (lambda click, x: x if click and x < 0.5 else None, False),
+        (lambda click, x: x, True),
+        (lambda click, x: x if x < 0.5 else None, True),
+        (lambda click, x: x if click and x < 0.02 else None, True),
+        (lambda click, x: None if click else x, True),
+    ],
+    ids=["missing", "constant", "some clicks", "a number", "any row", "too few to say", "no click"],
+)
+@pytest.mark.parametrize("answers", [["0", "1"], [0, 1], [0.0, 1.0], [False, True], [" FALSE", "true "]], ids=str)
+def test_what_only_clicked_rows_have_is_left_out(filled: Any, kept: bool, answers: list[Any]) -> None:
+    clicks = [i % 2 for i in range(ROWS)]
+    columns = {
+        "click": pa.array([answers[click] for click in clicks] + [None]),
+        "revenue": pa.array([filled(*pair) for pair in zip(clicks, DRAWN.tolist(), strict=True)] + [0.5]),
+    }
+    rows = Rows(Path("a.parquet"), pa.table(columns))
+    made = without_leaks(rows, guess([profile(name, column) for name, column in columns.items()]), "click")
+    assert made["click"].role == "label"
+    assert (made["revenue"].role == "number") == kept
+
+
+@pytest.mark.parametrize("side", ["one", "source", "target"])
+def test_what_is_known_after_the_click_is_to_be_checked(tmp_path: Path, side: str) -> None:
+    click = [i % 2 for i in range(ROWS)]
+    clean = {"click": click, "revenue": DRAWN}
+    leaking = write(tmp_path / "a.csv", clean | {"revenue": [x * y or "" for x, y in zip(click, DRAWN, strict=True)]})
+    other = write(tmp_path / "b.csv", clean)
+    made = draft({"one": [leaking], "source": [leaking, other], "target": [other, leaking]}[side])
+    (line,) = questions(made)
+    assert line.startswith('check: "revenue" is left out: ')
+    assert line.endswith("filled only where the label is 1: known after the click")
+    assert made.guesses["revenue"].role == ""
+    assert not made.privileged
+
+
+def test_the_ways_to_split_are_all_and_those_that_the_columns_allow(shop: list[Path]) -> None:
+    assert set(SPLITS) == set(get_args(SplitSettings.model_fields["by"].annotation))
+    fill(Config, toml(draft(shop)))
+    toml(draft([write(Path("a.csv"), {"click": [0, 1, 1] * 9, "size": range(27)})]), "a.toml")
+    assert 'by = "random"  # or "position"\n' in Path("a.toml").read_text()
+
+
 def test_any_text_is_written_as_toml(shop: list[Path]) -> None:
     marks = ["\U0001f600", 'q"\\', "del\x7f"]
     columns = {
         "mood \U0001f600\x7f": marks * 9,
         "list": ["a\U0001f600b", "b\U0001f600a", "a"] * 9,
-        "click": [0, 1, 1] * 9,
+        "click": [1, *[0, 1] * 13],
     }
     made = draft([write(Path("one.csv"), columns)])
     assert toml(made)["data"]["arguments"]["schema"]["categorical"][0] == "mood \U0001f600\x7f"

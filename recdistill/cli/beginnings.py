@@ -52,6 +52,8 @@ def init(files: Files, out: Toml = Path("experiment.toml"), force: Force = False
     drafts.write_page(made, out, force=force)
     for line in drafts.summary(made):
         say(line)
+    for line in drafts.questions(made):
+        say(line)
     first = ", and take or write its line for the domain" if made.needs_domain else ""
     say(f"{out} is written; check its guesses{first}, then: {drafts.run_command(out)}")
 

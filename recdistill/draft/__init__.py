@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from recdistill.draft.guesses import Draft, draft
-from recdistill.draft.page import run_command, summary, write_page
+from recdistill.draft.page import questions, run_command, summary, write_page
 
-__all__ = ["Draft", "draft", "run_command", "summary", "write_page"]
+__all__ = ["Draft", "draft", "questions", "run_command", "summary", "write_page"]

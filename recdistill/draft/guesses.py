@@ -9,12 +9,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.draft.matching import match
+from recdistill.draft.leaks import without_leaks
+from recdistill.draft.matching import candidates, match
 from recdistill.draft.profiles import missing_marks, profiles
 from recdistill.draft.roles import Guess, guess
 from recdistill.errors import DataError, UsageError
 from recdistill.readers import CsvSettings, Rows, delimiter_of, read, require_two
 from recdistill.schema import FEATURE_KINDS
+
+# A column that may have one of these roles is no privileged feature.
+ROLES_ASKED = ("label", "user", "item")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Draft:
         guesses: per column of the target (and per privileged column of the source) what it probably is.
         columns: the source's names that differ, each with the target's name and why.
         privileged: feature columns that only the source has.
+        asked: columns of the target without a counterpart, each with what it may be in the source and why.
     """
 
     target: Rows
@@ -35,6 +40,7 @@ class Draft:
     guesses: dict[str, Guess]
     columns: dict[str, tuple[str, str]] = field(default_factory=dict)
     privileged: tuple[str, ...] = ()
+    asked: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def role(self, role: str) -> str | None:
         """The column of a single-column role."""
@@ -62,14 +68,14 @@ def draft(files: Sequence[Path]) -> Draft:
         csv = csv.model_copy(update={"missing": ("", *marks)})
         tables = [read(path, csv) for path in files]
     if len(tables) == 1:
-        here = guess(profiles(tables[0]))
+        here = _guesses(tables[0])
         return Draft(tables[0], None, _with_separators(csv, here), here)
     return _of_two(tables[0], tables[1], csv)
 
 
 def _of_two(source: Rows, target: Rows, csv: CsvSettings) -> Draft:
     require_two(source, target)
-    there, here = guess(profiles(source)), guess(profiles(target))
+    there, here = _guesses(source), _guesses(target)
     matched = match(there, here)
     agreed: dict[str, Guess] = {}
     for name, one in here.items():
@@ -82,10 +88,27 @@ def _of_two(source: Rows, target: Rows, csv: CsvSettings) -> Draft:
     if (row_id := next((name for name, one in agreed.items() if one.role == "row_id"), None)) is not None:
         agreed[row_id] = _row_id(agreed[row_id], there[matched[row_id][0]] if row_id in matched else None)
     taken = {name for name, _ in matched.values()}
-    own = {name: _of_source(one) for name, one in there.items() if name not in taken and name not in here}
+    alone = {name: one for name, one in there.items() if name not in taken and name not in here}
+    asked = _asked(alone, {name: one for name, one in here.items() if name not in matched})
+    maybe = {old: new for new, found in asked.items() if here[new].role in ROLES_ASKED for old in found}
+    labels = [old for old, new in maybe.items() if here[new].role == "label"]
+    alone = without_leaks(source, alone, labels[0] if len(labels) == 1 else None)
+    own = {name: _of_source(one, maybe.get(name)) for name, one in alone.items()}
     privileged = tuple(name for name, one in own.items() if one.role)
     columns = {old: (new, why) for new, (old, why) in matched.items() if new != old and agreed[new].role}
-    return Draft(target, source, _with_separators(csv, agreed | own), agreed | own, columns, privileged)
+    return Draft(target, source, _with_separators(csv, agreed | own), agreed | own, columns, privileged, asked)
+
+
+def _asked(there: dict[str, Guess], here: dict[str, Guess]) -> dict[str, dict[str, str]]:
+    """What to ask of the target's unmatched columns; a label is always asked for, since no run goes without."""
+    found = {name: candidates(there.values(), one) for name, one in here.items()}
+    return {name: maybe for name, maybe in found.items() if maybe or here[name].role == "label"}
+
+
+def _guesses(rows: Rows) -> dict[str, Guess]:
+    """What the columns of a file are by themselves."""
+    found = guess(profiles(rows))
+    return without_leaks(rows, found, next((name for name, one in found.items() if one.role == "label"), None))
 
 
 def _together(there: Guess, here: Guess) -> Guess:
@@ -99,8 +122,10 @@ def _together(there: Guess, here: Guess) -> Guess:
     return replace(here, role="", why=f"{here.role} here, but in the source {there.role or there.why}")
 
 
-def _of_source(one: Guess) -> Guess:
-    """A column that only the source has: a feature is privileged, anything else is of no use."""
+def _of_source(one: Guess, maybe: str | None) -> Guess:
+    """A column that only the source has: a feature is privileged, unless it may be a role's; the rest is of no use."""
+    if maybe is not None:
+        return replace(one, role="", why=f"it may be the target's {maybe!r}")
     privileged = one.role in FEATURE_KINDS and one.role != "vector"  # a vector cannot be missing in the target
     return one if privileged or not one.role else replace(one, role="", why="only the source has it")
 

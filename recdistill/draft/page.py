@@ -10,6 +10,7 @@ from pathlib import Path
 
 from recdistill.artefacts import write_text
 from recdistill.draft.guesses import Draft
+from recdistill.draft.leaks import LEAK
 from recdistill.draft.roles import Guess
 from recdistill.errors import UsageError
 from recdistill.readers import Rows
@@ -18,6 +19,8 @@ from recdistill.schema import FEATURE_KINDS
 SINGLE = ("label", "score", "user", "item", "time", "row_id", "rating")
 IDS = ("user", "item")
 MANY = 12
+# Ways to split the target's rows, with the roles that each needs.
+SPLITS = {"random": (), "time": ("time",), "user": ("user",), "position": (), "last": ("user", "time")}
 
 
 def write_page(made: Draft, out: Path, *, force: bool = False) -> None:
@@ -53,6 +56,18 @@ def summary(made: Draft) -> list[str]:
         there = f"; {own[name]!r} in the source" if name in own else ""
         lines.append(f"  {name:<{width}}  {role}: {one.why}{there}")
     return lines
+
+
+def questions(made: Draft) -> list[str]:
+    """What must be answered before the run, and what to check first."""
+    lines = []
+    for name, found in made.asked.items():
+        if made.source is not None and made.guesses[name].role:
+            maybe = f"is it {' or '.join(map(quoted, found))}?" if found else "which column is it?"
+            rule = f"{quoted(name)} has no counterpart in {made.source.path.name}"
+            lines.append(f"answer before the run: {rule}: {maybe}")
+    leaks = {name: one.why for name, one in made.guesses.items() if LEAK in one.why}
+    return lines + [f"check: {quoted(name)} is left out: {why}" for name, why in leaks.items()]
 
 
 def run_command(out: Path) -> str:
@@ -103,6 +118,12 @@ def _columns(made: Draft) -> Iterator[str]:
     yield from ("", "# The source's names that differ: its name = the target's.", "[data.arguments.columns]")
     for old, (new, why) in made.columns.items():
         yield f"{quoted(old)} = {quoted(new)}  # {why}"
+    if made.asked:
+        yield "# Without a counterpart so far. Take what is right, and name it in the schema as the target does:"
+    for new, found in made.asked.items():
+        yield from (f"# {quoted(old)} = {quoted(new)}  # is it? {why}" for old, why in found.items())
+        if not found:
+            yield f'# "..." = {quoted(new)}  # which column is it?'
 
 
 def _schema(made: Draft) -> Iterator[str]:
@@ -127,7 +148,7 @@ def _schema(made: Draft) -> Iterator[str]:
             yield from (f"    {quoted(name)},  # {_facts(made.guesses[name])}" for name in names)
             yield "]"
     if made.privileged:
-        yield "# Only the source has these: for the teacher alone."
+        yield "# Only the source has these: for the teacher alone, and not used unless [teacher] hidden is below 1."
         yield f"privileged = {_listed(made.privileged)}"
     for name, one in made.guesses.items():
         if not one.role:
@@ -150,15 +171,17 @@ def _csv(made: Draft) -> Iterator[str]:
 def _rest(made: Draft) -> Iterator[str]:
     by = "time" if made.role("time") else "random"
     yield from ("", "# How the target's rows are split. By time: the last rows test, those before validate.", "[split]")
-    yield f'by = "{by}"  # or "random", "time", "user"'
+    others = [way for way, needed in SPLITS.items() if way != by and all(map(made.role, needed))]
+    yield f'by = "{by}"  # or {", ".join(map(quoted, others))}'
+    if made.role("score") is None and not made.privileged:
+        return
+    yield from ("", "[teacher]")
     if made.role("score") is not None:
         own = made.source is None
-        yield from (
-            "",
-            "# The score column as the teacher." + ("" if own else " Without this one is trained."),
-            "[teacher]",
-        )
+        yield "# The score column as the teacher." + ("" if own else " Without this one is trained.")
         yield f'{"" if own else "# "}scores = "probability"'
+    if made.privileged:
+        yield "# hidden = 0.5  # hides what only the source has in half of the training rows, not in all"
 
 
 def _file(rows: Rows, root: Path) -> str:
