@@ -11,6 +11,7 @@ import pytest
 from recdistill import experiment, report
 from recdistill.arms import CONTROLS
 from recdistill.configuration import Config
+from recdistill.report.words import found as found_in
 from recdistill.settings import fill, override, read_toml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +62,50 @@ def test_a_committed_page_is_its_report_in_words(folder: Path) -> None:
 def test_every_experiment_has_a_page() -> None:
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.toml")} == WANTED
     assert {page.name for page in PAGES} == {"synthetic", *WANTED}
+
+
+def shown(name: str, share: float, control: str) -> dict[str, float]:
+    """What a committed page found of the chosen student against another ranker, in the headline metric."""
+    result = json.loads((RESULTS / name / "report.json").read_text())
+    pooled = next(pooled for pooled in result["pooled"] if pooled["labels"] == share)
+    found = found_in(pooled, "chosen", control)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.02, 0.05), (0.1, 0.025), (0.3, 0.01), (1.0, 0.0)])
+def test_a_new_market_gains_by_transfer_at_every_share_of_labels(share: float, least: float) -> None:
+    assert shown("movielens_new_market", share, "hard_only")["delta"] >= least
+    result = json.loads((RESULTS / "movielens_new_market" / "report.json").read_text())
+    assert result["rankers"]["chosen"]["bytes"] <= result["rankers"]["source_teacher"]["bytes"] / 8
+
+
+def test_a_new_catalogue_shares_users_and_no_movie() -> None:
+    result = json.loads((RESULTS / "movielens_new_catalogue" / "report.json").read_text())
+    rows = sum(result["data"][part]["rows"] for part in ("train", "valid", "test"))
+    assert (rows, result["data"]["source"]["rows"]) == (147_523, 1_000_209 - 147_523)
+    assert result["unseen"]["item"]["source"] == 1.0
+    assert result["unseen"]["user"]["source"] == 0.0
+    assert "may be later than the target's" in (RESULTS / "movielens_new_catalogue" / "report.md").read_text()
+    assert all(pooled["ranking"]["protocol"] == "full" for pooled in result["pooled"])
+
+
+def test_the_rating_student_beats_item_means_and_new_users_are_counted() -> None:
+    assert shown("movielens_ratings", 1.0, "item_means")["high"] < 0
+    page = (RESULTS / "movielens_ratings" / "report.md").read_text()
+    assert "Test rows whose user is new to the target's training rows" in page
+
+
+@pytest.mark.parametrize(("name", "control"), [("privileged", "source_finetuned"), ("scores_only", "hard_only")])
+def test_distillation_earns_its_keep_where_a_student_cannot_learn_on_the_source(name: str, control: str) -> None:
+    assert shown(name, 0.1, control)["low"] > 0
+    assert shown(name, 1.0, control)["low"] > 0
+
+
+def test_few_rows_say_how_many_more_it_takes() -> None:
+    result = json.loads((RESULTS / "criteo_few_rows" / "report.json").read_text())
+    assert any("not shown, too few rows: about" in line for line in report.answer(result["pooled"][0]))
+    assert result["data"]["test"]["rows"] < 5_000
 
 
 @pytest.mark.slow
