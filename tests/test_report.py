@@ -136,7 +136,7 @@ def test_where_lower_is_better_a_fall_helps() -> None:
         for control, delta in (("hard_only", -0.1), ("source_finetuned", 0.2))
     ]
     first, transfer, distillation, _ = report.answer(pooled)
-    assert "RMSE 0.9000" in first
+    assert "RMSE 0.9000 (lower is better) in 1/10.0 of" in first
     assert transfer.endswith("over hard_only: it helps.")
     assert distillation.endswith("over source_finetuned: it harms.")
 

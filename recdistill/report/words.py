@@ -28,7 +28,8 @@ def deltas(pooled: dict[str, Any]) -> dict[str, str]:
 def answer(pooled: dict[str, Any]) -> list[str]:
     """What was chosen, what it gained, transfer and distillation apart, each with its interval, and what to ship."""
     rankers, metric = pooled["rankers"], pooled["headline"]
-    reached = f"{NAMES[metric]} {rankers['chosen']['metrics'][metric]:.4f}{_size(rankers)}"
+    better = " (lower is better)" if metric in LOWER_IS_BETTER else ""
+    reached = f"{NAMES[metric]} {rankers['chosen']['metrics'][metric]:.4f}{better}{_size(rankers)}"
     lines = [
         f"{percent(pooled['labels'])} of the labels: {_counted(pooled['chosen'])}, chosen on validation rows: "
         f"{reached}."
