@@ -13,7 +13,7 @@ from recdistill.artefacts import is_whole, read_json, verify
 from recdistill.configuration import Config
 from recdistill.datasets import load
 from recdistill.devices import device_of
-from recdistill.errors import UsageError
+from recdistill.errors import DataError, UsageError
 from recdistill.progress import Board, Silence
 from recdistill.rehearsal import rehearse
 from recdistill.results import evaluated
@@ -119,6 +119,8 @@ def render(folder: RunFolder) -> dict[str, Any]:
         raise UsageError(f"{folder.path} has no whole report; run `recdistill evaluate {folder.path}` first")
     verify(folder.report)
     result: dict[str, Any] = read_json(folder.report / "report.json")
+    if any("enough" not in pooled for pooled in result["pooled"]):
+        raise DataError(f"{folder.report} was written by an earlier version; run `recdistill evaluate {folder.path}`")
     report.write(result, folder.report)
     return result
 

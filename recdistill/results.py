@@ -27,7 +27,10 @@ Scores = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
 
 
 def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
-    """Score the test rows with every ranker and put the report together; test labels are read here alone."""
+    """Score the test rows with every ranker and put the report together.
+
+    Test labels are read here alone, but for the refusal of too few when a run is prepared.
+    """
     config, tables = run.config, run.tables()
     candidates = candidates_of(config.ranking, **{part: tables[part] for part in ("train", "valid", "test")})
     pooled: list[Entry] = []

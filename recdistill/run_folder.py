@@ -76,12 +76,15 @@ class RunFolder:
     def begin(self, config: Config, *, source: bool) -> None:
         """Write down what the run is told, whether it has source rows, and with which packages.
 
-        A run of another configuration goes, other files stay. Of the same configuration only the prepared rows go: what
-        was made from the same rows is kept.
+        A run of another configuration goes, other files stay. Of the same configuration only the prepared rows and the
+        report go: what was made from the same rows is kept, and so is the word of what it was made with.
         """
-        if self.is_run and not self._same(config):
+        if self.is_run and self._same(config):
+            for name in ("report", "prepared"):
+                shutil.rmtree(self.path / name, ignore_errors=True)
+            return
+        if self.is_run:
             self._remove()
-        shutil.rmtree(self.path / "prepared", ignore_errors=True)
         packages = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
         text = tomli_w.dumps(_without_none(config.model_dump(mode="json")))
         write_json(self._versions, {**packages, "run": {"config": digest(text), "source": source}})
@@ -127,7 +130,7 @@ class RunFolder:
             UsageError: the folder holds no run, or its configuration was edited since.
         """
         self._require_run()
-        if self._begun.get("config", text_digest := digest(self._config.read_text())) != text_digest:
+        if self._begun.get("config", text_digest := digest(self._config.read_text("utf-8"))) != text_digest:
             rule = "was edited after the run began, so what is there was made by another configuration"
             raise UsageError(f"{self._config} {rule}; begin anew with your own TOML, elsewhere or with --overwrite")
         return fill(Config, read_toml(self._config))

@@ -11,6 +11,7 @@ from recdistill.errors import DataError
 from recdistill.experiment import label_units, student_units, teacher_units
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
+from recdistill.work import Unit
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,18 @@ def verify_run(path: Path) -> Verified:
     _require_unchanged(_there(prepared))
     run.tables()
     stages = [*teacher_units(run).values(), label_units(run), *student_units(run).values()]
-    wanted = [*prepared, *(u.folder for units in stages for u in units), run.report]
-    there = _there(wanted)
+    units = [unit for units in stages for unit in units]
+    wanted = [*prepared, *(unit.folder for unit in units), run.report]
+    others = {unit.folder for unit in units if _of_other_rows(unit)}
+    there = [folder for folder in _there(wanted) if folder not in others]
     files = _require_unchanged(there)
     missing = tuple(str(folder.relative_to(path)) for folder in wanted if folder not in there)
     return Verified(len(there), files, _counted_again(run), missing)
+
+
+def _of_other_rows(unit: Unit) -> bool:
+    """Whether what is there was made from other rows than those prepared now, and so is to be made anew."""
+    return bool(_there([unit.folder])) and manifest(unit.folder)["facts"].get("prepared") != unit.prepared
 
 
 def _there(folders: list[Path]) -> list[Path]:
@@ -79,6 +87,6 @@ def _counted_again(run: RunFolder) -> int:
             raise DataError(f"{run.report} must count what is there, {counts}, got {said}")
     rows = sum(len(table) for table in tables.values())
     for unit in label_units(run):
-        if is_whole(unit.folder):
+        if unit.is_done:
             rows += len(SoftLabels.load(unit.folder).for_table(tables["train"]))
     return rows

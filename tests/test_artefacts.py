@@ -266,7 +266,10 @@ def test_text_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
         "from recdistill.settings import read_toml;"
         "folder = Path(sys.argv[1]); given = read_toml(folder / 'a.toml');"
         "write_json(folder / 'a.json', given); assert read_json(folder / 'a.json') == given;"
-        "write_text(folder / 'a.md', given['name'])"
+        "write_text(folder / 'a.md', given['name']);"
+        "from recdistill.configuration import Config, DataSettings; from recdistill.run_folder import RunFolder;"
+        "config = Config(data=DataSettings(note=given['name'])); run = RunFolder(folder / 'run');"
+        "run.begin(config, source=True); assert run.holds(config)"
     )
     ascii_only = os.environ | {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=ascii_only, cwd=ROOT, check=True)

@@ -104,6 +104,20 @@ def test_overwriting_the_same_configuration_reads_again_and_keeps_what_was_train
     assert made != {p: p.stat().st_mtime_ns for p in tmp_path.rglob("model.safetensors")}
 
 
+def test_what_was_made_from_other_rows_is_not_finished(call: Call, tmp_path: Path) -> None:
+    given = scored_file(tmp_path)
+    assert call("run", "scoring.toml", "--out", "r", *given)[0] == 0
+    assert "not finished" not in call("verify", "r")[1]
+    before = (tmp_path / "r/versions.json").read_text()
+    scored_file(tmp_path, price=np.linspace(0, 1, 2000).tolist(), system_score=np.linspace(0.2, 0.8, 2000).tolist())
+    assert call("prepare", "scoring.toml", "--out", "r", *given, "--overwrite")[0] == 0
+    code, output, errors = call("verify", "r")
+    assert (code, errors) == (0, "")
+    assert "not finished: 12 artefacts" in output  # two sets of soft labels, nine students, the report
+    assert not (tmp_path / "r/report").exists()
+    assert (tmp_path / "r/versions.json").read_text() == before
+
+
 def test_an_edited_configuration_is_not_what_was_run(call: Call, tmp_path: Path) -> None:
     assert call("prepare", "tiny.toml", "--out", "r")[0] == 0
     file = tmp_path / "r/config.toml"

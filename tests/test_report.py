@@ -102,6 +102,8 @@ def test_the_answer_tells_transfer_and_distillation_apart() -> None:
         (-0.2, 0.01, 8_000, "it harms."),
         (0.0, 0.01, 8_000, "not shown, too few rows"),
         (0.001, 0.003, 500, "no difference that matters (less than 0.005)."),
+        (0.0027, 0.0012, 500, "it helps, by less than matters (0.005)."),
+        (-0.0027, 0.0012, 500, "it harms, by less than matters (0.005)."),
         (0.003, 0.0031, 900, "not shown, though there are rows enough to tell a difference of 0.005 from none."),
     ],
 )
@@ -168,10 +170,14 @@ def test_what_weakens_the_answer_is_said_beside_it() -> None:
     weak = {**RESULT, "source": [{"seed": 0, "source_teacher": {"auc": 0.7}, "source_student": {"auc": 0.71}}]}
     teacher, choice, seeds = report.cautions(weak)
     assert "no better than the compact student (AUC 0.7000, the student's 0.7100)" in teacher
-    assert "with 2 % of the labels 7 validation rows of the rarer class choose" in choice
+    assert "with 2 % of the labels 7 validation rows of the rarer class choose among the arms" in choice
     assert seeds.startswith("one seed")
     for caution in (teacher, choice, seeds):
         assert f"**Caution:** {caution}" in report.page(weak)
+    ratings = {**strong, "labelled": [{"valid": {"rows": 90, "labelled": 40, "mean_rating": 3.2}}] * 2}
+    assert report.cautions({**RESULT, "pooled": [ratings]}) == [
+        "with 2 % of the labels 40 validation rows choose among the arms: another draw might choose another."
+    ]
 
 
 def test_rows_needed_are_those_at_which_the_interval_would_have_the_power() -> None:

@@ -41,7 +41,12 @@ Assign = Annotated[
         "--set", help="Change a setting, e.g. --set student.fit.epochs=5. May be repeated.", metavar="KEY=VALUE"
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of another configuration in --out.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace a run of another configuration in --out; of the same one read the data again."
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option(help="Processes that train at the same time, each on one core. Default: all cores.", min=1)
 ]

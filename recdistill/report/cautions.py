@@ -6,7 +6,7 @@ from typing import Any
 
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, percent
 
-FEW_POSITIVES = 100
+FEW = 100  # rows, of clicks those of the rarer class
 
 
 def cautions(result: dict[str, Any]) -> list[str]:
@@ -32,12 +32,11 @@ def _teacher(result: dict[str, Any]) -> str:
 
 
 def _choice(pooled: dict[str, Any]) -> str:
-    """Arms are chosen on validation rows; with few of a class that is close to chance."""
-    fewest = min(
-        min(of["positives"], of["labelled"] - of["positives"]) if "positives" in of else of["labelled"]
-        for of in (kept["valid"] for kept in pooled["labelled"])
-    )
-    if fewest >= FEW_POSITIVES:
+    """Arms are chosen on validation rows; with few of a class another draw might choose another arm."""
+    kept = [labelled["valid"] for labelled in pooled["labelled"]]
+    clicks = "positives" in kept[0]
+    fewest = min(min(of["positives"], of["labelled"] - of["positives"]) if clicks else of["labelled"] for of in kept)
+    if fewest >= FEW:
         return ""
-    rows = f"{fewest:,.0f} validation rows of the rarer class choose among the arms"
-    return f"with {percent(pooled['labels'])} of the labels {rows}: what is chosen is near chance."
+    rows = f"{fewest:,.0f} validation rows{' of the rarer class' if clicks else ''} choose among the arms"
+    return f"with {percent(pooled['labels'])} of the labels {rows}: another draw might choose another."

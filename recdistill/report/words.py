@@ -78,10 +78,12 @@ def verdict(pooled: dict[str, Any], control: str) -> str:
         return "there was none, alpha 0 was chosen"
     if comparison is None:
         return "not known"
+    small = -effect < comparison["low"] and comparison["high"] < effect
     if comparison["low"] > 0 or comparison["high"] < 0:
         better = (comparison["delta"] > 0) != (pooled["headline"] in LOWER_IS_BETTER)
-        return f"it {'helps' if better else 'harms'}{_beside_labels_alone(pooled, control) if better else ''}"
-    if -effect < comparison["low"] and comparison["high"] < effect:
+        words = f"it {'helps' if better else 'harms'}{_beside_labels_alone(pooled, control) if better else ''}"
+        return f"{words}, by less than matters ({effect:g})" if small else words
+    if small:
         return f"no difference that matters (less than {effect:g})"
     more = max(0, enough["needed"][control] - enough["test_rows"])
     rows = f"about {float(f'{more:.2g}'):,.0f} more test rows like these" if more else "the test rows there are"
