@@ -215,7 +215,13 @@ def test_ctrl_c_leaves_nothing_half_written_and_the_same_command_continues(call:
     (tmp_path / "long.toml").write_text(TINY.replace("fit = {epochs = 1}", "fit = {epochs = 5000, patience = 5000}"))
     command = [sys.executable, "-c", "from recdistill.cli import main; main()", "run", "long.toml", "--out", "r"]
     process = subprocess.Popen(
-        [*command, "--workers", "2"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--workers", "2"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that was started in the background hands on an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     # The quickest unit is done, so the workers are there and the long one is running.
