@@ -182,7 +182,7 @@ def test_the_demos_settings_are_an_experiment() -> None:
 def test_the_demo_runs(call: Call, tmp_path: Path) -> None:
     code, output, errors = call("demo", "--workers", "1")
     assert (code, errors) == (0, "")
-    assert "transfer +" in output
+    assert "Transfer: +" in output
     assert (tmp_path / "runs/demo/report/report.md").is_file()
 
 

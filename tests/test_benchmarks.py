@@ -125,3 +125,16 @@ def test_transfer_to_a_new_market_helps_and_the_control_is_strong(
     sizes = {name: entry["bytes"] for name, entry in pooled["rankers"].items()}
     assert sizes["adapted_all"] <= sizes["source_teacher"] / 8
     assert pooled["labelled"][0]["train"]["labelled"] == pytest.approx(0.02 * 197_152, abs=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_rating_student_beats_item_means(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
+    """One seed with all labels of what the page on ratings reports."""
+    assign = [f"data.root={shared_data('ml-100k')}", "labels=[1.0]", "seeds=1"]
+    values = override(read_toml(ROOT / "benchmarks" / "movielens_ratings.toml"), assign)
+    result = experiment.run(fill(Config, values), tmp_path / "run", workers=2)
+    found = found_in(result["pooled"][0], "chosen", "item_means")
+    assert found is not None
+    assert found["high"] < -0.05
+    assert result["unseen"]["user"]["source"] > 0.6
