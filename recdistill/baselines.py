@@ -16,8 +16,8 @@ def item_means(train: Table, test: Table, *, strength: float = 5.0) -> np.ndarra
     Args:
         train: rows with an item and a rating; rows without a rating do not count.
         test: rows with an item; their ratings are not read.
-        strength: s, in rows. The best one is the variance of an item's ratings over that of the items' means, which is
-            about 5 for MovieLens. 0 gives plain means.
+        strength: s, in rows. The best one is the variance of an item's ratings over that of the items' means. 0 gives
+            plain means.
 
     Returns:
         (rows,) predicted ratings; μ for items without a rated row.

@@ -39,9 +39,10 @@ def pretrain(run: RunFolder, name: str, seed: int, watch: Watch) -> str:
     teacher = name == "source_teacher"
     settings, folder = run.config.teacher if teacher else run.config.student, run.pretrained(name, seed)
     tables = run.tables()
-    source, hidden = rows_for_teacher(tables["source"], tables["train"], run.config.teacher)
-    if not teacher:
-        source, hidden = tables["source"], {}
+    source = tables["source"]
+    hidden: dict[str, float] = {}
+    if teacher:
+        source, hidden = rows_for_teacher(source, tables["train"], run.config.teacher)
     train, valid, test = split(source.take(source.labelled), valid=0.1, test=0.05)
     encoder = settings.encoder.fit(train, privileged=teacher)
     ranker = new_ranker(settings, encoder, train.schema.classes, seed)

@@ -24,12 +24,12 @@ def validated(arrow: pa.Table, schema: Schema) -> pa.Table:
     for name in schema.categorical:
         _require(name, arrow, _is_id, "strings or integers")
     for name in schema.multi:
-        _require(name, arrow, lambda t: _is_list(t) and _is_id(t.value_type), "lists of strings or integers")
+        _require(name, arrow, lambda t: is_list(t) and _is_id(t.value_type), "lists of strings or integers")
     for name in schema.number:
         _require(name, arrow, _is_number, "numbers")
         _require_finite(name, arrow.column(name))
     for name in schema.vector:
-        _require(name, arrow, lambda t: _is_list(t) and _is_number(t.value_type), "lists of numbers")
+        _require(name, arrow, lambda t: is_list(t) and _is_number(t.value_type), "lists of numbers")
         _require_vectors(name, arrow.column(name))
     for role in (schema.user, schema.item, schema.time):
         if role is not None and (missing := arrow.column(role).null_count):
@@ -112,7 +112,8 @@ def _require_vectors(name: str, column: pa.ChunkedArray) -> None:
     _require_finite(name, items)
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type holds lists, of whatever kind."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
@@ -148,7 +149,7 @@ def _update(total: Any, column: pa.Array) -> None:
         column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type) and column.type.unit == "s":  # Parquet gives milliseconds back
         column = column.cast(pa.timestamp("ms", column.type.tz))
-    if _is_list(column.type):
+    if is_list(column.type):
         lengths = pc.fill_null(pc.list_value_length(column), 0)
         total.update(lengths.cast(pa.int64()).to_numpy(zero_copy_only=False).tobytes())
         _update(total, pc.list_flatten(column))

@@ -55,8 +55,7 @@ def source_and_target(
     if column not in table.schema.columns:
         known = ("time", *table.schema.columns)
         raise UsageError(f"no column {column!r} to tell the domains apart, {nearest(column, known)}")
-    kind = table.column(column).type
-    member = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    member = _is_list(table.column(column).type)
     schema = table.schema.without(column) if drop_column and not member else table.schema
     rule = by_member if member else by_value
     return rule(
@@ -122,7 +121,7 @@ def by_member(
             f"complement (two named sides could overlap), got {source=}, {target=}"
         )
     lists = table.column(column)
-    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
+    if not _is_list(lists.type):
         raise DataError(f"domains by member need a column of lists, got {lists.type} in {column!r}")
     members, rows = pc.list_flatten(lists), pc.list_parent_indices(lists)
     known = {str(value): value for value in pc.unique(members).drop_null().to_pylist()}
@@ -172,6 +171,11 @@ def _parted(table: Table, first: Mask, second: Mask, disjoint: Sequence[str]) ->
         raise DataError(f"both domains need rows, got {len(source)} source and {len(target)} target rows")
     require_disjoint(source, target, on=disjoint)
     return source, target
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """A list that may have any members; one of fixed size is a vector."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def _listed(side: Values) -> Sequence[Any] | None:

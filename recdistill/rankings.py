@@ -44,10 +44,9 @@ def ranked(run: RunFolder, cells: list[Cell], chosen: list[str], candidates: Can
     """
     found: dict[str, list[Ranked]] = {}
     for cell, arm in zip(cells, chosen, strict=True):
-        places = {name: run.student(name, cell) for name in run.controls} | {"chosen": run.student(arm, cell)}
-        if run.config.teacher.scores is None:  # a column of scores says nothing of rows that are not there
-            teachers = (run.pretrained("source_teacher", cell.seed), run.adapted(cell, "whole"))
-            places = dict(zip(run.teachers, teachers, strict=True)) | places
+        # A column of scores is not ranked: it says nothing of rows that are not there.
+        students = {name: run.student(name, cell) for name in run.controls} | {"chosen": run.student(arm, cell)}
+        places = run.teacher_models(cell) | students
         for name, place in places.items():
             found.setdefault(name, []).append(rank(Ranker.load(place), candidates))
     comparisons = [
@@ -56,9 +55,10 @@ def ranked(run: RunFolder, cells: list[Cell], chosen: list[str], candidates: Can
         for metric in METRICS
     ]
     said = {key: value for key, value in found["chosen"][0].to_dict().items() if key != "metrics"}
-    means = {name: _mean([one.metrics for one in several]) for name, several in found.items()}
+    means = {name: mean_metrics([one.metrics for one in several]) for name, several in found.items()}
     return {**said, "rankers": means, "comparisons": comparisons}
 
 
-def _mean(metrics: list[dict[str, float]]) -> dict[str, float]:
+def mean_metrics(metrics: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric over seeds."""
     return {name: math.fsum(one[name] for one in metrics) / len(metrics) for name in metrics[0]}

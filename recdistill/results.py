@@ -16,7 +16,7 @@ from recdistill.evaluation import Measured, compare, compare_ratings, measure, m
 from recdistill.metrics import best_threshold, expected_rating, logloss, rows_needed
 from recdistill.progress import Board
 from recdistill.ranker import Ranker, file_bytes
-from recdistill.rankings import candidates_of, ranked
+from recdistill.rankings import candidates_of, mean_metrics, ranked
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.score_column import ScoreColumn
 from recdistill.tables import Table
@@ -135,10 +135,8 @@ def _best(cell: Entry, names: list[str]) -> str:
 def _scorers(run: RunFolder, cell: Cell, train: Table) -> Scorers:
     """What scores rows in a cell, teachers first, and what is known of it."""
     scale = run.config.teacher.scores
-    if scale is None:
-        places = [run.pretrained("source_teacher", cell.seed), run.adapted(cell, "whole")]
-        teachers: Scorers = {name: _loaded(place) for name, place in zip(run.teachers, places, strict=True)}
-    else:
+    teachers: Scorers = {name: _loaded(place) for name, place in run.teacher_models(cell).items()}
+    if scale is not None:
         given = ScoreColumn(scale, run.config.teacher.clip)
         unknown: Entry = {"params": 0, "bytes": 0, "choice": None}  # a system of the user's own
         teachers = {name: (s, unknown) for name, s in zip(run.teachers, (given, given.calibrated(train)), strict=True)}
@@ -160,13 +158,12 @@ def _on_source(run: RunFolder, seed: int) -> Entry:
 
 
 def _mean(entries: list[Entry]) -> Entry:
-    metrics = {m: math.fsum(e["metrics"][m] for e in entries) / len(entries) for m in entries[0]["metrics"]}
     size = max(entry["bytes"] for entry in entries)  # adapted teachers differ a little: they know the cell's new ids
     kept: Entry = {k: entries[0][k] for k in ("role", "params", "users_skipped")}
     if "valid_logloss" in entries[0]:
         kept["choices"] = [entry["choice"] for entry in entries]
         kept["valid_logloss"] = math.fsum(entry["valid_logloss"] for entry in entries) / len(entries)
-    return {**kept, "bytes": size, "metrics": metrics}
+    return {**kept, "bytes": size, "metrics": mean_metrics([entry["metrics"] for entry in entries])}
 
 
 def _written(measured: Measured) -> Entry:

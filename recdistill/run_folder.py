@@ -161,6 +161,15 @@ class RunFolder:
         """The student of an arm."""
         return self.path / "students" / arm / str(cell)
 
+    def teacher_models(self, cell: Cell) -> dict[str, Path]:
+        """A cell's teachers that are rankers, as it came first; none where a column of scores is the teacher."""
+        if self.config.teacher.scores is not None:
+            return {}
+        return {
+            "source_teacher": self.pretrained("source_teacher", cell.seed),
+            "adapted_teacher": self.adapted(cell, "whole"),
+        }
+
     @property
     def report(self) -> Path:
         """The report's own folder."""

@@ -15,7 +15,8 @@ from house import MODULES, PACKAGE, ROOT, Function, Module, dotted, imported_mod
 FLOORS = [
     ("ground", "errors"),
     ("F0", "schema artefacts batch settings progress streams losses metrics serving"),
-    ("F0, of tables", "columns readers"),
+    ("F0, of tables", "columns"),
+    ("F0, of files", "readers"),
     ("F1", "tables transforms checkpoints models work devices"),
     ("F2", "splits encoder candidates baselines"),
     ("F2, of splits", "domains"),

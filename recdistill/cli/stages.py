@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from recdistill.errors import UsageError, beside
 
 if TYPE_CHECKING:
     from recdistill.configuration import Config
+    from recdistill.run_folder import RunFolder
+    from recdistill.work import Workers as Crew
 
 
 def _a_file(path: Path | None) -> Path | None:
@@ -87,36 +90,27 @@ def prepare(
 @app.command()
 def teacher(run_folder: Run, workers: Workers = None) -> None:
     """Train the teacher on the source, and adapt it to the target's labelled rows."""
-    from recdistill import experiment
-    from recdistill.run_folder import RunFolder
-    from recdistill.work import Workers, cores
+    from recdistill.experiment import train_teachers
 
-    with Workers(workers or cores(), board()) as crew:
-        experiment.train_teachers(RunFolder(run_folder), crew)
+    _carry_out(train_teachers, run_folder, workers)
     done("the teachers are trained", ["recdistill", "label", str(run_folder)])
 
 
 @app.command()
 def label(run_folder: Run, workers: Workers = None) -> None:
     """Have the teachers score every training row of the target: the soft labels."""
-    from recdistill import experiment
-    from recdistill.run_folder import RunFolder
-    from recdistill.work import Workers, cores
+    from recdistill.experiment import label as soft_labels
 
-    with Workers(workers or cores(), board()) as crew:
-        experiment.label(RunFolder(run_folder), crew)
+    _carry_out(soft_labels, run_folder, workers)
     done("the soft labels are written", ["recdistill", "distill", str(run_folder)])
 
 
 @app.command()
 def distill(run_folder: Run, workers: Workers = None) -> None:
     """Train the students of every arm, the controls among them, each with the same tuning budget."""
-    from recdistill import experiment
-    from recdistill.run_folder import RunFolder
-    from recdistill.work import Workers, cores
+    from recdistill.experiment import distil
 
-    with Workers(workers or cores(), board()) as crew:
-        experiment.distil(RunFolder(run_folder), crew)
+    _carry_out(distil, run_folder, workers)
     done("the students are trained", ["recdistill", "evaluate", str(run_folder)])
 
 
@@ -148,6 +142,15 @@ def verify(run_folder: Run) -> None:
     out.say(f"{found.rows:,} rows counted again")
     if found.missing:
         out.say(f"not finished: {len(found.missing)} artefacts are not there yet, e.g. {found.missing[0]}")
+
+
+def _carry_out(stage: Callable[[RunFolder, Crew], None], run_folder: Path, workers: int | None) -> None:
+    """A stage that several processes work on."""
+    from recdistill.run_folder import RunFolder
+    from recdistill.work import Workers, cores
+
+    with Workers(workers or cores(), board()) as crew:
+        stage(RunFolder(run_folder), crew)
 
 
 def _settings(config: Path | None, assign: list[str] | None) -> Config:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.columns import is_list
 from recdistill.readers import Rows
 
 # Written by other programs where a number is missing.
@@ -69,7 +70,7 @@ def profile(name: str, column: pa.Array) -> Profile:
     distinct = _distinct(column)
     if not len(distinct):
         return Profile(kind="empty", values=distinct, **facts)
-    if _is_list(column.type):
+    if is_list(column.type):
         lengths = pc.unique(pc.list_value_length(column)).to_pylist()
         vector = pa.types.is_floating(distinct.type) and len(lengths) == 1 and not column.null_count
         return Profile(kind="vector" if vector else "multi", values=distinct, **facts)
@@ -147,7 +148,7 @@ def _list_items(text: pa.Array, separator: str) -> pa.Array | None:
 def _distinct(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    return pc.unique(pc.list_flatten(column) if _is_list(column.type) else column).drop_null()
+    return pc.unique(pc.list_flatten(column) if is_list(column.type) else column).drop_null()
 
 
 def _all(text: pa.Array, pattern: str) -> bool:
@@ -156,12 +157,8 @@ def _all(text: pa.Array, pattern: str) -> bool:
 
 def _is_plain(kind: pa.DataType) -> bool:
     """Numbers, text, times, flags, and lists of them."""
-    inner = kind.value_type if _is_list(kind) or pa.types.is_dictionary(kind) else kind
+    inner = kind.value_type if is_list(kind) or pa.types.is_dictionary(kind) else kind
     return not pa.types.is_nested(inner) and not pa.types.is_binary(inner) and not pa.types.is_large_binary(inner)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _short(value: Any) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.columns import is_list
 from recdistill.errors import DataError
 from recdistill.readers.delimited import CsvSettings
 from recdistill.readers.rows import Column, Rows
@@ -57,7 +58,7 @@ def _converter(name: str, schema: Schema, settings: CsvSettings) -> Callable[[Co
 
 def _ids(column: Column) -> pa.Array:
     values = column.values
-    if _is_list(values.type):
+    if is_list(values.type):
         return _lists(column, "")
     if pa.types.is_floating(values.type):  # whole numbers, where pandas met a missing value
         whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less(pc.abs(values), 2.0**63))
@@ -127,7 +128,7 @@ def _lists(column: Column, separator: str) -> pa.Array:
         mark = re.escape(separator)
         joined = pc.replace_substring_regex(values, rf"\s*{mark}\s*({mark}\s*)*", separator)
         values = pc.split_pattern(pc.utf8_trim(pc.utf8_trim_whitespace(joined), separator), separator)
-    if not _is_list(values.type):
+    if not is_list(values.type):
         raise _wrong_type(column, "lists of ids")
     try:
         return values.cast(pa.list_(pa.large_string()))
@@ -145,7 +146,7 @@ def _vectors(column: Column, separator: str) -> pa.Array:
         wrong = pc.invert(pc.match_substring_regex(texts, NUMBER))
         column.refuse(_any_in_row(wrong, parts), f"vectors must be numbers separated by {separator!r}")
         values = pa.ListArray.from_arrays(parts.offsets, texts.cast(pa.float64()))
-    if not _is_list(values.type):
+    if not is_list(values.type):
         raise _wrong_type(column, "lists of numbers")
     values = _cast(Column(column.rows, column.name, values), pa.list_(pa.float64()), "lists of numbers")
     lengths = pc.list_value_length(values)
@@ -206,7 +207,3 @@ def _wrong_type(column: Column, words: str) -> DataError:
 
 def _is_text(values: pa.Array) -> bool:
     return bool(pa.types.is_string(values.type) or pa.types.is_large_string(values.type))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from recdistill.evaluation import TASKS
+
 METRICS = {
     "auc": ("auc", "logloss", "ndcg@10", "recall@10", "mrr", "gauc_mean", "accuracy", "precision", "recall", "f1"),
     "rmse": ("rmse", "mae", "logloss", "accuracy", "macro_f1"),
 }
 NAMES = {"auc": "AUC", "rmse": "RMSE"}
-LOWER_IS_BETTER = {"rmse"}
+LOWER_IS_BETTER = {task.headline for task in TASKS.values() if not task.higher_is_better}
 # Half an interval in standard errors of the rows, from which on most of its width comes from the seeds: 1.96 · √2.
 SPREAD = 2.77
 
@@ -79,9 +81,8 @@ def verdict(pooled: dict[str, Any], control: str) -> str:
     if comparison is None:
         return "not known"
     small = -effect < comparison["low"] and comparison["high"] < effect
-    if comparison["low"] > 0 or comparison["high"] < 0:
-        better = (comparison["delta"] > 0) != (pooled["headline"] in LOWER_IS_BETTER)
-        words = f"it {'helps' if better else 'harms'}{_beside_labels_alone(pooled, control) if better else ''}"
+    if gained := _gained(pooled, comparison):
+        words = f"it helps{_beside_labels_alone(pooled, control)}" if gained > 0 else "it harms"
         return f"{words}, by less than matters ({effect:g})" if small else words
     if small:
         return f"no difference that matters (less than {effect:g})"
@@ -101,8 +102,14 @@ def _beside_labels_alone(pooled: dict[str, Any], control: str) -> str:
     comparison = found(pooled, "chosen", "hard_only")
     if control == "hard_only" or comparison is None:
         return ""
-    gains = comparison["high"] < 0 if pooled["headline"] in LOWER_IS_BETTER else comparison["low"] > 0
-    return "" if gains else f" against {control}, but the student is not shown to beat labels alone"
+    better = _gained(pooled, comparison) > 0
+    return "" if better else f" against {control}, but the student is not shown to beat labels alone"
+
+
+def _gained(pooled: dict[str, Any], comparison: dict[str, Any]) -> int:
+    """What an interval tells in the headline metric: 1 a gain, -1 a loss, 0 neither, for it holds 0."""
+    sign = int(comparison["low"] > 0) - int(comparison["high"] < 0)
+    return -sign if pooled["headline"] in LOWER_IS_BETTER else sign
 
 
 def alphas(entry: dict[str, Any]) -> list[float]:
