@@ -10,61 +10,13 @@ from pydantic import Field, field_validator, model_validator
 from recdistill import datasets, models
 from recdistill.arms import TuneSettings
 from recdistill.batch import FeatureSpec
-from recdistill.encoder import Encoder
-from recdistill.errors import UsageError, nearest
+from recdistill.encoder_settings import EncoderSettings
+from recdistill.errors import UsageError
 from recdistill.settings import Settings
-from recdistill.tables import Table
 from recdistill.training import FitSettings
-from recdistill.transforms import Hashing, LogBuckets, Quantiles, Scaled, Transform, Vocabulary
-
-NUMBERS: dict[str, Transform] = {
-    "standardise": Scaled(),
-    "log": Scaled(log=True),
-    "quantiles": Quantiles(),
-    "log_buckets": LogBuckets(),
-}
-
 
 # A model is built on it only to see whether its arguments make sense.
 TINY = FeatureSpec(categorical=(("some id", 2),), number=("some number",))
-
-
-class EncoderSettings(Settings):
-    """How columns become ids and numbers.
-
-    Args:
-        min_count: a value needs this many rows for an id of its own.
-        hashing: columns to hash instead, with their number of buckets.
-        numbers: the transform of number columns.
-        drop: feature columns to leave out.
-    """
-
-    min_count: int = Field(1, ge=1)
-    hashing: dict[str, Annotated[int, Field(ge=1)]] = {}
-    numbers: Literal["standardise", "log", "quantiles", "log_buckets"] = "standardise"
-    drop: tuple[str, ...] = ()
-
-    def fit(self, rows: Table, *, privileged: bool = False) -> Encoder:
-        """An encoder fitted on training rows.
-
-        Args:
-            rows: the training rows.
-            privileged: whether privileged columns are features too: for a teacher.
-
-        Raises:
-            UsageError: a column to drop or to hash is no feature.
-        """
-        known = rows.schema.features + (rows.schema.privileged_features if privileged else ())
-        for name in (*self.drop, *self.hashing):
-            if name not in known:
-                raise UsageError(f"no feature column {name!r} to drop or hash, {nearest(name, known)}")
-        ids = Vocabulary(self.min_count)
-        by_kind: dict[str, Transform] = {"number": NUMBERS[self.numbers], "categorical": ids, "multi": ids}
-        schema = rows.schema.without(*self.drop)
-        kept = [name for name in known if name not in self.drop]
-        transforms = {name: by_kind[kind] for name in kept if (kind := schema.kind(name)) in by_kind}
-        hashed = {name: Hashing(buckets) for name, buckets in self.hashing.items() if name in kept}
-        return Encoder.fit(rows.with_schema(schema), {**transforms, **hashed}, privileged=privileged)
 
 
 def _buildable(model: str, arguments: Mapping[str, Any]) -> None:

@@ -78,7 +78,7 @@ class Encoder:
         columns = dict(self.columns)
         for name, (kind, transform) in self.columns.items():
             if isinstance(transform, Vocabulary):
-                columns[name] = kind, transform.fit(_items(_column(table, name, kind), kind))
+                columns[name] = kind, transform.refitted(_items(_column(table, name, kind), kind))
         return Encoder(columns)
 
     def ids_in(self, other: Encoder) -> list[np.ndarray[Any, np.dtype[np.int64]]]:

@@ -19,6 +19,7 @@ FLOORS = [
     ("F0, of files", "readers"),
     ("F1", "tables transforms checkpoints models work devices"),
     ("F2", "splits encoder candidates baselines"),
+    ("F2, how to encode", "encoder_settings"),
     ("F2, of splits", "domains"),
     ("F2½", "datasets"),
     ("F3", "ranker examples draft"),

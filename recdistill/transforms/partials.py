@@ -1,0 +1,106 @@
+"""What is measured of a column before a transform is fitted: statistics that can be merged, in any pieces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each value occurs.
+
+    Args:
+        values: (distinct,) the values that occur, none of them missing, in no certain order.
+        counts: (distinct,) int64, each at least 1.
+    """
+
+    values: pa.Array
+    counts: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @staticmethod
+    def of(column: pa.Array) -> Counts:
+        """A column's values; missing ones are left out."""
+        if pa.types.is_dictionary(column.type):
+            indices = column.indices.drop_null().to_numpy(zero_copy_only=False)
+            counts = pa.array(np.bincount(indices, minlength=len(column.dictionary)), pa.int64())
+            found = Counts(column.dictionary, counts)
+            return found.where(pc.and_(pc.greater(counts, 0), column.dictionary.is_valid()))
+        values, counts = pc.value_counts(column.drop_null()).flatten()
+        return Counts(values, counts)
+
+    def where(self, keep: pa.Array) -> Counts:
+        """Those values alone."""
+        return Counts(self.values.filter(keep), self.counts.filter(keep))
+
+
+def merged(parts: Iterable[Counts]) -> Counts:
+    """Counts over several pieces of a column, of which there is at least one."""
+    parts = list(parts)
+    if len(parts) == 1:
+        return parts[0]
+    values = pa.chunked_array([part.values for part in parts])
+    counts = pa.chunked_array([part.counts for part in parts])
+    table = pa.table({"value": values, "count": counts})
+    table = table.group_by("value", use_threads=False).aggregate([("count", "sum")])
+    return Counts(_single(table["value"]), _single(table["count_sum"]))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and deviation of a number, or of each position of a vector.
+
+    Args:
+        rows: with a value.
+        mean, deviation: (dim,) float64; the deviation is the population's.
+    """
+
+    rows: int
+    mean: Array
+    deviation: Array
+
+    @staticmethod
+    def of(values: Array) -> Moments:
+        """Of (rows, dim) values, none of them missing."""
+        if not len(values):
+            return Moments(0, np.zeros(values.shape[1]), np.zeros(values.shape[1]))
+        return Moments(len(values), values.mean(0), values.std(0))
+
+    def joined(self, other: Moments) -> Moments:
+        """Over the rows of both (Chan, Golub and LeVeque 1979, "Updating formulae", eq. 2.1)."""
+        if not self.rows or not other.rows:
+            return self if self.rows else other
+        rows, apart = self.rows + other.rows, other.mean - self.mean
+        squares = self.rows * self.deviation**2 + other.rows * other.deviation**2
+        squares = squares + apart**2 * (self.rows * other.rows / rows)
+        return Moments(rows, self.mean + apart * (other.rows / rows), np.sqrt(squares / rows))
+
+
+Partial = Counts | Moments | None
+
+
+def quantile(values: Array, counts: Array, share: float) -> float:
+    """The quantile of rising distinct values that occur `counts` times each, linear between neighbours.
+
+    As `numpy.quantile` of the values written out.
+    """
+    ends = np.cumsum(counts)
+    place = share * (int(ends[-1]) - 1)
+    low, high = (values[np.searchsorted(ends, math.floor(place) + step, side="right")] for step in (0, place % 1 > 0))
+    return float(low + (high - low) * (place % 1))
+
+
+def _single(column: pa.ChunkedArray) -> pa.Array:
+    chunks = column.combine_chunks()
+    return chunks.combine_chunks() if isinstance(chunks, pa.ChunkedArray) else chunks
