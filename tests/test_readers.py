@@ -163,7 +163,7 @@ def test_text_that_arrow_keeps_as_views_is_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("user", "place"),
-    [('"a"b', "a.csv row 2"), ("x" * 200_000, "a.csv line 3")],
+    [('"a"b', "a.csv line 3"), ("x" * 200_000, "a.csv line 3")],
     ids=["quotes that Arrow alone reads", "a long field"],
 )
 def test_a_wrong_value_is_named_in_every_file_that_arrow_reads(tmp_path: Path, user: str, place: str) -> None:
@@ -202,7 +202,7 @@ GOOD = "1,a,x,1,1|2,5,1\n"
         ("2,b,x,1,1|2,,1", r"line 3, column 'at': users, items and times must not be missing, got None"),
         (
             "2,b,x,1,1|2|3,5,1",
-            r"line 3, column 'emb': vectors must have as many numbers as the first, 2, got '1.2.3'",
+            r"line 3, column 'emb': vectors must have 2 numbers, as the others have, got '1.2.3'",
         ),
         ("2,b,x,1,1|x,5,1", r"line 3, column 'emb': vectors must be numbers separated by '\|', got '1\|x'"),
         ("2,b,x,1,1|nan,5,1", r"line 3, column 'emb': vectors must be finite, got '1\|nan'"),
@@ -215,8 +215,8 @@ GOOD = "1,a,x,1,1|2,5,1\n"
         (",b,x,1,1|2,5,1", r"line 3, column 'id': row ids must be whole numbers .*, got None"),
         ("2,b,x,1", r"line 3 must have 7 fields like the first line, got 4: '2,b,x,1'"),
         ("2,b,x,1,1|2,5,1,9", r"line 3 must have 7 fields like the first line, got 8: '2,b,x,1,1\|2,5,1,9'"),
-        ('2,"b,x,1,1|2,5,1', r"a.csv must be fields delimited by ',', got .* unexpected end of data"),
-        ('2,b,x,1,1|2,5,"1\n', r"must close every quote, got one that is open after line 2"),
+        ('2,"b,x,1,1|2,5,1', r"a.csv must close every quote, got one that is open from line 3 on"),
+        ('2,b,x,1,1|2,5,"1\n', r"must close every quote, got one that is open from line 3 on"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -246,7 +246,7 @@ def test_the_line_is_the_editors_not_the_rows(tmp_path: Path) -> None:
         ("tags", [1, 2], r"column 'tags' must hold lists of ids, got int64"),
         ("tags", [[{"a": 1}], []], r"column 'tags' must hold lists of ids, got list<"),
         ("emb", [1, 2], r"column 'emb' must hold lists of numbers, got int64"),
-        ("emb", [[1.0, 2.0], [1.0]], r"row 2, column 'emb': vectors must have as many numbers as the first, 2"),
+        ("emb", [[1.0, 2.0], [1.0]], r"row 2, column 'emb': vectors must have 2 numbers, as the others have"),
         ("emb", [[1.0], [None]], r"row 2, column 'emb': vectors must be finite, got \[None\]"),
         ("emb", [["a"], ["b"]], r"column 'emb' must hold lists of numbers, got list<"),
         ("at", [[1], [2]], r"column 'at' must hold times, got list<"),
@@ -280,7 +280,7 @@ def test_a_wrong_row_of_parquet_is_named(tmp_path: Path, column: str, values: li
         ("a.csv", b"a\n1\n", r"must have several columns, got one with the delimiter ','$"),
         ("a.csv", b"a,b\n1,caf\xe9\n", r"a.csv line 2 must be UTF-8 text, got byte 0xe9 in '1,caf.'; save"),
         ("a.csv", b"\xff\xfea\0,\0b\0\n\0", r"a.csv line 1 must be UTF-8 text, got byte 0xff"),
-        ("a.csv.gz", b"a,b\n1,2\n", r"a.csv.gz must be a whole file, got one that cannot be read"),
+        ("a.csv.gz", b"a,b\n1,2\n", r"a.csv.gz must be a whole file, got one that cannot be decompressed"),
         ("a.csv.gz", gzip.compress(b"a,b\n" + bytes(range(32, 127)) * 99, mtime=0)[:90], r"must be a whole file"),
         ("a.csv.zst", zstd(b"a,b\n1,2\n" * 999)[:-4], r"must be a whole file"),
         ("a.parquet", b"", r"a.parquet must be a Parquet file, got an empty one"),

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from recdistill.datasets.delimited import contents, read_delimited
 from recdistill.domains import source_and_target
 from recdistill.errors import DataError
+from recdistill.readers import CsvSettings
 from recdistill.schema import Schema
 from recdistill.tables import Table
 
@@ -20,6 +21,7 @@ FILES = ("train.txt", "train.txt.gz")
 ORIGIN = "https://www.kaggle.com/c/criteo-display-ad-challenge"
 NUMBERS = tuple(f"I{n}" for n in range(1, 14))
 CATEGORIES = tuple(f"C{n}" for n in range(1, 27))
+LAYOUT = CsvSettings(delimiter="\t", names=("click", *NUMBERS, *CATEGORIES), quoted=False)
 SCHEMA = Schema(label="click", categorical=CATEGORIES, number=NUMBERS)
 
 

@@ -1,147 +1,187 @@
-"""Text files of delimited fields: read as text by Arrow; where that fails, read again slowly to say where and why."""
+"""Text taken apart into columns by Arrow; where Arrow cannot, the records are looked at one by one to say where and why."""
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-from pydantic import Field
 
 from recdistill.errors import DataError
-from recdistill.readers.rows import Rows, records, text
-from recdistill.settings import Settings
+from recdistill.readers.chunk import Chunk
+from recdistill.readers.header import header_of, not_utf8
+from recdistill.readers.layout import CsvSettings
+from recdistill.readers.quarantine import Quarantine
+from recdistill.readers.records import Records, cut, records
+from recdistill.readers.rows import Faults, Rows
+from recdistill.readers.sources import opened, unreadable
 
-CANDIDATES = (";", "\t", ",", "|")
-
-
-class CsvSettings(Settings):
-    r"""How text files are read.
-
-    Args:
-        delimiter: between fields; by default a comma, and a tab for .tsv.
-        separators: between the values of a multi-valued or vector column, by column; by default "|".
-        missing: what stands for a missing value.
-    """
-
-    delimiter: str | None = Field(None, min_length=1, max_length=1)
-    separators: dict[str, Annotated[str, Field(min_length=1)]] = {}
-    missing: tuple[str, ...] = ("",)
-
-    def separator(self, column: str) -> str:
-        """Between the values of a column."""
-        return self.separators.get(column, "|")
+BLOCK = 1 << 20  # Arrow parses and converts a block at a time, best while it is in the processor's cache
 
 
-def delimited(path: Path, delimiter: str, settings: CsvSettings) -> Rows:
+def delimited(path: Path, settings: CsvSettings, quarantine: Quarantine | None = None) -> Rows:
     """A text file with a header; every column as text, so that ids keep their zeros.
 
     Fields may be quoted with `"`, and then hold delimiters and line breaks; an inner quote is doubled.
 
     Args:
         path: of the file, plain, .gz or .zst.
-        delimiter: where the settings name none.
         settings: how it is read.
+        quarantine: what takes the broken records; without it they are refused.
 
     Raises:
         DataError: the file is empty, cannot be decompressed, is not UTF-8, has one column only, a row is short or long,
             or a quote is not closed.
     """
-    delimiter = settings.delimiter or delimiter
-    names = _header(path, delimiter)
-    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    convert = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), null_values=list(settings.missing), strings_can_be_null=True
+    chunk, text = whole(path, settings)
+    return text_rows(chunk, text, settings, quarantine, threads=True)
+
+
+def whole(path: Path, settings: CsvSettings) -> tuple[Chunk, bytes]:
+    """A text file as one chunk, and its bytes.
+
+    Raises:
+        DataError: the file is missing, damaged or empty.
+    """
+    header = header_of(path, settings)
+    try:
+        text = opened(path)[0].read()[header.length :]
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from None
+    run = cut(text, str(header.delimiter), quoted=header.quoted, last=True)
+    return Chunk(
+        path,
+        number=0,
+        first_row=0,
+        first_line=header.lines + 1,
+        rows=run.rows if run else 0,
+        start=header.length,
+        stop=header.length + len(text),
+        names=header.names,
+        delimiter=header.delimiter,
+        quoted=header.quoted,
+        is_open=bool(run and run.is_open),
+    ), text
+
+
+def text_rows(
+    chunk: Chunk, text: bytes, settings: CsvSettings, quarantine: Quarantine | None = None, *, threads: bool = False
+) -> Rows:
+    """The records of a chunk of text, every column as text.
+
+    Args:
+        chunk: of text.
+        text: its bytes.
+        settings: how it is read.
+        quarantine: what takes the broken records; without it they are refused.
+        threads: whether Arrow may take several.
+
+    Raises:
+        DataError: a record is not UTF-8, is short or long, or a quote is not closed.
+    """
+    types = dict.fromkeys(chunk.names, pa.string())
+    arrow = as_columns(chunk, text, settings, types, threads=threads)
+    if arrow is not None:
+        return Rows(chunk.file, arrow, chunk=chunk, quarantine=quarantine)
+    found = records(text, str(chunk.delimiter), quoted=chunk.quoted)
+    faults = _faults(chunk, text, found)
+    if quarantine is None and faults:
+        _refuse(chunk, text, found, faults)
+    if quarantine is not None:
+        quarantine.add(chunk.bad_rows(faults))
+    good = np.setdiff1d(np.arange(len(found)), list(faults))
+    sound = b"\n".join(text[a:b] for a, b in zip(found.starts[good], found.stops[good], strict=True))
+    arrow = as_columns(chunk, sound, settings, types, rows=len(good))
+    if arrow is None:
+        rule = f"must be fields delimited by {chunk.delimiter!r}"
+        raise DataError(f"{chunk.file} {rule}, got records from line {chunk.first_line} on that cannot be read")
+    return Rows(chunk.file, arrow, chunk=chunk, records=good, quarantine=quarantine)
+
+
+def as_columns(
+    chunk: Chunk,
+    text: bytes,
+    settings: CsvSettings,
+    types: Mapping[str, pa.DataType],
+    *,
+    rows: int | None = None,
+    threads: bool = False,
+) -> pa.Table | None:
+    """Columns of a chunk's records; None where any record or value is broken.
+
+    Args:
+        chunk: of text.
+        text: its bytes, or those of some of its records.
+        settings: how it is read.
+        types: of the columns that are wanted.
+        rows: how many records there are, by default the chunk's.
+        threads: whether Arrow may take several.
+    """
+    rows = chunk.rows if rows is None else rows
+    if not rows:
+        return pa.table({name: pa.array([], kind) for name, kind in types.items()})
+    if (chunk.is_open and rows == chunk.rows) or not _is_utf8(text):
+        return None
+    parse = pa_csv.ParseOptions(
+        delimiter=chunk.delimiter,
+        quote_char='"' if chunk.quoted else False,
+        newlines_in_values=chunk.quoted and b'"' in text,
     )
+    convert = pa_csv.ConvertOptions(
+        column_types=dict(types),
+        include_columns=list(types),
+        null_values=list(settings.missing),
+        strings_can_be_null=True,
+        check_utf8=False,
+    )
+    for block in (BLOCK, len(text) + 1):  # a record may be longer than a block
+        read = pa_csv.ReadOptions(column_names=list(chunk.names), block_size=block, use_threads=threads)
+        try:
+            arrow = pa_csv.read_csv(pa.BufferReader(text), read, parse, convert)
+        except pa.ArrowInvalid as error:
+            if "straddl" in str(error):
+                continue
+            return None
+        return arrow if len(arrow) == rows else None
+    return None
+
+
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
     try:
-        arrow = pa_csv.read_csv(path, parse_options=parse, convert_options=convert)
-    except OSError as error:
-        raise _undecodable(path, error) from None
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        _explain(path, delimiter, str(error))
-    if arrow.num_rows and _breaks_at_the_end(arrow):
-        _require_closed(path, delimiter)
-    return Rows(path, arrow, delimiter)
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
-def likely_delimiter(path: Path, usual: str) -> str:
-    """What the first line is delimited by: the usual delimiter if it occurs, else the most frequent candidate."""
-    line = _first_line(path)
-    return usual if usual in line else max((usual, *CANDIDATES), key=line.count)
+def _faults(chunk: Chunk, text: bytes, found: Records) -> Faults:
+    """What is wrong with whole records, by their place."""
+    counts = found.fields(text, str(chunk.delimiter))
+    rule = f"must have {len(chunk.names)} fields like the first line"
+    faults: Faults = {int(row): (None, rule) for row in np.flatnonzero(counts != len(chunk.names))}
+    beyond = np.flatnonzero(np.frombuffer(text, np.uint8) >= 128)
+    for row in np.unique(np.searchsorted(found.starts, beyond, side="right") - 1):
+        if not _is_utf8(text[found.starts[row] : found.stops[row]]):
+            faults[int(row)] = (None, "must be UTF-8 text")
+    if chunk.is_open:
+        faults[len(found) - 1] = (None, "must close every quote")
+    return faults
 
 
-def _header(path: Path, delimiter: str) -> list[str]:
-    """The names of the columns; a quoted one may hold line breaks."""
-    _first_line(path)
+def _refuse(chunk: Chunk, text: bytes, found: Records, faults: Faults) -> None:
+    """Refuse a chunk for the first of its broken records."""
+    row = min(faults)
+    _, rule = faults[row]
+    record, line = text[found.starts[row] : found.stops[row]], chunk.first_line + int(found.lines[row])
+    if rule.startswith("must close"):
+        raise DataError(f"{chunk.file} must close every quote, got one that is open from line {line} on")
     try:
-        with text(path, "utf-8-sig") as stream:
-            names = next(csv.reader(stream, delimiter=delimiter))
-    except OSError as error:
-        raise _undecodable(path, error) from None
-    if len(names) < 2:
-        likely = likely_delimiter(path, delimiter)
-        fix = f'; it looks delimited by {likely!r}: set csv.delimiter = "{likely}"'.replace("\t", r"\t")
-        hint = fix if likely != delimiter else ""
-        raise DataError(f"{path} must have several columns, got one with the delimiter {delimiter!r}{hint}")
-    return names
-
-
-def _first_line(path: Path) -> str:
-    try:
-        with text(path, "utf-8-sig") as stream:
-            line = stream.readline()
-    except OSError as error:
-        raise _undecodable(path, error) from None
-    if not line.strip():
-        raise DataError(f"{path} must begin with the names of its columns, got an empty {'line' if line else 'file'}")
-    return line
-
-
-def _explain(path: Path, delimiter: str, reason: str) -> NoReturn:
-    """Say in which line a file is broken."""
-    with text(path, "latin-1") as stream:
-        for number, line in enumerate(stream, 1):
-            _require_utf8(path, number, line)
-    columns = None
-    try:
-        for number, fields in records(path, delimiter):
-            columns = columns or len(fields)
-            if len(fields) != columns:
-                got = f"got {len(fields)}: {delimiter.join(fields)[:60]!r}"
-                raise DataError(f"{path} line {number} must have {columns} fields like the first line, {got}")
-    except csv.Error as error:
-        reason = str(error)
-    raise DataError(f"{path} must be fields delimited by {delimiter!r}, got a file that cannot be read: {reason}")
-
-
-def _require_utf8(path: Path, number: int, line: str) -> None:
-    try:
-        line.encode("latin-1").decode()
+        words = record.decode()
     except UnicodeDecodeError as error:
-        around = line[max(0, error.start - 20) : error.start + 20].strip()
-        byte = f"byte 0x{ord(line[error.start]):02x} in {around!r}"
-        raise DataError(f"{path} line {number} must be UTF-8 text, got {byte}; save the file as UTF-8") from None
-
-
-def _breaks_at_the_end(arrow: pa.Table) -> bool:
-    """Whether the last row holds a line break, as it does when a quote was never closed."""
-    last = arrow.slice(arrow.num_rows - 1)
-    return any(pc.any(pc.match_substring(last.column(n), "\n")).as_py() for n in range(last.num_columns))
-
-
-def _require_closed(path: Path, delimiter: str) -> None:
-    line = 1
-    try:
-        for line, _ in records(path, delimiter):  # noqa: B007
-            pass
-    except csv.Error as error:
-        if "unexpected end" in str(error):
-            raise DataError(f"{path} must close every quote, got one that is open after line {line}") from None
-
-
-def _undecodable(path: Path, error: OSError) -> DataError:
-    reason = str(error).splitlines()[0]
-    return DataError(f"{path} must be a whole file, got one that cannot be read: {reason}")
+        raise DataError(f"{chunk.file} line {line} {not_utf8(record, error)}") from None
+    count = found.fields(text, str(chunk.delimiter))[row]
+    raise DataError(f"{chunk.file} line {line} {rule}, got {count}: {words[:60]!r}")

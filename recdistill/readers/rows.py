@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from recdistill.errors import DataError
+from recdistill.readers.chunk import Chunk
+from recdistill.readers.quarantine import Quarantine
 
-csv.field_size_limit(2**31 - 1)  # Arrow has none
+Faults = dict[int, tuple[str | None, str]]  # (column, rule) by row
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a file holds.
+    """What a file holds, or a chunk of it.
 
     Args:
         path: of the file.
         arrow: its columns; text where the file is text.
-        delimiter: between the fields of a text file, None for Parquet.
         own_names: the file's own name of each column that was renamed.
+        chunk: that the rows are of; without it they are not found again.
+        records: (rows,) each row's place in the chunk, where some of its records were set aside already.
+        quarantine: what takes wrong rows; without it they are refused.
+        faults: what is wrong with which row, while they are looked at.
     """
 
     path: Path
     arrow: pa.Table
-    delimiter: str | None = None
     own_names: Mapping[str, str] = field(default_factory=dict)
+    chunk: Chunk | None = None
+    records: NDArray[np.int64] | None = None
+    quarantine: Quarantine | None = None
+    faults: Faults = field(default_factory=dict)
 
     def renamed(self, columns: Mapping[str, str]) -> Rows:
         """The same rows with columns renamed, old name to new."""
@@ -46,15 +53,25 @@ class Rows:
         values = self.arrow.column(name).combine_chunks()
         return Column(self, name, pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values)
 
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(rows,) each row's place in the chunk, from 0."""
+        return np.arange(len(self.arrow)) if self.records is None else self.records
+
     def place(self, row: int) -> str:
         """Where row `row` (from 0) is, for an error: the line of a text file, the row of another."""
-        if self.delimiter is None:
+        if self.chunk is None:
             return f"{self.path} row {row + 1}"
-        with contextlib.suppress(csv.Error):  # it is stricter than Arrow
-            for number, (line, _) in enumerate(records(self.path, self.delimiter)):
-                if number == row + 1:  # the header is the first record
-                    return f"{self.path} line {line}"
-        return f"{self.path} row {row + 1}"
+        bad = self.chunk.bad_rows({int(self.places[row]): (None, "")})[0]
+        return f"{self.path} {'row' if self.chunk.delimiter is None else 'line'} {bad.line}"
+
+    def set_aside(self) -> NDArray[np.bool_]:
+        """Hand the wrong rows to the quarantine; (rows,) which rows are good."""
+        good = np.ones(len(self.arrow), np.bool_)
+        good[list(self.faults)] = False
+        if self.faults and self.quarantine is not None and self.chunk is not None:
+            self.quarantine.add(self.chunk.bad_rows({int(self.places[row]): why for row, why in self.faults.items()}))
+        return good
 
 
 @dataclass(frozen=True)
@@ -71,42 +88,34 @@ class Column:
     name: str
     values: pa.Array
 
-    def refuse(self, wrong: pa.Array, rule: str) -> None:
-        """Refuse the column if any of its values is wrong.
+    @property
+    def own_name(self) -> str:
+        """The file's own name of it."""
+        return self.rows.own_names.get(self.name, self.name)
+
+    def refuse(self, wrong: pa.Array, rule: str) -> Column:
+        """Refuse the column if any of its values is wrong; where there is a quarantine, only the rows.
 
         Args:
             wrong: (rows,) whether a value is; missing counts as not.
             rule: what a value must be.
 
+        Returns:
+            The column, in which wrong values are missing.
+
         Raises:
             DataError: names the file, the first wrong value, its line or row, the column and the rule.
         """
         row = pc.index(wrong, pa.scalar(True)).as_py()
-        if row >= 0:
-            name = self.rows.own_names.get(self.name, self.name)
+        if row < 0:
+            return self
+        if self.rows.quarantine is None:
             got = self.values[row].as_py()
-            raise DataError(f"{self.rows.place(row)}, column {name!r}: {rule}, got {_short(got)}")
-
-
-def records(path: Path, delimiter: str, *, encoding: str = "utf-8-sig") -> Iterator[tuple[int, list[str]]]:
-    """(line, fields) of each record of a text file, from 1: slow, to say where something is.
-
-    A quoted field may hold line breaks; the line is where its record begins.
-
-    Raises:
-        csv.Error: a quote is not closed, or something other than a delimiter follows one that is.
-    """
-    with text(path, encoding) as stream:
-        reader, line = csv.reader(stream, delimiter=delimiter, strict=True), 1
-        for fields in reader:
-            if fields:
-                yield line, fields
-            line = reader.line_num + 1
-
-
-def text(path: Path, encoding: str) -> io.TextIOWrapper:
-    """A text file, decompressed by its name."""
-    return io.TextIOWrapper(pa.input_stream(str(path)), encoding=encoding, newline="", errors="replace")
+            raise DataError(f"{self.rows.place(row)}, column {self.own_name!r}: {rule}, got {_short(got)}")
+        wrong = pc.fill_null(wrong, False)
+        for row in np.flatnonzero(wrong.to_numpy(zero_copy_only=False)):
+            self.rows.faults.setdefault(int(row), (self.own_name, rule))
+        return replace(self, values=pc.if_else(wrong, pa.scalar(None, self.values.type), self.values))
 
 
 def _short(value: Any) -> str:
