@@ -24,7 +24,7 @@ def ids(column: Column, writing: Writing) -> pa.Array:
     if writing.decided(column.name, lambda: POINTED if _are_pointed(coded.dictionary) else None):
         wrong = pc.invert(pc.match_substring_regex(coded.dictionary, LIKE_POINTED))
         column.refuse(wrong.take(coded.indices), "ids must all be written like 7.0, as the first are")
-        coded = _coded_as(coded.indices, pc.replace_substring_regex(coded.dictionary, r"\.0+$", ""))
+        coded = _without_points(coded)
     return coded if writing.coded else coded.dictionary.take(coded.indices)
 
 
@@ -43,17 +43,14 @@ def _coded(column: Column) -> pa.DictionaryArray:
         if pa.types.is_dictionary(values.type):  # it may name ids that no row has
             values = values.cast(values.type.value_type)
         coded = values.dictionary_encode()
-        return _coded_as(coded.indices, coded.dictionary.cast(pa.large_string()))
+        return pa.DictionaryArray.from_arrays(coded.indices, coded.dictionary.cast(pa.large_string()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise wrong_type(column, "ids (text or whole numbers)") from None
 
 
-def _coded_as(indices: pa.Array, names: pa.Array) -> pa.DictionaryArray:
-    """Dictionary-encoded text, names that became alike as one."""
-    again = names.dictionary_encode()
-    if len(again.dictionary) < len(names):
-        indices, names = again.indices.take(indices), again.dictionary
-    return pa.DictionaryArray.from_arrays(indices, names)
+def _without_points(coded: pa.DictionaryArray) -> pa.DictionaryArray:
+    names = pc.replace_substring_regex(coded.dictionary, r"\.0+$", "").dictionary_encode()  # 7.0 and 7.00 are one
+    return pa.DictionaryArray.from_arrays(names.indices.take(coded.indices), names.dictionary)
 
 
 def _are_pointed(names: pa.Array) -> bool:
