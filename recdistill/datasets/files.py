@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 from pydantic import model_validator
 
 from recdistill.domains import require_disjoint, source_and_target
 from recdistill.errors import DataError, UsageError, nearest
-from recdistill.readers import CsvSettings, Rows, read, require_two, typed
+from recdistill.readers import CsvSettings, Quarantine, Rows, read, require_two, typed
 from recdistill.schema import FEATURE_KINDS, Schema
 from recdistill.settings import Settings, fill
 from recdistill.splits import require_classes
@@ -50,6 +48,19 @@ class Domain(Settings):
         return self
 
 
+@dataclass(frozen=True)
+class Files:
+    """What `load` is told about the files; see there."""
+
+    target: str
+    schema: Mapping[str, Any]
+    source: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    domain: Mapping[str, Any] | None = None
+    disjoint: Sequence[str] = ("rows",)
+    csv: Mapping[str, Any] = field(default_factory=dict)
+
+
 def load(
     root: Path | str,
     *,
@@ -83,34 +94,52 @@ def load(
         UsageError: a column or setting is not known or does not apply, or what is needed is not said.
         DataError: a file is missing or broken, a value is not what its role wants, or both files hold the same rows.
     """
-    roles, how = Schema.from_dict(schema), fill(CsvSettings, csv or {})
+    given = Files(target, schema, source, columns or {}, domain, disjoint, csv or {})
+    return tables(root, given)
+
+
+def tables(root: Path | str, files: Files, *, quarantine: Quarantine | None = None) -> tuple[Table | None, Table]:
+    """What `load` says, where wrong rows may be set aside; the others keep their ids.
+
+    Args:
+        root: the folder that the files' paths start from.
+        files: what `load` is told.
+        quarantine: what takes the wrong rows; without it the first is refused.
+
+    Raises:
+        UsageError: as `load`.
+        DataError: as `load`, or no row is right.
+    """
+    roles, how = Schema.from_dict(files.schema), fill(CsvSettings, files.csv)
+    columns, domain = files.columns, files.domain
     _require_answer(roles)
     _require_lists(how, roles, domain)
-    if source is not None:
+    if files.source is not None:
         if domain is not None:
             raise UsageError("a domain tells the rows of one file apart, got two files; leave out source or domain")
-        there = _renamed(read(Path(root) / source, how), columns or {})
-        here = read(Path(root) / target, how)
+        there = _renamed(read(Path(root) / files.source, how, quarantine=quarantine), columns)
+        here = read(Path(root) / files.target, how, quarantine=quarantine)
         require_two(there, here)
-        _require_mapped(columns or {}, here, roles)
-        tables = (
-            _table(there, _of_source(there, roles, columns or {}), how, first=FIRST_SOURCE_ROW),
+        _require_mapped(columns, here, roles)
+        pair = (
+            _table(there, _of_source(there, roles, columns), how, first=FIRST_SOURCE_ROW),
             _table(here, _of_target(here, roles), how),
         )
-        require_disjoint(tables[0], tables[1], on=tuple(dict.fromkeys(("rows", *disjoint))))
-        _require_other_rows(*tables)
-    elif columns:
+        require_disjoint(pair[0], pair[1], on=tuple(dict.fromkeys(("rows", *files.disjoint))))
+        _require_other_rows(*pair)
+        require_classes(pair[0], "source")
+        return pair
+    if columns:
         raise UsageError(f"columns are a source file's names, got no source with {dict(columns)}")
-    elif domain is not None:
-        tables = _apart(read(Path(root) / target, how), roles, fill(Domain, domain), how, disjoint=disjoint)
-    elif roles.score is None:
+    if domain is None and roles.score is None:
         ways = "a source file, a domain that tells the target file's rows apart, or a score column in the schema"
         raise UsageError(f"data set 'files' needs {ways}, got none of them")
-    else:
-        here = read(Path(root) / target, how)
+    here = read(Path(root) / files.target, how, quarantine=quarantine)
+    if domain is None:
         return None, _table(here, _of_target(here, roles), how)
-    require_classes(tables[0], "source")
-    return tables
+    pair = _apart(here, roles, fill(Domain, domain), how, disjoint=files.disjoint)
+    require_classes(pair[0], "source")
+    return pair
 
 
 def _require_answer(schema: Schema) -> None:
@@ -190,9 +219,9 @@ def _of_target(rows: Rows, schema: Schema) -> Schema:
 
 def _table(rows: Rows, schema: Schema, how: CsvSettings, *, first: int = 0) -> Table:
     """A file's rows; numbered from `first` where it has no row ids."""
-    arrow = typed(rows, schema, how)
-    if schema.row_id not in arrow.column_names:
-        arrow = arrow.append_column(schema.row_id, pa.array(first + np.arange(len(arrow), dtype=np.int64)))
+    arrow = typed(rows, schema, how, first=first)
+    if not len(arrow):
+        raise DataError(f"{rows.path} must have rows that are right, got none")
     try:
         return Table(arrow, schema)
     except DataError as error:

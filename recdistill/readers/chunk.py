@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from recdistill.errors import DataError
 from recdistill.readers.quarantine import BadRow
 from recdistill.readers.records import records
-from recdistill.readers.sources import opened, unreadable
+from recdistill.readers.sources import opened, undamaged
 
 SKIPPED = 1 << 24
 
@@ -49,7 +50,7 @@ class Chunk:
     is_open: bool = False
     held: bytes | pa.Table | None = field(default=None, repr=False, compare=False)
 
-    def read(self, columns: Sequence[str] | None = None) -> bytes | pa.Table:
+    def read(self, columns: Sequence[str] | None = None) -> Any:
         """Its bytes, or of Parquet the rows of some columns, by default of all.
 
         Raises:
@@ -84,30 +85,26 @@ class Chunk:
         ]
 
     def _text(self) -> bytes:
-        try:
+        with undamaged(self.file):
             stream, stored = opened(self.file)
             if stream is stored:
                 stored.seek(self.start)
             else:
                 skip(stream, self.start)
             text = bytes(stream.read(self.stop - self.start))
-        except (OSError, pa.ArrowException) as error:
-            raise unreadable(self.file, error) from None
         if len(text) != self.stop - self.start:
             raise DataError(f"{self.file} must stay as it is while it is read, got one that became shorter")
         return text
 
     def _table(self, columns: Sequence[str] | None) -> pa.Table:
         first, groups = 0, []
-        try:
+        with undamaged(self.file):
             file = pq.ParquetFile(self.file)
             for group in range(file.num_row_groups):
                 if self.start <= first < self.stop:
                     groups.append(group)
                 first += file.metadata.row_group(group).num_rows
             table = file.read_row_groups(groups, columns=None if columns is None else list(columns))
-        except (OSError, pa.ArrowException) as error:
-            raise unreadable(self.file, error) from None
         return without_views(table)
 
 

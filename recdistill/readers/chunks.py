@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +14,7 @@ from recdistill.readers.chunk import Chunk, skip, without_views
 from recdistill.readers.header import Header, header_of
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.records import Cut, cut
-from recdistill.readers.sources import PARQUET, kind, opened, unreadable
+from recdistill.readers.sources import PARQUET, kind, opened, undamaged
 
 CHUNK_BYTES = 32 << 20
 CHUNK_ROWS = 1 << 17
@@ -89,11 +88,8 @@ def parquet(path: Path) -> pq.ParquetFile:
     """
     if not path.stat().st_size:
         raise DataError(f"{path} must be a Parquet file, got an empty one")
-    try:
+    with undamaged(path):
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} must be a whole Parquet file, got one that cannot be read: {reason}") from None
 
 
 def _require_same(files: Sequence[Path], headers: Sequence[Header]) -> None:
@@ -111,7 +107,8 @@ def _texts(header: Header, chunk_bytes: int, steps: _Steps) -> Iterator[Chunk]:
     start, line, row = header.length, header.lines + 1, 0
     stream, stored = opened(header.file)
     packed = stream is not stored
-    _read(header.file, lambda: skip(stream, start))
+    with undamaged(header.file):
+        skip(stream, start)
     window, kept, last = bytearray(chunk_bytes), 0, False
     while not last:
         filled = _fill(window, kept, stream, header.file)
@@ -150,8 +147,8 @@ def _piece(header: Header, run: Cut, *, start: int, line: int, row: int, held: b
 
 def _fill(window: bytearray, kept: int, stream: pa.NativeFile, path: Path) -> int:
     """Read into a window behind what is kept there; how far it is filled, less than wholly at the end of the file."""
-    with memoryview(window) as view:
-        while kept < len(view) and (more := _read(path, lambda: stream.readinto(view[kept:]))):
+    with undamaged(path), memoryview(window) as view:
+        while kept < len(view) and (more := stream.readinto(view[kept:])):
             kept += more
     return kept
 
@@ -184,19 +181,16 @@ def _runs(file: pq.ParquetFile, path: Path, chunk_rows: int) -> Iterator[tuple[i
             stop += rows
             continue
         batches = file.iter_batches(chunk_rows, row_groups=[group])
-        while batch := _read(path, lambda: next(batches, None)):  # noqa: B023
+        while batch := _next(batches, path):
             yield stop, stop + len(batch), without_views(pa.Table.from_batches([batch]))
             start = stop = stop + len(batch)
     if start < stop:
         yield start, stop, None
 
 
-def _read(path: Path, reading: Callable[[], Any]) -> Any:
-    """What reading gives; what it cannot read is damaged."""
-    try:
-        return reading()
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from None
+def _next(batches: Iterator[pa.RecordBatch], path: Path) -> pa.RecordBatch | None:
+    with undamaged(path):
+        return next(batches, None)
 
 
 def _require_an_end(path: Path, line: int, length: int) -> None:

@@ -1,8 +1,8 @@
-"""Text taken apart into columns by Arrow; where Arrow cannot, the records are looked at one by one to say where and why."""
+"""Text taken apart into columns by Arrow; where Arrow cannot, its records are looked at to say where and why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from recdistill.readers.layout import CsvSettings
 from recdistill.readers.quarantine import Quarantine
 from recdistill.readers.records import Records, cut, records
 from recdistill.readers.rows import Faults, Rows
-from recdistill.readers.sources import opened, unreadable
+from recdistill.readers.sources import opened, undamaged
 
 BLOCK = 1 << 20  # Arrow parses and converts a block at a time, best while it is in the processor's cache
 
@@ -46,10 +46,8 @@ def whole(path: Path, settings: CsvSettings) -> tuple[Chunk, bytes]:
         DataError: the file is missing, damaged or empty.
     """
     header = header_of(path, settings)
-    try:
+    with undamaged(path):
         text = opened(path)[0].read()[header.length :]
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from None
     run = cut(text, str(header.delimiter), quoted=header.quoted, last=True)
     return Chunk(
         path,

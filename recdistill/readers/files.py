@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from recdistill.errors import DataError, UsageError
 from recdistill.readers.chunk import Chunk
 from recdistill.readers.chunks import parquet
@@ -14,7 +12,7 @@ from recdistill.readers.header import likely_delimiter
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.quarantine import Quarantine
 from recdistill.readers.rows import Rows
-from recdistill.readers.sources import PARQUET, kind, unreadable, usual_delimiter
+from recdistill.readers.sources import PARQUET, kind, usual_delimiter
 
 
 def read(path: Path, settings: CsvSettings | None = None, *, quarantine: Quarantine | None = None) -> Rows:
@@ -32,7 +30,7 @@ def read(path: Path, settings: CsvSettings | None = None, *, quarantine: Quarant
     settings = settings or CsvSettings()
     in_columns = kind(path, settings) in PARQUET
     rows = _parquet(path, quarantine) if in_columns else delimited(path, settings, quarantine)
-    if not rows.arrow.num_rows and not quarantine:
+    if rows.chunk is not None and not rows.chunk.rows:
         raise DataError(f"{path} must have rows, got only the names of its columns")
     return rows
 
@@ -65,7 +63,4 @@ def _parquet(path: Path, quarantine: Quarantine | None) -> Rows:
         rule = "must begin with the names of its columns, each another"
         raise DataError(f"{path} {rule}, got {twice} several times")
     chunk = Chunk(path, number=0, first_row=0, first_line=0, rows=count, start=0, stop=count, names=names)
-    try:
-        return Rows(path, chunk.read(), chunk=chunk, quarantine=quarantine)
-    except pa.ArrowException as error:
-        raise unreadable(path, error) from None
+    return Rows(path, chunk.read(), chunk=chunk, quarantine=quarantine)

@@ -6,12 +6,10 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from recdistill.errors import DataError
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.records import records
-from recdistill.readers.sources import opened, unreadable, usual_delimiter
+from recdistill.readers.sources import opened, undamaged, usual_delimiter
 
 CANDIDATES = (";", "\t", ",", "|")
 MARK = b"\xef\xbb\xbf"
@@ -91,15 +89,13 @@ def _likely(line: str, usual: str) -> str:
 def _beginning(path: Path, delimiter: str, settings: CsvSettings) -> tuple[bytes, bool]:
     """The first bytes of a file with at least one whole record, and whether they are all it has."""
     text = b""
-    try:
+    with undamaged(path):
         stream, _ = opened(path)
         while more := stream.read(max(WINDOW, len(text))):
             text += more
             found = records(text.removeprefix(MARK), delimiter, quoted=settings.quotes)
             if len(found.ends) > 1 and len(found):
                 return text, False
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from None
     return text, True
 
 
@@ -117,8 +113,9 @@ def not_utf8(line: bytes, error: UnicodeDecodeError) -> str:
 
 
 def _fields(line: str, delimiter: str, quoted: bool) -> list[str]:
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    return next(csv.reader([line], delimiter=delimiter, quoting=quoting))
+    if not quoted:
+        return line.split(delimiter)
+    return next(csv.reader([line], delimiter=delimiter))
 
 
 def _refuse_one_column(path: Path, line: str, delimiter: str) -> None:

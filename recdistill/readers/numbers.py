@@ -17,10 +17,7 @@ YES, NO = ["1", "1.0", "true"], ["0", "0.0", "false"]
 
 def numbers(column: Column) -> pa.Array:
     """Finite float64."""
-    if is_text(column.values):
-        values = _parsed(column)
-    else:
-        values = as_type(column, pa.float64(), "numbers")
+    values = _parsed(column) if is_text(column.values) else as_type(column, pa.float64(), "numbers")
     column.refuse(pc.invert(pc.is_finite(values)), "numbers must be finite (leave a missing one empty)")
     return values
 

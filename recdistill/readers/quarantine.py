@@ -45,7 +45,9 @@ class Quarantine:
 
     def counts(self) -> dict[str, int]:
         """How many rows broke each rule, the most frequent first; a rule is named with its column."""
-        return dict(Counter(row.rule if row.column is None else f"{row.column}: {row.rule}" for row in self.rows).most_common())
+        return dict(
+            Counter(row.rule if row.column is None else f"{row.column}: {row.rule}" for row in self.rows).most_common()
+        )
 
     def write(self, path: Path) -> None:
         """Write the rows as JSON lines with the keys file, line, column, rule and row; whole or not at all."""

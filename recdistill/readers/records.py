@@ -95,9 +95,9 @@ def cut(text: Text, delimiter: str, *, quoted: bool, last: bool) -> Cut | None:
         last: whether nothing comes after the text; then all of it is the run.
     """
     plain = b"\r" not in text and not (quoted and b'"' in text)
-    if plain and (lines := _lines_without_blanks(text)) is not None:
+    if plain and (feeds := _lines_without_blanks(text)) is not None:
         length = len(text) if last else text.rfind(b"\n") + 1
-        return Cut(length, lines + (not text.endswith(b"\n", 0, length)), lines, False) if length else None
+        return Cut(length, feeds + (not text.endswith(b"\n", 0, length)), feeds, False) if length else None
     found = records(text, delimiter, quoted=quoted)
     if last:
         return Cut(len(text), len(found), len(found.breaks), found.is_open)
@@ -107,7 +107,7 @@ def cut(text: Text, delimiter: str, *, quoted: bool, last: bool) -> Cut | None:
     if not len(ends):
         return None
     length = int(ends[-1])
-    rows, lines = np.searchsorted(found.starts, length), np.searchsorted(found.breaks, length, side="right")
+    rows, lines = (found.starts < length).sum(), (found.breaks <= length).sum()
     return Cut(length, int(rows), int(lines), False)
 
 
@@ -117,7 +117,7 @@ def _bytes(text: Text) -> NDArray[np.uint8]:
 
 def _lines_without_blanks(text: Text) -> int | None:
     """How many line feeds there are; None where one is a blank line. In blocks that stay in the processor's cache."""
-    values, lines, before = _bytes(text), 0, True
+    values, lines, before = _bytes(text), 0, np.True_
     for first in range(0, len(values), BLOCK):
         feeds = values[first : first + BLOCK] == NEWLINE
         if (before and feeds[0]) or (feeds[1:] & feeds[:-1]).any():

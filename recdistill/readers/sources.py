@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,7 +57,9 @@ def kind(path: Path, settings: CsvSettings | None = None) -> str:
     if ending not in (*DELIMITERS, *PARQUET) and not (settings and settings.names):
         known = ", ".join((*DELIMITERS, *PARQUET))
         rule = f"must end in one of {known} (text files also in .gz or .zst after that)"
-        raise DataError(f"{path} {rule}; a file without a header line may have any ending: give the names of its columns")
+        raise DataError(
+            f"{path} {rule}; a file without a header line may have any ending: give the names of its columns"
+        )
     return ending
 
 
@@ -77,11 +80,23 @@ def opened(path: Path) -> tuple[pa.NativeFile, pa.NativeFile]:
     return (pa.CompressedInputStream(stored, codec) if codec else stored), stored
 
 
-def unreadable(path: Path, error: Exception) -> DataError:
-    """The error that a file is damaged."""
-    packed = path.suffix.lower() in COMPRESSED
-    reason = str(error).splitlines()[0]
-    return DataError(f"{path} must be a whole file, got one that cannot be {'decompressed' if packed else 'read'}: {reason}")
+@contextlib.contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """What cannot be read of a file is damaged.
+
+    Raises:
+        DataError: it is.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    what = "decompressed" if path.suffix.lower() in COMPRESSED else "read"
+    whole = "a whole Parquet file" if _ending(path) in PARQUET else "a whole file"
+    return DataError(f"{path} must be {whole}, got one that cannot be {what}: {str(error).splitlines()[0]}")
 
 
 def _found(where: Path, settings: CsvSettings) -> list[Path]:
@@ -96,9 +111,9 @@ def _found(where: Path, settings: CsvSettings) -> list[Path]:
     return [where]
 
 
-def _by_name(files: object) -> list[Path]:
+def _by_name(files: Iterable[Path]) -> list[Path]:
     """Files in the order of their names, numbers by their size; without hidden and unfinished ones."""
-    whole = [f for f in files if f.is_file() and f.name[0] not in "._" and not f.name.endswith(UNFINISHED)]  # type: ignore[attr-defined]
+    whole = [f for f in files if f.is_file() and f.name[0] not in "._" and not f.name.endswith(UNFINISHED)]
     return sorted(whole, key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"([0-9]+)", str(file))])
 
 

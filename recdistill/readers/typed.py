@@ -1,4 +1,4 @@
-"""Columns as their roles want them: text is parsed, other types are checked, and a wrong value is named with its place."""
+"""Columns as their roles want them: text is parsed, other types are checked, a wrong value is named with its place."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ def wanted_types(names: list[str], schema: Schema) -> dict[str, pa.DataType]:
         names: of the columns, in the schema's words.
         schema: the columns' roles.
     """
-    numeric = {*schema.number, schema.rating, schema.truth, schema.score} - {schema.label, *schema.multi, *schema.vector}
+    numeric = {*schema.number, schema.rating, schema.truth, schema.score} - {
+        schema.label,
+        *schema.multi,
+        *schema.vector,
+    }
     return {name: pa.float64() if name in numeric else pa.string() for name in names}
 
 
