@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recdistill.readers.chunk import Chunk
-from recdistill.readers.chunks import chunks
+from recdistill.readers.cutting import chunks
 from recdistill.readers.files import delimiter_of, read, require_two
 from recdistill.readers.kinds import Kinds
 from recdistill.readers.layout import CsvSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recdistill.errors import DataError, UsageError
 from recdistill.readers.chunk import Chunk
-from recdistill.readers.chunks import parquet
+from recdistill.readers.cutting import parquet
 from recdistill.readers.delimited import delimited
 from recdistill.readers.header import likely_delimiter
 from recdistill.readers.layout import CsvSettings
