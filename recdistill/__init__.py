@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recdistill.evaluation import evaluate
     from recdistill.examples import Examples
     from recdistill.full_ranking import compare_ranked, rank_all
+    from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
     from recdistill.soft_labels import SoftLabels
@@ -33,6 +34,7 @@ _HOMES = {
     "Encoder": "encoder",
     "Examples": "examples",
     "FitSettings": "training",
+    "PreparedTable": "prepared_table",
     "Ranker": "ranker",
     "Schema": "schema",
     "SoftLabels": "soft_labels",
@@ -60,6 +62,7 @@ __all__ = [
     "Encoder",
     "Examples",
     "FitSettings",
+    "PreparedTable",
     "Ranker",
     "Schema",
     "SoftLabels",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -144,6 +145,25 @@ class Batch:
         for name, tensor in zip(names, (*self.number.unbind(1), *self.vector), strict=True):
             if not torch.isfinite(tensor).all():
                 raise DataError(f"numbers must be finite, got NaN or infinity in {name!r}")
+
+
+def padded(lengths: np.ndarray[Any, Any], ids: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Lists as a matrix.
+
+    Args:
+        lengths: (rows,) of each row's list.
+        ids: the lists, end to end.
+
+    Returns:
+        (rows, longest list) int32, `PAD` after each list's end; an empty list becomes [`UNSEEN`].
+    """
+    lengths = lengths.astype(np.int64)
+    matrix = np.full((len(lengths), max(1, int(lengths.max(initial=0)))), PAD, dtype=np.int32)
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    starts = np.cumsum(lengths) - lengths
+    matrix[row, np.arange(len(ids)) - np.repeat(starts, lengths)] = ids
+    matrix[lengths == 0, 0] = UNSEEN
+    return matrix
 
 
 def _check_range(name: str, ids: Tensor, low: int, rows: int) -> None:

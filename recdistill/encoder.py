@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import torch
 
 from recdistill.artefacts import digest, read_json, write_json
-from recdistill.batch import PAD, UNSEEN, Batch, FeatureSpec
+from recdistill.batch import UNSEEN, Batch, FeatureSpec, padded
 from recdistill.errors import DataError, nearest
 from recdistill.schema import FEATURE_KINDS, Schema
 from recdistill.tables import Table
@@ -174,7 +174,8 @@ class Encoder:
         column = _column(table, name, kind)
         with _named(name):
             if kind == "multi":
-                return _padded(column, transform.encode(_items(column, kind)))
+                lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+                return padded(lengths, transform.encode(_items(column, kind)))
             return transform.encode(column)
 
 
@@ -209,17 +210,6 @@ def _require_fit(name: str, kind: str, transform: Transform) -> None:
 
 def _items(column: pa.Array, kind: str) -> pa.Array:
     return pc.list_flatten(column) if kind == "multi" else column
-
-
-def _padded(column: pa.Array, ids: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """(rows, longest list) ids, `PAD` after each list's end; an empty or missing list becomes [UNSEEN]."""
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    padded = np.full((len(column), max(1, int(lengths.max(initial=0)))), PAD, dtype=np.int32)
-    row = np.repeat(np.arange(len(column)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    padded[row, np.arange(len(ids)) - np.repeat(starts, lengths)] = ids
-    padded[lengths == 0, 0] = UNSEEN
-    return padded
 
 
 def _seen(vocabulary: Vocabulary, items: pa.Array) -> float:

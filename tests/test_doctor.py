@@ -11,6 +11,7 @@ import pytest
 
 from recdistill import doctor
 from recdistill.doctor import GIB, Facts, Finding, findings, gather
+from recdistill.memory import free_memory
 
 WELL = Facts(
     python=(3, 11, 7),
@@ -133,15 +134,15 @@ def test_an_import_that_hangs_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_control_group_bounds_the_memory(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 99 kB\nMemAvailable:   8 kB\n")
-    assert doctor.free_memory(tmp_path / "meminfo", tmp_path) == 8 * 1024
+    assert free_memory(tmp_path / "meminfo", tmp_path) == 8 * 1024
     (tmp_path / "memory.max").write_text("max\n")
-    assert doctor.free_memory(tmp_path / "meminfo", tmp_path) == 8 * 1024
+    assert free_memory(tmp_path / "meminfo", tmp_path) == 8 * 1024
     (tmp_path / "memory.max").write_text("5000\n")
     (tmp_path / "memory.current").write_text("2000\n")
-    assert doctor.free_memory(tmp_path / "meminfo", tmp_path) == 3000
+    assert free_memory(tmp_path / "meminfo", tmp_path) == 3000
     (tmp_path / "memory.stat").write_text("active_file 700\ninactive_file 1500\n")
-    assert doctor.free_memory(tmp_path / "meminfo", tmp_path) == 4500
-    assert doctor.free_memory(tmp_path / "none", tmp_path / "none") is None
+    assert free_memory(tmp_path / "meminfo", tmp_path) == 4500
+    assert free_memory(tmp_path / "none", tmp_path / "none") is None
 
 
 @pytest.mark.parametrize("changed", [{}, *(case[0] for case in CASES)])

@@ -1,0 +1,79 @@
+"""The Parquet files of a prepared table: their footers, and columns of one row group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recdistill.errors import DataError
+
+WIDTHS = {"INT32": 4, "INT64": 8, "FLOAT": 4}
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """The rows of a part that are read together.
+
+    Args:
+        part: the file.
+        number: of the group in it.
+        rows: how many.
+        bytes: of the values of the asked columns in memory.
+    """
+
+    part: Path
+    number: int
+    rows: int
+    bytes: int
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        """Some columns; a page whose bytes were changed is found by its checksum.
+
+        Raises:
+            DataError: the file is not there, or cannot be read.
+        """
+        try:
+            with pq.ParquetFile(self.part, page_checksum_verification=True) as file:
+                return file.read_row_group(self.number, columns=list(names))
+        except FileNotFoundError:
+            raise DataError(f"{self.part} does not exist") from None
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{self.part} cannot be read: {error}") from None
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """(rows,) one column of numbers; a missing number is NaN."""
+        return np.asarray(self.read([name])[name].to_numpy())
+
+
+def footer(path: Path) -> Any:
+    """What a part's end says of it.
+
+    Raises:
+        DataError: the file is not there, or has no whole end.
+    """
+    try:
+        return pq.read_metadata(path)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a whole Parquet file: {error}") from None
+
+
+def row_groups(path: Path, names: Sequence[str]) -> list[RowGroup]:
+    """The row groups of a part, in its order; their bytes are those of some columns."""
+    metadata = footer(path)
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    return [RowGroup(path, number, group.num_rows, _bytes(group, names)) for number, group in enumerate(groups)]
+
+
+def _bytes(group: Any, names: Sequence[str]) -> int:
+    leaves = [group.column(position) for position in range(group.num_columns)]
+    asked = [leaf for leaf in leaves if leaf.path_in_schema.split(".")[0] in names]
+    ends = 8 * group.num_rows * sum("." in leaf.path_in_schema for leaf in asked)  # where each list ends
+    return ends + sum(leaf.num_values * WIDTHS.get(leaf.physical_type, 8) for leaf in asked)
