@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recdistill import datasets, losses, metrics, models
     from recdistill.baselines import item_means
+    from recdistill.batches import Batches
     from recdistill.calibration import calibrate
     from recdistill.distillation import DistillSettings, distill
     from recdistill.domains import by_member, by_time, by_value, require_disjoint, source_and_target
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Bar": "terminal",
+    "Batches": "batches",
     "DistillSettings": "distillation",
     "Encoder": "encoder",
     "Examples": "examples",
@@ -58,6 +60,7 @@ _ROOMS = ("datasets", "losses", "metrics", "models")
 
 __all__ = [
     "Bar",
+    "Batches",
     "DistillSettings",
     "Encoder",
     "Examples",

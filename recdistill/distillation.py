@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import Field
 from torch import Tensor
 
+from recdistill.batches import Batches
 from recdistill.examples import Examples
 from recdistill.losses import label_loss, teacher_loss
+from recdistill.prepared_table import PreparedTable
 from recdistill.progress import Progress
 from recdistill.ranker import Ranker
 from recdistill.settings import Settings
 from recdistill.soft_labels import SoftLabels
+from recdistill.sources import Rows, sized
 from recdistill.tables import Table
 from recdistill.training import FitSettings, Fitted, fit
 
@@ -71,10 +74,10 @@ class Blend:
 
 def distill(
     student: Ranker,
-    train: Table | Examples,
+    train: Rows,
     soft: SoftLabels | None,
     *,
-    valid: Table | Examples | None = None,
+    valid: Table | Examples | PreparedTable | None = None,
     settings: DistillSettings | None = None,
     fitting: FitSettings | None = None,
     checkpoint: Path | None = None,
@@ -84,9 +87,10 @@ def distill(
 
     Args:
         student: its weights are the starting point.
-        train: rows to learn from, labelled or not. Examples carry their teacher logits already.
+        train: rows to learn from, labelled or not; of a prepared table those of its train split. Examples carry their
+            teacher logits already, and `Batches` may.
         soft: the teacher's logits for exactly these rows; None with Examples, or when alpha is 0.
-        valid: labelled rows that decide when to stop.
+        valid: labelled rows that decide when to stop; of a prepared table those of its valid split.
         settings: alpha, temperature, unlabelled rows.
         fitting: how to train.
         checkpoint: a folder for training state.
@@ -96,24 +100,41 @@ def distill(
         ValueError: alpha > 0 without soft labels.
         DataError: the soft labels were made for other rows or other grades, or the student has other classes.
     """
-    settings = settings or DistillSettings()
-    examples = Examples.of(student.encoder, train) if isinstance(train, Table) else train
-    if soft is not None:
-        if not isinstance(train, Table):
-            raise ValueError("soft labels go with a Table; Examples carry theirs, got both soft labels and Examples")
-        examples = examples.with_teacher(soft.for_table(train))
-    if settings.alpha > 0 and not bool(examples.taught.any()):
-        raise ValueError(f"alpha > 0 needs soft labels, got none with {settings.alpha=}")
+    settings, fitting = settings or DistillSettings(), fitting or FitSettings()
     # Without a soft term an unlabelled row has no influence on the loss; leaving it out keeps the batches full of
     # labels, and makes alpha = 0 exactly the control.
-    if settings.alpha == 0 or not settings.unlabelled:
-        examples = examples.rows(examples.labelled.nonzero()[:, 0])
+    labelled = settings.alpha == 0 or not settings.unlabelled
+    rows: Examples | Batches
+    if isinstance(train, PreparedTable | Batches):
+        rows = _batches(train, soft, labelled, fitting)
+        taught = rows.soft is not None
+    else:
+        rows = _examples(student, train, soft)
+        taught = bool(rows.taught.any())
+        rows = rows.rows(rows.labelled.nonzero()[:, 0]) if labelled else rows
+    if settings.alpha > 0 and not taught:
+        raise ValueError(f"alpha > 0 needs soft labels, got none with {settings.alpha=}")
     return fit(
         student,
-        examples,
+        rows,
         valid=valid,
         objective=Blend(settings.alpha, settings.temperature),
         settings=fitting,
         checkpoint=checkpoint,
         progress=progress,
     )
+
+
+def _examples(student: Ranker, train: Table | Examples, soft: SoftLabels | None) -> Examples:
+    examples = Examples.of(student.encoder, train) if isinstance(train, Table) else train
+    if soft is None:
+        return examples
+    if not isinstance(train, Table):
+        raise ValueError("soft labels go with a Table; Examples carry theirs, got both soft labels and Examples")
+    return examples.with_teacher(soft.for_table(train))
+
+
+def _batches(train: PreparedTable | Batches, soft: SoftLabels | None, labelled: bool, fitting: FitSettings) -> Batches:
+    batches = Batches(train, seed=fitting.seed) if isinstance(train, PreparedTable) else train
+    batches = replace(batches, soft=soft or batches.soft, labelled=labelled or batches.labelled)
+    return sized(batches, fitting.batch_size) if isinstance(train, PreparedTable) else batches

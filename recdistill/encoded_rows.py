@@ -26,29 +26,35 @@ class Lists:
     """A list of ids per row, end to end.
 
     Args:
-        ends: (rows,) int64, where each row's list ends in `ids`.
+        offsets: (rows + 1,) int64; row k has the ids from offsets[k] to offsets[k + 1].
         ids: int32.
     """
 
-    ends: Array
+    offsets: Array
     ids: Array
 
-    @property
-    def lengths(self) -> Array:
-        """(rows,) how many ids each row has."""
-        return np.diff(self.ends, prepend=0)
-
-    def take(self, index: Array | slice) -> Lists:
-        """The lists of some rows."""
-        lengths = self.lengths[index]
-        starts, ends = self.ends[index] - lengths, np.cumsum(lengths)
-        return Lists(ends, self.ids[np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)])
+    @staticmethod
+    def of(lengths: Array, ids: Array) -> Lists:
+        """Lists of these (rows,) lengths."""
+        return Lists(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]), ids)
 
     @staticmethod
     def joined(parts: Iterable[Lists]) -> Lists:
         """The lists of several parts' rows."""
         parts = list(parts)
-        return Lists(np.cumsum(np.concatenate([p.lengths for p in parts])), np.concatenate([p.ids for p in parts]))
+        return Lists.of(np.concatenate([p.lengths for p in parts]), np.concatenate([p.ids for p in parts]))
+
+    @property
+    def lengths(self) -> Array:
+        """(rows,) how many ids each row has."""
+        return np.diff(self.offsets)
+
+    def take(self, index: Array | slice) -> Lists:
+        """The lists of some rows."""
+        starts, ends = self.offsets[:-1][index], self.offsets[1:][index]
+        taken = Lists.of(ends - starts, self.ids[:0])
+        place = np.arange(taken.offsets[-1]) + np.repeat(starts - taken.offsets[:-1], ends - starts)
+        return Lists(taken.offsets, self.ids[place])
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ def _lists(name: str, column: pa.Array, count: int) -> Lists:
     _require_values(name, column)
     lengths = pc.list_value_length(column).to_numpy()
     # Flattening minds a slice's offset, which an array's `values` does not.
-    return Lists(np.cumsum(lengths, dtype=np.int64), _ids(name, pc.list_flatten(column), count))
+    return Lists.of(lengths, _ids(name, pc.list_flatten(column), count))
 
 
 def _vectors(name: str, column: pa.Array, dim: int) -> Array:

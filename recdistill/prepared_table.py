@@ -71,9 +71,8 @@ class PreparedTable:
         table = PreparedTable(folder, facts, {name: entry["sha256"] for name, entry in stored["files"].items()})
         for split in SPLITS:
             table._require_whole(split)
-        if verify and table.encoder.fingerprint != facts["encoder"]:
-            got = table.encoder.fingerprint[:12]
-            raise DataError(f"{folder} was prepared by encoder {facts['encoder'][:12]}, got encoder {got} in it")
+        if verify:
+            table.require_encoder(table.encoder)
         return table
 
     def __repr__(self) -> str:
@@ -89,6 +88,16 @@ class PreparedTable:
     def encoder(self) -> Encoder:
         """What the rows were encoded by."""
         return Encoder.load(self.path / "encoder")
+
+    def require_encoder(self, encoder: Encoder) -> None:
+        """Refuse an encoder, a ranker's for example, whose ids are not those of the rows.
+
+        Raises:
+            DataError: the rows were encoded by another.
+        """
+        if encoder.fingerprint != self.facts["encoder"]:
+            made, got = self.facts["encoder"][:12], encoder.fingerprint[:12]
+            raise DataError(f"{self.path} was prepared by encoder {made}, got encoder {got}")
 
     @property
     def classes(self) -> int:

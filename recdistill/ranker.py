@@ -18,6 +18,7 @@ from recdistill.encoder import Encoder
 from recdistill.errors import DataError
 from recdistill.models import build, model_name
 from recdistill.models.embeddings import Embeddings
+from recdistill.prepared_table import PreparedTable
 from recdistill.tables import Table
 
 WEIGHTS = "model.safetensors"
@@ -36,20 +37,31 @@ class Ranker:
         self.encoder = encoder
         self.network = network
 
-    def score(self, rows: Table | Batch, *, batch_size: int = 65_536) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def score(
+        self, rows: Table | Batch | PreparedTable, *, split: str = "test", batch_size: int = 65_536
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logits of rows.
 
         Args:
-            rows: a Table, or its rows already encoded by this ranker's encoder.
+            rows: a Table, its rows already encoded by this ranker's encoder, or a table prepared by it: its row groups
+                are read one at a time.
+            split: which rows of a prepared table.
             batch_size: rows at a time.
 
         Returns:
             (rows,) float32 logits, or (rows, classes).
 
         Raises:
-            DataError: a score is not finite.
+            DataError: a score is not finite, or the table was prepared by another encoder.
         """
-        batch = self.encoder.encode(rows) if isinstance(rows, Table) else rows
+        if isinstance(rows, PreparedTable):
+            rows.require_encoder(self.encoder)
+            groups = (rows.read_group(group).batch() for group in rows.groups(split))
+            scores = [self._scores(batch, batch_size) for batch in groups]
+            return np.concatenate(scores) if scores else self._scores(rows.examples(split).features, batch_size)
+        return self._scores(self.encoder.encode(rows) if isinstance(rows, Table) else rows, batch_size)
+
+    def _scores(self, batch: Batch, batch_size: int) -> np.ndarray[Any, np.dtype[np.float32]]:
         device = next(self.network.parameters()).device
         self.network.eval()
         with torch.inference_mode():

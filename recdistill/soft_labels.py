@@ -1,4 +1,4 @@
-"""SoftLabels: a teacher's logits for the rows of a Table, on disk with the teacher's and the rows' fingerprints."""
+"""SoftLabels: a teacher's logits for the rows of a table, with the teacher's and the rows' fingerprints."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from torch import nn
 
-from recdistill.artefacts import digest, manifest, new_folder, verify
+from recdistill import soft_label_files
+from recdistill.artefacts import digest
 from recdistill.errors import DataError
 from recdistill.own_teachers import Scale, as_callable, called, logits_of, module_fingerprint
+from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
 from recdistill.tables import Table
 
@@ -24,13 +25,13 @@ FACTS = ("teacher", "rows_fingerprint", "sample")
 
 
 class SoftLabels:
-    """Teacher logits for the rows of one Table.
+    """Teacher logits for the rows of one table.
 
     Args:
-        row_ids: (rows,) int64, the Table's row ids in its order.
+        row_ids: (rows,) int64, the table's row ids in its order.
         logits: (rows,) finite teacher logits for clicks, (rows, classes) for ratings.
         teacher: the fingerprint of the teacher that made them.
-        rows_fingerprint: of the Table (`Table.rows_fingerprint`).
+        rows_fingerprint: of the rows (`Table.rows_fingerprint` or `PreparedTable.split_fingerprint`).
         sample: "unseen" (the teacher never saw these labels), "out_of_fold" (each adapted row is scored by a
             teacher that did not adapt on it) or "in_sample".
         grades: the rating of each class; none for clicks.
@@ -59,16 +60,29 @@ class SoftLabels:
         self.grades = tuple(grades)
 
     @staticmethod
-    def from_teacher(teacher: Ranker, table: Table, *, in_sample: bool = False) -> SoftLabels:
+    def from_teacher(
+        teacher: Ranker, table: Table | PreparedTable, *, split: str = "train", in_sample: bool = False
+    ) -> SoftLabels:
         """A teacher's logits for every row of a table.
 
         Args:
             teacher: scores the rows.
-            table: the rows, with all columns of the teacher's encoder.
+            table: the rows, with all columns of the teacher's encoder, or prepared by it; then it is read a row group
+                at a time, and what is held of each row is its id and its logits.
+            split: which rows of a prepared table.
             in_sample: whether the teacher was trained on labels of these rows; marked in the manifest.
         """
         sample: Sample = "in_sample" if in_sample else "unseen"
-        return _for(table, teacher.score(table), teacher=teacher.fingerprint, sample=sample)
+        if isinstance(table, Table):
+            return _for(table, teacher.score(table), teacher=teacher.fingerprint, sample=sample)
+        return SoftLabels(
+            table.row_ids(split),
+            teacher.score(table, split=split),
+            teacher=teacher.fingerprint,
+            rows_fingerprint=table.split_fingerprint(split),
+            sample=sample,
+            grades=table.schema.class_grades,
+        )
 
     @staticmethod
     def out_of_fold(
@@ -182,14 +196,24 @@ class SoftLabels:
         Raises:
             DataError: they were made for other grades, or for other rows.
         """
-        if (learnt := table.schema.class_grades) != self.grades:
+        self.require(table.schema.class_grades, table.rows_fingerprint)
+        return self.logits
+
+    def require(self, learnt: Sequence[float], rows: str) -> None:
+        """Refuse to be joined to rows that they were not made for.
+
+        Args:
+            learnt: the rating of each class that the rows are learnt as; none for clicks.
+            rows: their fingerprint.
+
+        Raises:
+            DataError: they were made for other grades, or for other rows.
+        """
+        if tuple(learnt) != self.grades:
             words = [f"grades {list(grades)}" if grades else "clicks" for grades in (self.grades, learnt)]
             raise DataError(f"soft labels were made for {words[0]}, got rows with {words[1]}")
-        if table.rows_fingerprint != self.rows_fingerprint:
-            raise DataError(
-                f"soft labels were made for rows {self.rows_fingerprint[:12]}, got rows {table.rows_fingerprint[:12]}"
-            )
-        return self.logits
+        if rows != self.rows_fingerprint:
+            raise DataError(f"soft labels were made for rows {self.rows_fingerprint[:12]}, got rows {rows[:12]}")
 
     def save(self, folder: Path | str, **facts: Any) -> None:
         """Write a folder artefact; an existing one of that name is replaced.
@@ -198,12 +222,8 @@ class SoftLabels:
             folder: the final name.
             facts: JSON-able facts kept in the manifest.
         """
-        task = {"classes": max(1, len(self.grades)), "grades": list(self.grades)}
-        stored = {"kind": "soft_labels", "rows": len(self.logits), **task, **{k: getattr(self, k) for k in FACTS}}
-        values = self.logits if self.grades else self.logits[:, None]
-        with new_folder(Path(folder), **{**facts, **stored}) as temporary:
-            rows = pa.table({"row_id": self.row_ids, **dict(zip(_columns(self.grades), values.T, strict=True))})
-            pq.write_table(rows, temporary / "logits.parquet", compression="zstd", write_page_checksum=True)
+        stored = {"grades": list(self.grades), **{k: getattr(self, k) for k in FACTS}}
+        soft_label_files.write(Path(folder), {**facts, **stored}, self.row_ids, self.logits)
 
     @staticmethod
     def load(folder: Path | str, *, teacher: Ranker | None = None) -> SoftLabels:
@@ -216,35 +236,14 @@ class SoftLabels:
         Raises:
             DataError: the folder is not whole, was changed, holds fewer rows than it should, or another teacher's.
         """
-        folder = Path(folder)
-        verify(folder)
-        facts = manifest(folder)["facts"]
-        if facts.get("kind") != "soft_labels":
-            raise DataError(f"{folder} must hold soft labels, got {facts.get('kind')!r}")
+        facts, row_ids, logits = soft_label_files.read(Path(folder))
         if teacher is not None and teacher.fingerprint != facts["teacher"]:
             made, given = facts["teacher"][:12], teacher.fingerprint[:12]
             raise DataError(f"{folder} holds labels of teacher {made}, got teacher {given}")
-        rows = pq.read_table(folder / "logits.parquet")
-        if rows.num_rows != facts["rows"]:
-            raise DataError(f"{folder} must have {facts['rows']} rows, got {rows.num_rows}")
-        grades = tuple(facts.get("grades", ()))
-        logits = [rows[name].to_numpy() for name in _columns(grades)]
-        return SoftLabels(
-            rows["row_id"].to_numpy(),
-            np.stack(logits, 1) if grades else logits[0],
-            teacher=facts["teacher"],
-            rows_fingerprint=facts["rows_fingerprint"],
-            sample=facts["sample"],
-            grades=grades,
-        )
+        return SoftLabels(row_ids, logits, grades=facts["grades"], **{name: facts[name] for name in FACTS})
 
 
 def _for(table: Table, logits: Floats, *, teacher: str, sample: Sample = "unseen") -> SoftLabels:
     """Soft labels of a table's rows and grades."""
     rows, grades = table.rows_fingerprint, table.schema.class_grades
     return SoftLabels(table.row_ids, logits, teacher=teacher, rows_fingerprint=rows, sample=sample, grades=grades)
-
-
-def _columns(grades: Sequence[float]) -> list[str]:
-    """The names of the stored columns of logits."""
-    return [f"logit_{k}" for k in range(len(grades))] if grades else ["logit"]

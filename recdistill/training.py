@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,9 +26,11 @@ from recdistill.errors import DataError, Interrupted, TrainingError, UsageError
 from recdistill.examples import Examples
 from recdistill.losses import label_loss
 from recdistill.metrics import auc, logloss
+from recdistill.prepared_table import PreparedTable
 from recdistill.progress import Progress, stoppable
 from recdistill.ranker import Ranker
 from recdistill.settings import Settings
+from recdistill.sources import InMemory, Rows, Source, held_out, source_of
 from recdistill.streams import seed, stream
 from recdistill.tables import Table
 
@@ -37,7 +40,8 @@ class FitSettings(Settings):
 
     Args:
         epochs: passes over the training rows, at most.
-        batch_size: rows a step; 0 chooses by the number of rows (about 50 steps an epoch, 64 to 4,096 rows).
+        batch_size: rows a step; 0 chooses by the number of rows (about 50 steps an epoch, 64 to 4,096 rows), or leaves
+            `Batches` their own.
         learning_rate: of the optimiser.
         weight_decay: L2 penalty added to the gradient (adam, adagrad, sgd) or decoupled (adamw).
         optimiser: it and its defaults were chosen by measuring, see `benchmarks/results/optimisers/`.
@@ -89,9 +93,9 @@ class Fitted:
 
 def fit(
     ranker: Ranker,
-    train: Table | Examples,
+    train: Rows,
     *,
-    valid: Table | Examples | None = None,
+    valid: Table | Examples | PreparedTable | None = None,
     objective: Objective = hard_labels,
     settings: FitSettings | None = None,
     checkpoint: Path | None = None,
@@ -101,41 +105,44 @@ def fit(
 
     Args:
         ranker: to be trained; its weights are the starting point.
-        train: rows to learn from.
-        valid: rows that decide when to stop; only their labels are read. Without them all epochs are run.
+        train: rows to learn from; of a prepared table those of its train split. Rows that do not fit in memory come as
+            a prepared table or its `Batches`.
+        valid: rows that decide when to stop; only their labels are read. Of a prepared table they are its valid split.
+            Without them all epochs are run.
         objective: `(logits, Examples) -> ()`, the loss of a mini-batch of (batch,) or (batch, classes) logits.
         settings: how; the defaults of `FitSettings` otherwise.
         checkpoint: a folder for training state. A state found there is continued when it belongs to the same fit.
         progress: told of every step.
 
     Raises:
-        UsageError: ratings are to be stopped by AUC.
-        DataError: no training rows, rows of a task that is not the ranker's, or validation rows of one class.
+        UsageError: ratings are to be stopped by AUC, or `Batches` are asked for another batch size.
+        DataError: no training rows, rows of a task or of an encoder that is not the ranker's, or validation rows of one
+            class.
         TrainingError: the loss is no longer finite.
         EnvironmentFault: the device is not there.
         Interrupted: the user stopped it; the state is in `checkpoint`.
     """
     settings = settings or FitSettings()
     device = device_of(settings.device)
-    examples = _examples(ranker, train).to(device)
-    held_out = None if valid is None else _examples(ranker, valid).held_out().to(device)
-    if not len(examples):
+    source = source_of(ranker, train, batch_size=settings.batch_size, seed=settings.seed, device=device)
+    judged = None if valid is None else held_out(ranker, valid).to(device)
+    if not source.steps:
         raise DataError("training needs rows, got an empty table")
-    if examples.classes > 1 and settings.stop_by == "auc":
-        raise UsageError(f"only clicks can be stopped by AUC, got stop_by='auc' for {examples.classes} classes")
+    if source.classes > 1 and settings.stop_by == "auc":
+        raise UsageError(f"only clicks can be stopped by AUC, got stop_by='auc' for {source.classes} classes")
     network = ranker.network.to(device)
-    for rows in [examples] if held_out is None else [examples, held_out]:
+    for rows in [source.first] if judged is None else [source.first, judged]:
         rows.require_shape(ranker.score(rows.features.rows(slice(0, 1))))
-    loop = _Loop(network, objective, settings, ranker.encoder.spec, _batch_size(settings, len(examples)))
+    loop = _Loop(network, objective, settings, ranker.encoder.spec, device)
     named = getattr(objective, "__qualname__", repr(objective))
-    identity = "" if checkpoint is None else _identity(loop, examples, held_out, settings, named)
+    identity = "" if checkpoint is None else _identity(loop, source, judged, settings, named)
     checkpoints = Checkpoints(checkpoint, settings.checkpoint_seconds, identity)
-    state = checkpoints.load(network, loop.optimiser) or _judge(State(), ranker, held_out, settings)
+    state = checkpoints.load(network, loop.optimiser) or _judge(State(), ranker, judged, settings)
     gpus = range(torch.cuda.device_count()) if device.startswith("cuda") else ()
     with torch.random.fork_rng(devices=gpus), stoppable() as stop:
         while state.epoch < settings.epochs and state.epochs_since_best < settings.patience:
-            state = loop.epoch(state, examples, checkpoints, stop, progress)
-            state = _judge(state, ranker, held_out, settings)
+            state = loop.epoch(state, source, checkpoints, stop, progress)
+            state = _judge(state, ranker, judged, settings)
             checkpoints.save_if_due(network, loop.optimiser, state)
     if state.best:
         network.load_state_dict(state.best)
@@ -148,34 +155,33 @@ class _Loop:
     """The steps of an epoch."""
 
     def __init__(
-        self, network: nn.Module, objective: Objective, settings: FitSettings, spec: FeatureSpec, batch_size: int
+        self, network: nn.Module, objective: Objective, settings: FitSettings, spec: FeatureSpec, device: str
     ) -> None:
         self.network, self.objective, self.settings = network, objective, settings
-        self.spec, self.batch_size = spec, batch_size
+        self.spec, self.device = spec, device
         self.optimiser = _optimiser(network, settings)
 
     def epoch(
         self,
         state: State,
-        examples: Examples,
+        source: Source,
         checkpoints: Checkpoints,
         stop: Callable[[], bool],
         progress: Progress | None,
     ) -> State:
         """Run the epoch's steps from where the state stands."""
-        order = torch.randperm(len(examples), generator=stream(self.settings.seed, state.epoch))
-        steps = math.ceil(len(examples) / self.batch_size)
+        steps = source.steps
         self.network.train()
-        for step in range(state.step, steps):
-            index = order[step * self.batch_size : (step + 1) * self.batch_size].to(examples.label.device)
-            loss = self._step(examples.rows(index), state.epoch, step)
-            state = replace(state, step=step + 1, loss=state.loss + loss)
-            if progress is not None:
-                progress.step(state.epoch, step + 1, steps, self.settings.epochs, len(index))
-            if stop() or (progress is not None and progress.stopped()):
-                saved = checkpoints.save(self.network, self.optimiser, state)
-                raise Interrupted(saved or "stopped; there is no checkpoint folder, so this fit starts anew")
-            checkpoints.save_if_due(self.network, self.optimiser, state)
+        with closing(source.epoch(state.epoch, start=state.step)) as batches:
+            for examples in batches:
+                loss = self._step(examples.to(self.device), state.epoch, state.step)
+                state = replace(state, step=state.step + 1, loss=state.loss + loss)
+                if progress is not None:
+                    progress.step(state.epoch, state.step, steps, self.settings.epochs, len(examples))
+                if stop() or (progress is not None and progress.stopped()):
+                    saved = checkpoints.save(self.network, self.optimiser, state)
+                    raise Interrupted(saved or "stopped; there is no checkpoint folder, so this fit starts anew")
+                checkpoints.save_if_due(self.network, self.optimiser, state)
         return replace(state, epoch=state.epoch + 1, step=0, loss=0.0, last_loss=state.loss / steps)
 
     def _step(self, examples: Examples, epoch: int, step: int) -> float:
@@ -195,16 +201,16 @@ class _Loop:
         return value
 
 
-def _judge(state: State, ranker: Ranker, held_out: Examples | None, settings: FitSettings) -> State:
+def _judge(state: State, ranker: Ranker, judged: Examples | None, settings: FitSettings) -> State:
     """The state after scoring the held-out rows; without any, the last weights are the best.
 
     The weights it starts from are judged too, as epoch 0: fine-tuning never ends worse than it began.
     """
     entry = {"loss": state.last_loss} if state.epoch else {}
-    if held_out is None:
+    if judged is None:
         return replace(state, history=[*state.history, entry] if state.epoch else [])
-    scores = ranker.score(held_out.features).astype(np.float64)
-    labels = held_out.label.cpu().numpy()
+    scores = ranker.score(judged.features).astype(np.float64)
+    labels = judged.label.cpu().numpy()
     score = auc(scores, labels) if settings.stop_by == "auc" else logloss(scores, labels)
     state = replace(state, history=[*state.history, {**entry, settings.stop_by: score}])
     better = score > state.best_score if settings.stop_by == "auc" else score < state.best_score
@@ -214,16 +220,6 @@ def _judge(state: State, ranker: Ranker, held_out: Examples | None, settings: Fi
     return replace(state, epochs_since_best=state.epochs_since_best + 1)
 
 
-def _examples(ranker: Ranker, rows: Table | Examples) -> Examples:
-    return Examples.of(ranker.encoder, rows) if isinstance(rows, Table) else rows
-
-
-def _batch_size(settings: FitSettings, rows: int) -> int:
-    if settings.batch_size:
-        return settings.batch_size
-    return int(2 ** np.clip(round(math.log2(max(1, rows) / 50)), 6, 12))
-
-
 def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adagrad": torch.optim.Adagrad}
     kind, fused = kinds.get(settings.optimiser, torch.optim.SGD), settings.optimiser in ("adam", "adamw")
@@ -231,12 +227,11 @@ def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimiz
     return kind(network.parameters(), **arguments, **({"fused": True} if fused else {}))
 
 
-def _identity(loop: _Loop, examples: Examples, held_out: Examples | None, settings: FitSettings, name: str) -> str:
+def _identity(loop: _Loop, source: Source, judged: Examples | None, settings: FitSettings, name: str) -> str:
     """What a checkpoint must agree on to be continued: settings, rows, objective and the network it started from."""
-    total = hashlib.sha256(repr((settings, name, type(loop.network).__name__, str(loop.network))).encode())
-    for rows in (examples, held_out):
-        for tensor in () if rows is None else rows.tensors():
-            total.update(repr(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
+    held = "" if judged is None else InMemory(judged, 1, 0).fingerprint
+    told = (settings, name, type(loop.network).__name__, str(loop.network), source.fingerprint, held)
+    total = hashlib.sha256(repr(told).encode())
     for weights in loop.network.state_dict().values():
         total.update(weights.cpu().contiguous().numpy().tobytes())
     return total.hexdigest()

@@ -1,0 +1,136 @@
+"""Where a fit reads its mini-batches from: rows in memory, or batches of a prepared table."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from recdistill.batches import Batches
+from recdistill.errors import UsageError
+from recdistill.examples import Examples
+from recdistill.prepared_table import PreparedTable
+from recdistill.ranker import Ranker
+from recdistill.streams import stream
+from recdistill.tables import Table
+
+Rows = Table | Examples | PreparedTable | Batches
+
+
+class Source(Protocol):
+    """Mini-batches, a function of the epoch and the step alone."""
+
+    @property
+    def steps(self) -> int:
+        """Mini-batches of an epoch."""
+
+    @property
+    def classes(self) -> int:
+        """How many logits a row gets."""
+
+    @property
+    def first(self) -> Examples:
+        """One row, to see what a ranker makes of it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of all that decides what the mini-batches are."""
+
+    def epoch(self, number: int, *, start: int = 0) -> Generator[Examples, None, None]:
+        """The mini-batches of an epoch from a step on."""
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """Mini-batches of rows in memory, each epoch in another order.
+
+    Args:
+        examples: the rows.
+        batch_size: rows a step; the last step of an epoch may have fewer.
+        seed: of the order.
+    """
+
+    examples: Examples
+    batch_size: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Mini-batches of an epoch."""
+        return math.ceil(len(self.examples) / self.batch_size)
+
+    @property
+    def classes(self) -> int:
+        """How many logits a row gets."""
+        return self.examples.classes
+
+    @property
+    def first(self) -> Examples:
+        """The first row."""
+        return self.examples.rows(torch.arange(1))
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of every tensor."""
+        total = hashlib.sha256()
+        for tensor in self.examples.tensors():
+            total.update(repr(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return total.hexdigest()
+
+    def epoch(self, number: int, *, start: int = 0) -> Generator[Examples, None, None]:
+        """The mini-batches of an epoch from a step on."""
+        order = torch.randperm(len(self.examples), generator=stream(self.seed, number))
+        for low in range(start * self.batch_size, len(order), self.batch_size):
+            yield self.examples.rows(order[low : low + self.batch_size].to(self.examples.label.device))
+
+
+def source_of(ranker: Ranker, train: Rows, *, batch_size: int, seed: int, device: str) -> Source:
+    """The mini-batches of training rows, whatever they are.
+
+    Args:
+        ranker: to be trained.
+        train: its rows. Batches keep their own size and seed.
+        batch_size: rows a step; 0 chooses by the number of rows.
+        seed: of the order of rows.
+        device: where rows in memory are put.
+
+    Raises:
+        UsageError: the batches have another size than is asked for.
+        DataError: rows were prepared by an encoder that is not the ranker's.
+    """
+    if isinstance(train, PreparedTable):
+        train = sized(Batches(train, seed=seed), batch_size)
+    if isinstance(train, Batches):
+        train.prepared.require_encoder(ranker.encoder)
+        if batch_size not in (0, train.batch_size):
+            raise UsageError(f"batches keep their own size, got batch_size={batch_size} for {train.batch_size=}")
+        return train
+    examples = Examples.of(ranker.encoder, train) if isinstance(train, Table) else train
+    return InMemory(examples.to(device), batch_size or step_rows(len(examples)), seed)
+
+
+def held_out(ranker: Ranker, valid: Table | Examples | PreparedTable) -> Examples:
+    """The labelled rows to judge a ranker by, in memory; those of a prepared table are its valid split.
+
+    Raises:
+        DataError: their labels are of fewer than two classes, or they were prepared by another encoder.
+    """
+    if isinstance(valid, PreparedTable):
+        valid.require_encoder(ranker.encoder)
+        valid = valid.examples("valid")
+    return (Examples.of(ranker.encoder, valid) if isinstance(valid, Table) else valid).held_out()
+
+
+def sized(batches: Batches, batch_size: int) -> Batches:
+    """The same batches with so many rows a step; 0 chooses by the number of rows."""
+    return replace(batches, batch_size=batch_size or step_rows(batches.rows))
+
+
+def step_rows(rows: int) -> int:
+    """How many rows a step has by default: about 50 steps an epoch, 64 to 4,096 rows."""
+    return int(2 ** np.clip(round(math.log2(max(1, rows) / 50)), 6, 12))
