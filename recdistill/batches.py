@@ -1,13 +1,14 @@
 """Batches: mini-batches of a prepared table, seeded, resumable at any step, dealt to several ranks.
 
 An epoch is a line of all rows. Rank r of w has the r-th of w equal shares of it, so that all ranks make the same number
-of steps; up to w − 1 rows at the end of the line are left out of that epoch, others in the next one.
+of steps; up to w − 1 rows at the end of the line are left out of that epoch, other ones of the next where rows are
+shuffled.
 
 In memory the line is a random order of all rows. Windowed, it is a random order of the row groups; a share is cut into
-windows of `window_rows` rows, and the rows of a window are shuffled among themselves. A window then holds rows of about
-`window_rows` / (rows of a row group) places of the input: rows of one row group meet in the same few batches in every
-epoch, other company changes. Where the input is sorted, by time for example, write row groups that are small beside
-a window.
+windows of `window_rows` rows, and the rows of a window are shuffled among themselves. How well that mixes: a window
+joins row groups from about `window_rows` / (rows of a row group) random places of the input, other ones in every epoch,
+but rows of one row group always meet in one window, or in two neighbouring ones. Where the input is sorted, by time for
+example, write row groups that are small beside a window.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,23 @@ def test_memory_decides_and_bounds_what_is_held(table: PreparedTable, monkeypatc
     assert not Batches(table, batch_size=4).in_memory
     monkeypatch.setattr(batches_module, "free_memory", lambda: None)
     assert Batches(table).in_memory
+
+
+def test_windows_keep_within_their_memory(tmp_path: Path) -> None:
+    """Of what numpy takes; Arrow's copy of a row group is within the bound too, but is not seen here."""
+    rows = prepared.made(1000)
+    table = PreparedTable.read(prepared.write(tmp_path / "made", {"train": [rows] * 40}, ENCODER, group_rows=500))
+    whole = sum(group.bytes for group in table.groups("train"))
+    batches = Batches(table, batch_size=64, memory=whole // 4)
+    assert (batches.in_memory, batches.steps) == (False, 625)
+    tracemalloc.start()
+    try:
+        seen = sum(len(batch) for batch in batches.epoch(0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert seen == 40_000
+    assert peak < whole // 4 + 64 * 1024
 
 
 def test_fingerprints_follow_all_that_decides_the_batches(table: PreparedTable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,18 @@ def test_few_rows_say_how_many_more_it_takes() -> None:
     result = json.loads((RESULTS / "criteo_few_rows" / "report.json").read_text())
     assert any("not shown, too few rows: about" in line for line in report.answer(result["pooled"][0]))
     assert result["data"]["test"]["rows"] < 5_000
+
+
+def test_feeding_costs_at_most_a_tenth_of_the_step() -> None:
+    spec = importlib.util.spec_from_file_location("feeding", ROOT / "benchmarks" / "feeding.py")
+    assert spec is not None
+    assert spec.loader is not None
+    feeding = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(feeding)
+    result = json.loads((RESULTS / "feeding" / "results.json").read_text())
+    assert (RESULTS / "feeding" / "README.md").read_text() == feeding.page(result)
+    for way in feeding.WAYS:
+        assert max(feeding.shares(result, way, "large")) <= 0.1
 
 
 @pytest.mark.slow
