@@ -67,13 +67,18 @@ def footer(path: Path) -> Any:
 
 def row_groups(path: Path, names: Sequence[str]) -> list[RowGroup]:
     """The row groups of a part, in its order; their bytes are those of some columns."""
-    metadata = footer(path)
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    return [RowGroup(path, number, group.num_rows, _bytes(group, names)) for number, group in enumerate(groups)]
+    found = footer(path)
+    groups = [found.row_group(number) for number in range(found.num_row_groups)]
+    lists = [found.schema.column(leaf).max_repetition_level > 0 for leaf in range(found.num_columns)]
+    return [RowGroup(path, number, g.num_rows, _bytes(g, lists, names)) for number, g in enumerate(groups)]
 
 
-def _bytes(group: Any, names: Sequence[str]) -> int:
-    leaves = [group.column(position) for position in range(group.num_columns)]
-    asked = [leaf for leaf in leaves if leaf.path_in_schema.split(".")[0] in names]
-    ends = 8 * group.num_rows * sum("." in leaf.path_in_schema for leaf in asked)  # where each list ends
-    return ends + sum(leaf.num_values * WIDTHS.get(leaf.physical_type, 8) for leaf in asked)
+def _bytes(group: Any, lists: Sequence[bool], names: Sequence[str]) -> int:
+    """Of the values of some columns in memory; for each list also where it ends."""
+    total = 0
+    for position, is_list in enumerate(lists):
+        leaf = group.column(position)
+        name = leaf.path_in_schema.rsplit(".", 2)[0] if is_list else leaf.path_in_schema  # `name.list.element`
+        if name in names:
+            total += leaf.num_values * WIDTHS.get(leaf.physical_type, 8) + 8 * group.num_rows * is_list
+    return total

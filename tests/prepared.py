@@ -17,9 +17,11 @@ from recdistill.schema import Schema
 from recdistill.tables import Table
 from recdistill.transforms import Quantiles, Scaled
 
-CLICKS = Schema(label="click", categorical=("user", "item"), multi=("tags",), number=("age", "price"), vector=("text",))
+CLICKS = Schema(
+    label="click", categorical=("user", "item"), multi=("tags",), number=("age", "unit.price"), vector=("text",)
+)
 RATINGS = Schema(
-    rating="stars", grades=(1, 2, 3), categorical=("user", "item"), multi=("tags",), number=("age", "price"),
+    rating="stars", grades=(1, 2, 3), categorical=("user", "item"), multi=("tags",), number=("age", "unit.price"),
     vector=("text",),
 )  # fmt: skip
 
@@ -37,7 +39,7 @@ def made(rows: int, *, schema: Schema = CLICKS, seed: int = 0, first: int = 0) -
         "item": pa.array(rng.integers(0, 20, rows)),
         "tags": pa.array([drawn_list(rng) for _ in range(rows)], pa.list_(pa.string())),
         "age": pa.array([float(rng.normal()) if rng.random() < 0.8 else None for _ in range(rows)], pa.float64()),
-        "price": pa.array(rng.normal(5, 2, rows)),
+        "unit.price": pa.array(rng.normal(5, 2, rows)),
         "text": pa.array([rng.normal(size=3).tolist() for _ in range(rows)], pa.list_(pa.float64())),
     }
     return Table(pa.table(columns), schema)
@@ -49,7 +51,7 @@ def drawn_list(rng: np.random.Generator) -> list[str] | None:
 
 
 def fitted(table: Table) -> Encoder:
-    return Encoder.fit(table, {"price": Quantiles(4), "age": Scaled()})
+    return Encoder.fit(table, {"unit.price": Quantiles(4), "age": Scaled()})
 
 
 def write(

@@ -195,7 +195,11 @@ def test_facts_that_do_not_fit_the_parts_are_found(folder: Path) -> None:
 BAD = [
     ("user", pa.array([99] * 30, pa.int32()), r"ids of 'user' must be in \[0, \d+\), got \[99, 99\]"),
     ("item", pa.array([-1] * 30, pa.int32()), r"ids of 'item' must be in \[0, \d+\), got \[-1, -1\]"),
-    ("price", pa.array([None] + [1] * 29, pa.int32()), "features are never missing, got 1 missing in 'price'"),
+    (
+        "unit.price",
+        pa.array([None] + [1] * 29, pa.int32()),
+        "features are never missing, got 1 missing in 'unit.price'",
+    ),
     (
         "tags",
         pa.array([[1, 80]] + [[]] * 29, pa.list_(pa.int32())),
@@ -228,7 +232,7 @@ def test_a_lacking_column_is_refused_and_types_follow_the_encoder(folder: Path) 
         PreparedTable.read(folder)
     types = dict(feature_types(ENCODER))
     assert list(types) == list(ENCODER.columns)
-    assert types["price"] == types["user"] == pa.int32(), "a number in quantiles is an id"
+    assert types["unit.price"] == types["user"] == pa.int32(), "a number in quantiles is an id"
 
 
 def test_real_rows_prepared_are_the_rows_encoded(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
