@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from recdistill.distillation import DistillSettings, distill
     from recdistill.domains import by_member, by_time, by_value, require_disjoint, source_and_target
     from recdistill.encoder import Encoder
+    from recdistill.encoder_settings import EncoderSettings
     from recdistill.evaluation import evaluate
     from recdistill.examples import Examples
     from recdistill.full_ranking import compare_ranked, rank_all
+    from recdistill.preparation import PrepareSettings, SplitBy, Threads, prepare
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
@@ -34,13 +36,17 @@ _HOMES = {
     "Batches": "batches",
     "DistillSettings": "distillation",
     "Encoder": "encoder",
+    "EncoderSettings": "encoder_settings",
     "Examples": "examples",
     "FitSettings": "training",
+    "PrepareSettings": "preparation",
     "PreparedTable": "prepared_table",
     "Ranker": "ranker",
     "Schema": "schema",
     "SoftLabels": "soft_labels",
+    "SplitBy": "preparation",
     "Table": "tables",
+    "Threads": "preparation",
     "by_member": "domains",
     "by_time": "domains",
     "by_value": "domains",
@@ -51,6 +57,7 @@ _HOMES = {
     "fit": "training",
     "item_means": "baselines",
     "keep_labels": "splits",
+    "prepare": "preparation",
     "rank_all": "full_ranking",
     "require_disjoint": "domains",
     "source_and_target": "domains",
@@ -63,13 +70,17 @@ __all__ = [
     "Batches",
     "DistillSettings",
     "Encoder",
+    "EncoderSettings",
     "Examples",
     "FitSettings",
+    "PrepareSettings",
     "PreparedTable",
     "Ranker",
     "Schema",
     "SoftLabels",
+    "SplitBy",
     "Table",
+    "Threads",
     "by_member",
     "by_time",
     "by_value",
@@ -84,6 +95,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "prepare",
     "rank_all",
     "require_disjoint",
     "source_and_target",

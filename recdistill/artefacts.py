@@ -48,19 +48,30 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} is not JSON: {error}") from None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all."""
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A temporary name to write a file under; on leaving without an error it gets its final name.
+
+    Raises:
+        EnvironmentFault: the disk is full.
+    """
     temporary = _temporary(path)
     with _written_as(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8") as stream:
-                stream.write(text)
+            yield temporary
+            with temporary.open("rb") as stream:
                 _flush(stream.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
         _flush_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all."""
+    with new_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -84,11 +95,28 @@ def new_folder(path: Path, **facts: Any) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         try:
             yield temporary
-            _write_manifest(temporary, facts)
-            _put(temporary, path)
+            finish(temporary, path, facts)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        _flush_folder(path.parent)
+
+
+def finish(folder: Path, path: Path, facts: dict[str, Any]) -> None:
+    """Give a folder that is filled its manifest and its final name.
+
+    Args:
+        folder: what was filled, on the same disk.
+        path: the final name. A folder that is already there is replaced, so the caller asks first.
+        facts: as in `new_folder`.
+    """
+    _write_manifest(folder, facts)
+    _put(folder, path)
+    _flush_folder(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed left half-written below a folder."""
+    for left in folder.rglob(".*.tmp"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def is_whole(path: Path) -> bool:

@@ -34,6 +34,12 @@ class Board(Protocol):
     def finished(self, unit: str, words: str) -> None:
         """A piece of work is done, and what came of it."""
 
+    def track(self, stage: str, total: int, unit: str) -> None:
+        """A stage that is measured, in "bytes" or in things of that name, begins; `end` ends it."""
+
+    def advance(self, amount: int) -> None:
+        """So much more of it is done."""
+
     def end(self) -> None:
         """The stage is over, finished or not."""
 
@@ -51,6 +57,12 @@ class Silence:
         """Nothing."""
 
     def finished(self, unit: str, words: str) -> None:
+        """Nothing."""
+
+    def track(self, stage: str, total: int, unit: str) -> None:
+        """Nothing."""
+
+    def advance(self, amount: int) -> None:
         """Nothing."""
 
     def end(self) -> None:

@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from recdistill.meter import Meter
+
 FIRST, QUIET = 5.0, 20.0  # seconds without a line, off a terminal: at the beginning of a stage, and later
 
 
@@ -27,6 +29,7 @@ class TerminalBoard:
     def __init__(self, out: Console) -> None:
         self.out = out
         self.bars: Progress | None = None
+        self.meter: Meter | None = None
         self.shares: dict[str, float] = {}
         self.over: set[str] = set()
         self.units = self.kept = self.made = 0
@@ -71,8 +74,20 @@ class TerminalBoard:
             self.bars.update(self.bars.task_ids[0], completed=self._completed())
         self._speak(f"  [{self.kept + self.made}/{self.units}] {unit}: {words}{self._left()}")
 
+    def track(self, stage: str, total: int, unit: str) -> None:
+        """A measured stage begins: its bar on a terminal, lines elsewhere."""
+        self.meter = Meter(self.out, stage, total, unit)
+
+    def advance(self, amount: int) -> None:
+        """So much more of it is done."""
+        if self.meter is not None:
+            self.meter.advance(amount)
+
     def end(self) -> None:
         """The stage is over: its bar goes."""
+        if self.meter is not None:
+            self.meter.end()
+            self.meter = None
         if self.bars is not None:
             self.bars.stop()
             self.bars = None

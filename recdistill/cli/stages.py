@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from recdistill.cli.app import app
+from recdistill.cli.tables import prepare_files
 from recdistill.cli.words import board, command, done, show
 from recdistill.errors import UsageError, beside
 
@@ -53,6 +54,36 @@ Overwrite = Annotated[
 Workers = Annotated[
     int | None, typer.Option(help="Processes that train at the same time, each on one core. Default: all cores.", min=1)
 ]
+What = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="An experiment's TOML (without one, the built-in synthetic world); or data files, a folder or a glob.",
+        metavar="[TOML | FILE...]",
+    ),
+]
+OnBadRow = Annotated[
+    str | None,
+    typer.Option(
+        help="'strict' (the default) stops at the first row that is wrong; 'quarantine' sets such rows aside with the "
+        "reason.",
+        metavar="strict|quarantine",
+    ),
+]
+Roles = Annotated[
+    Path | None,
+    typer.Option(
+        help="Of data files: the TOML that says what their columns mean, e.g. an experiment's. Criteo's need none.",
+        callback=_a_file,
+    ),
+]
+SideOf = Annotated[
+    Literal["source", "target"] | None,
+    typer.Option(help="Of data files: which of the experiment's tables they are.  Default: target."),
+]
+By = Annotated[
+    Path | None,
+    typer.Option("--encoder", help="Of data files: a prepared table whose encoder to use, e.g. the teacher's source."),
+]
 Run = Annotated[Path, typer.Argument(help="A run's folder, made by `prepare` or `run`.", callback=_a_run)]
 
 
@@ -78,12 +109,30 @@ def run(
 
 @app.command()
 def prepare(
-    config: ConfigFile = None, out: Out = Path("runs/run"), assign: Assign = None, overwrite: Overwrite = False
+    what: What = None,
+    out: Out = Path("runs/run"),
+    assign: Assign = None,
+    overwrite: Overwrite = False,
+    on_bad_row: OnBadRow = None,
+    roles: Roles = None,
+    side: SideOf = None,
+    by: By = None,
 ) -> None:
-    """Make the run's folder: read the data set, tell the domains apart, split the target, keep the rows."""
+    """Make a run's folder of an experiment's TOML, or a prepared table of data files larger than memory.
+
+    With a TOML: read the data set, tell the domains apart, split the target, keep the rows. With data files (Parquet,
+    CSV or TSV, .gz or .zst; several, a folder): encode them into Parquet parts for training, in bounded memory.
+    """
     from recdistill import experiment
 
-    experiment.prepare(_settings(config, assign), out, board=board(), overwrite=overwrite)
+    what = what or []
+    if what and not (len(what) == 1 and what[0].suffix == ".toml"):
+        assigned = [*(assign or []), *([] if on_bad_row is None else [f"on_bad_row={on_bad_row}"])]
+        prepare_files(what, out, roles=roles, side=side or "target", by=by, assign=assigned, overwrite=overwrite)
+        return
+    if alone := [name for name, value in (("--roles", roles), ("--side", side), ("--encoder", by)) if value]:
+        raise UsageError(f"{', '.join(alone)} are for data files, got an experiment; its TOML says the roles")
+    experiment.prepare(_settings(what[0] if what else None, assign), out, board=board(), overwrite=overwrite)
     done(f"{out} is prepared", ["recdistill", "teacher", str(out)])
 
 

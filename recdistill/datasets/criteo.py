@@ -19,6 +19,7 @@ from recdistill.readers.numbers import from_text
 from recdistill.schema import Schema
 from recdistill.tables import Table
 
+FIRST_BYTES = 1 << 12  # more than any line of theirs
 FILES = ("train.txt", "train.txt.gz")
 ORIGIN = "https://www.kaggle.com/c/criteo-display-ad-challenge"
 NUMBERS = tuple(f"I{n}" for n in range(1, 14))
@@ -89,6 +90,19 @@ def _sound(path: Path, quarantine: Quarantine, types: Mapping[str, pa.DataType])
         from_text(rows.column(name), types[name], "counts must be whole numbers below 2^31")
     sound = typed(rows, SCHEMA, LAYOUT, first=0)
     return sound.cast(pa.schema([(name, types.get(name, pa.int64())) for name in sound.column_names]))
+
+
+def has_layout(path: Path) -> bool:
+    """Whether a file's first line is one of Criteo's: a label, 13 whole numbers and 26 categories between tabs."""
+    try:
+        with pa.input_stream(str(path)) as stream:
+            line = stream.read(FIRST_BYTES).split(b"\n")[0]
+    except OSError:
+        return False
+    fields = line.decode("latin-1").rstrip("\r").split("\t")
+    numbers = [number for number in fields[1 : 1 + len(NUMBERS)] if number]
+    whole = all(number.lstrip("-").isdigit() for number in numbers)
+    return len(fields) == len(LAYOUT.names) and fields[0] in ("0", "1") and whole
 
 
 def _file(root: Path) -> Path:

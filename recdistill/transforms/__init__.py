@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from recdistill.errors import DataError
-from recdistill.transforms.ids import Hashing, Vocabulary
+from recdistill.transforms.ids import Hashing, Vocabulary, gathered, text_hashes
 from recdistill.transforms.numbers import LogBuckets, Quantiles, Scaled
 from recdistill.transforms.partials import Counts, Moments, Partial, merged
 
@@ -59,7 +59,9 @@ __all__ = [
     "Scaled",
     "Transform",
     "Vocabulary",
+    "gathered",
     "merged",
     "restore",
     "state",
+    "text_hashes",
 ]

@@ -86,7 +86,7 @@ class Vocabulary:
     def encode(self, column: pa.Array) -> Array:
         """(rows,) int32 ids."""
         if pa.types.is_dictionary(column.type):
-            return _gathered(self.encode(column.dictionary), column)
+            return gathered(self.encode(column.dictionary), column)
         found = pc.index_in(self._cast(column), value_set=self.values, skip_nulls=True)
         return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False)).astype(np.int32) + 1
 
@@ -134,12 +134,18 @@ class Hashing:
     def encode(self, column: pa.Array) -> Array:
         """(rows,) int32 ids; equal values get equal ids on every machine."""
         coded = column if pa.types.is_dictionary(column.type) else _plain(column).dictionary_encode()
-        texts = _plain(coded.dictionary).cast(pa.large_string()).to_pylist()
-        hashes = (0 if t is None else 1 + xxhash.xxh3_64_intdigest(t.encode()) % self.buckets for t in texts)
-        return _gathered(np.fromiter(hashes, np.int32, len(texts)), coded)
+        ids = (1 + text_hashes(coded.dictionary) % np.uint64(self.buckets)).astype(np.int32)
+        ids[coded.dictionary.is_null().to_numpy(zero_copy_only=False)] = 0
+        return gathered(ids, coded)
 
 
-def _gathered(ids: Array, coded: pa.Array) -> Array:
+def text_hashes(values: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """(rows,) xxh3-64 of the values' text."""
+    texts = _plain(values).cast(pa.large_string()).to_pylist()
+    return np.fromiter((xxhash.xxh3_64_intdigest((text or "").encode()) for text in texts), np.uint64, len(texts))
+
+
+def gathered(ids: Array, coded: pa.Array) -> Array:
     """(rows,) the id of each row's value, from the ids of the dictionary; 0 where it is missing."""
     return np.append(ids, np.int32(0))[pc.fill_null(coded.indices, len(ids)).to_numpy(zero_copy_only=False)]
 

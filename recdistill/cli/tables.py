@@ -1,0 +1,106 @@
+"""`recdistill prepare` on data files: what it says of the table that it made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recdistill.cli.words import board
+from recdistill.errors import UsageError
+
+if TYPE_CHECKING:
+    from recdistill.preparation import PrepareSettings
+    from recdistill.preparation.told import Side
+    from recdistill.prepared_table import PreparedTable
+    from recdistill.schema import Schema
+
+
+def prepare_files(
+    files: Sequence[Path],
+    out: Path,
+    *,
+    roles: Path | None,
+    side: Side,
+    by: Path | None,
+    assign: Sequence[str],
+    overwrite: bool,
+) -> None:
+    """Make a prepared table of data files, and show what was found."""
+    from recdistill.preparation import prepare
+    from recdistill.prepared_table import PreparedTable
+
+    schema, settings = _told(files, roles, side, assign)
+    encoder = None if by is None else PreparedTable.read(by).encoder
+    told = board()
+    table = prepare(
+        list(files), out, schema=schema, settings=settings, encoder=encoder, board=told, overwrite=overwrite
+    )
+    show_prepared(table)
+
+
+def show_prepared(table: PreparedTable) -> None:
+    """The splits, the features, and what a reader should know of them."""
+    from recdistill.artefacts import read_json
+    from recdistill.terminal import console, show_table
+
+    report, statistics = (read_json(table.path / name) for name in ("report.json", "statistics.json"))
+    show_table(console(), _splits(report, table), f"{table.path}: {sum(table.rows.values()):,} rows by split")
+    show_table(console(), _features(report, statistics, table), "features, measured on the training rows")
+    say = board().say
+    for rule, rows in report["bad_rows"].items():
+        say(f"set aside: {rows:,} rows ({rule}), in {table.path / 'quarantine.jsonl'}")
+    for line in report["remarks"]:
+        say(f"note: {line}")
+    say(f"{table.path} is prepared; use it with: rd.PreparedTable.read({str(table.path)!r})")
+
+
+def _told(
+    files: Sequence[Path], roles: Path | None, side: Side, assign: Sequence[str]
+) -> tuple[Schema, PrepareSettings]:
+    from recdistill.datasets import criteo
+    from recdistill.preparation import PrepareSettings
+    from recdistill.preparation.told import told
+    from recdistill.readers import files_of
+    from recdistill.settings import fill, override
+
+    if roles is not None:
+        return told(roles, side, assign)
+    if not all(map(criteo.has_layout, files_of(list(files), criteo.LAYOUT))):
+        raise UsageError(
+            "data files need the roles of their columns: --roles TOML, e.g. the one that "
+            f"`recdistill init {' '.join(map(str, files))}` writes"
+        )
+    board().say(
+        "the files are laid out as Criteo's: click, I1 to I13, C1 to C26, without a header, in the order of time"
+    )
+    return criteo.SCHEMA, fill(PrepareSettings, override({"csv": criteo.LAYOUT.model_dump(mode="json")}, assign))
+
+
+def _splits(report: dict[str, Any], table: PreparedTable) -> list[list[str]]:
+    lines = [["split", "rows", "labels", "parts"]]
+    for split, rows in report["rows"].items():
+        if rows:
+            labels = report["labels"][split]
+            told = ", ".join(f"{label} {count / rows:.1%}" for label, count in sorted(labels.items()))
+            lines.append([split, f"{rows:,}", told, str(len(table.parts(split)))])
+    return lines
+
+
+def _features(report: dict[str, Any], statistics: dict[str, Any], table: PreparedTable) -> list[list[str]]:
+    """Per feature its kind, missing values, ids, and the shares of values without an id of their own."""
+    ids = dict((*table.encoder.spec.categorical, *table.encoder.spec.multi))
+    lines = [["feature", "kind", "missing", "distinct", "ids", "unseen in training", "in test"]]
+    for name, facts in statistics.items():
+        unseen = [report["unseen"].get(split, {}).get(name) for split in ("train", "test")]
+        lines.append(
+            [
+                name,
+                facts["kind"],
+                f"{facts['missing'] / max(1, facts['rows']):.1%}",
+                f"{facts['distinct']:,}" if "distinct" in facts else "",
+                f"{ids[name]:,}" if name in ids else "",
+                *("" if share is None else f"{share:.1%}" for share in unseen),
+            ]
+        )
+    return lines

@@ -1,0 +1,96 @@
+"""What was found in the rows: counts by split, unseen values, repeated rows, and what can never be right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from recdistill.artefacts import read_json
+from recdistill.errors import DataError
+from recdistill.preparation.splitting import SPLITS, Codes, SplitBy
+from recdistill.preparation.workspace import Workspace
+from recdistill.schema import Schema
+
+
+def counted(workspace: Workspace, parts: int) -> dict[str, dict[str, Any]]:
+    """Per split its rows, the rows of each part, its labels, unseen values and times, over all parts."""
+    found: dict[str, dict[str, Any]] = {
+        split: {"rows": 0, "parts": [], "labels": {}, "unseen": {}, "time": None} for split in SPLITS
+    }
+    for part in range(parts):
+        told = read_json(workspace.done(part))
+        for split, total in found.items():
+            own = told.get(split)
+            total["parts"].append(own["rows"] if own else 0)
+            if own:
+                _add(total, own)
+    return found
+
+
+def require_rows(splits: Sequence[Codes], split: SplitBy) -> None:
+    """Refuse a split without rows.
+
+    Raises:
+        DataError: names it.
+    """
+    rows = np.sum([np.bincount(codes, minlength=len(SPLITS)) for codes in splits], axis=0)
+    for code, name in enumerate(SPLITS[:1] if split.by == "none" else SPLITS):
+        if not rows[code]:
+            got = f"got none of {rows.sum():,}; see split.by, split.valid and split.test"
+            raise DataError(f"the {name} split must have rows, {got}")
+
+
+def require_right(counts: Mapping[str, Any], statistics: Mapping[str, Any], schema: Schema) -> None:
+    """Refuse rows that cannot be right as a whole.
+
+    Raises:
+        DataError: the labels of a split are of one class, or a feature has no value in any training row.
+    """
+    for name, own in counts.items():
+        labels = {label: count for label, count in own["labels"].items() if label != "missing"}
+        if own["rows"] and (schema.label is not None or schema.classes > 1) and len(labels) < 2:
+            got = f"{labels or 'none'} in {own['rows']:,} rows"
+            raise DataError(f"the {name} split needs at least two classes among its labels, got {got}")
+    missing = (name for name, facts in statistics.items() if facts["missing"] == facts["rows"])
+    empty = [name for name in missing if name not in schema.privileged]
+    if empty:
+        rule = "features must have a value in some training row"
+        raise DataError(f"{rule}, got none in {', '.join(map(repr, empty))}; take them out of the schema")
+
+
+def unseen_shares(counts: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Per split and id feature the share of its values without an id of their own, missing ones among them."""
+    return {
+        split: {name: unseen / max(1, values) for name, (unseen, values) in own["unseen"].items()}
+        for split, own in counts.items()
+        if own["rows"]
+    }
+
+
+def remarks(statistics: Mapping[str, Any], repeated: Mapping[str, int], counts: Mapping[str, Any]) -> Sequence[str]:
+    """What a reader should know, a line each."""
+    lines = []
+    for name, facts in statistics.items():
+        if facts.get("distinct") == 1 and not facts["missing"]:
+            lines.append(f"{name!r} has one value in all training rows: it teaches nothing")
+        if "beyond" in facts:
+            lines.append(f"{name!r} has {facts['distinct']:,} values and is hashed to {facts['beyond']:,} buckets")
+    for split, rows in repeated.items():
+        if rows:
+            share = rows / counts[split]["rows"]
+            lines.append(f"{rows:,} {split} rows ({share:.2%}) are in an earlier split too, value for value")
+    return lines
+
+
+def _add(total: dict[str, Any], own: Mapping[str, Any]) -> None:
+    total["rows"] += own["rows"]
+    for label, count in own["labels"].items():
+        total["labels"][label] = total["labels"].get(label, 0) + count
+    for name, pair in own["unseen"].items():
+        before = total["unseen"].get(name, [0, 0])
+        total["unseen"][name] = [before[0] + pair[0], before[1] + pair[1]]
+    if "time" in own:
+        before = total["time"] or own["time"]
+        total["time"] = [min(before[0], own["time"][0]), max(before[1], own["time"][1])]

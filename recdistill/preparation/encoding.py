@@ -1,0 +1,147 @@
+"""The second pass: rows as they were read, encoded, each split's in a part of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from recdistill.artefacts import new_file, write_json
+from recdistill.batch import UNSEEN
+from recdistill.preparation.fitting import Feature
+from recdistill.preparation.splitting import SPLITS, Codes
+from recdistill.preparation.workspace import Workspace
+from recdistill.schema import Schema
+from recdistill.transforms import Hashing, Scaled, Vocabulary, gathered
+
+ROLES = ("user", "item", "time", "score")
+ROW_ID, LABEL = "_row_id", "_label"
+GROUP_ROWS = 1 << 16  # small groups mix better when they are shuffled
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Encodes parts of a workspace.
+
+    Args:
+        workspace: where they are.
+        schema: of the rows as they were read.
+        features: with their fitted transforms, in order.
+        splits: per part (rows,) which split each row is in.
+    """
+
+    workspace: Workspace
+    schema: Schema
+    features: Sequence[Feature]
+    splits: list[Codes]
+
+    def __call__(self, parts: Sequence[int]) -> int:
+        """Encode some parts, each vocabulary looked up once for all of them.
+
+        Returns:
+            How many rows they have.
+        """
+        coded = {feature.name: self._encoded(feature, parts) for feature in self.features}
+        for place, part in enumerate(parts):
+            columns = {**self._roles(part), **{name: found[place] for name, found in coded.items()}}
+            self._write(part, pa.table(columns))
+        return sum(len(self.splits[part]) for part in parts)
+
+    def _encoded(self, feature: Feature, parts: Sequence[int]) -> list[pa.Array]:
+        """Per part its encoded column."""
+        columns, transform = [self.workspace.column(part, feature.name) for part in parts], feature.transform
+        if isinstance(transform, Scaled):
+            return [_scaled(transform.encode(column), feature.kind) for column in columns]
+        if isinstance(transform, Vocabulary | Hashing) and feature.kind == "categorical":
+            ends = np.cumsum([len(column.dictionary) for column in columns])
+            ids = np.split(transform.encode(pa.concat_arrays([column.dictionary for column in columns])), ends[:-1])
+            return [pa.array(gathered(own, column)) for own, column in zip(ids, columns, strict=True)]
+        ids = [pa.array(transform.encode(feature.items(column)), pa.int32()) for column in columns]
+        if feature.kind != "multi":
+            return ids
+        return [_lists(column, own) for column, own in zip(columns, ids, strict=True)]
+
+    def _roles(self, part: int) -> dict[str, pa.Array]:
+        """The row ids, labels and other roles of a part."""
+        found = {ROW_ID: self.workspace.column(part, self.schema.row_id), LABEL: self._labels(part)}
+        for role in ROLES:
+            name = getattr(self.schema, role)
+            if name is not None:
+                column = self.workspace.column(part, name)
+                found[f"_{role}"] = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        return found
+
+    def _labels(self, part: int) -> pa.Array:
+        """(rows,) 0 or 1, or the class of a rating; missing where a row is unlabelled."""
+        if grades := self.schema.class_grades:
+            ratings = self.workspace.column(part, str(self.schema.rating))
+            return pc.index_in(ratings, value_set=pa.array(grades, ratings.type), skip_nulls=True).cast(pa.float32())
+        if self.schema.label is None:
+            return pa.nulls(len(self.splits[part]), pa.float32())
+        return self.workspace.column(part, self.schema.label).cast(pa.float32())
+
+    def _write(self, part: int, table: pa.Table) -> None:
+        """Write each split's rows, then what is in them."""
+        counted: dict[str, Any] = {}
+        for code, split in enumerate(SPLITS):
+            rows = table.filter(pa.array(self.splits[part] == code))
+            if rows.num_rows:
+                with new_file(self.workspace.encoded(part, split)) as temporary:
+                    write_part(rows, temporary)
+                counted[split] = self._counted(rows)
+        write_json(self.workspace.done(part), counted)
+
+    def _counted(self, rows: pa.Table) -> dict[str, Any]:
+        labels = pc.value_counts(rows[LABEL]).to_pylist()
+        told = {"missing" if entry["values"] is None else f"{entry['values']:g}": entry["counts"] for entry in labels}
+        unseen = {
+            f.name: self._unseen(f, rows[f.name].combine_chunks())
+            for f in self.features
+            if not isinstance(f.transform, Scaled)
+        }
+        found: dict[str, Any] = {"rows": rows.num_rows, "labels": told, "unseen": unseen}
+        if self.schema.time is not None:
+            times = pc.min_max(_whole(rows["_time"]))
+            found["time"] = [times["min"].as_py(), times["max"].as_py()]
+        return found
+
+    def _unseen(self, feature: Feature, column: pa.Array) -> list[int]:
+        """How many of a column's ids stand for unseen or missing values, and how many there are."""
+        ids = feature.items(column)
+        return [int(pc.sum(pc.equal(ids, UNSEEN)).as_py() or 0), len(ids)]
+
+
+def write_part(rows: pa.Table, path: Path) -> None:
+    """Write a part of a prepared table."""
+    names = [name for name in rows.column_names if name != ROW_ID]
+    pq.write_table(
+        rows,
+        path,
+        compression="zstd",
+        use_dictionary=names,
+        column_encoding={ROW_ID: "DELTA_BINARY_PACKED"},
+        row_group_size=GROUP_ROWS,
+        write_page_checksum=True,
+        store_schema=False,
+    )
+
+
+def _scaled(values: np.ndarray[Any, Any], kind: str) -> pa.Array:
+    if kind == "number":
+        return pa.array(values[:, 0])
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def _lists(column: pa.Array, ids: pa.Array) -> pa.Array:
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32)), ids)
+
+
+def _whole(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    return times.cast(pa.int64()) if pa.types.is_temporal(times.type) else times

@@ -1,0 +1,48 @@
+"""Who does the pieces of the work: threads here, or another engine with the same face."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Engine(Protocol):
+    """Does a piece of work for each of several items."""
+
+    def run(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """The results, in any order; the first error ends it.
+
+        Args:
+            work: for one item; it may run elsewhere, and what it writes is whole or not there.
+            items: are taken when there is room for them.
+        """
+
+
+class Threads:
+    """An engine of threads in this process: Arrow's and numpy's work is not held up by Python's lock.
+
+    Args:
+        workers: how many; by default one for each processor that this process may use.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def run(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """See `Engine`; no more items than workers are in memory at a time, and one that waits."""
+        pool = ThreadPoolExecutor(self.workers)
+        running: set[Future[Result]] = set()
+        try:
+            for item in items:
+                running.add(pool.submit(work, item))
+                if len(running) > self.workers:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            yield from (future.result() for future in running)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

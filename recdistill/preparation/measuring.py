@@ -1,0 +1,108 @@
+"""Between the passes: every feature measured over the training rows, its transform fitted, a sample of rows drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recdistill.artefacts import is_whole, new_folder, read_json, write_json
+from recdistill.encoder import Encoder
+from recdistill.errors import DataError, nearest
+from recdistill.fingerprints import places
+from recdistill.preparation.engine import Engine
+from recdistill.preparation.fitting import Feature, Measuring
+from recdistill.preparation.settings import PrepareSettings
+from recdistill.preparation.splitting import Codes
+from recdistill.preparation.workspace import Workspace
+from recdistill.progress import Board
+from recdistill.schema import Schema
+
+SAMPLED = 1 << 16
+RESERVED = ("_row_id", "_label", "_user", "_item", "_time", "_score")
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What was measured between the passes.
+
+    Args:
+        encoder: fitted.
+        statistics: JSON-able, per feature.
+        sample: the features of some rows, drawn by their row ids, with `split` beside them.
+    """
+
+    encoder: Encoder
+    statistics: dict[str, Any]
+    sample: pa.Table
+
+
+def features_of(schema: Schema, settings: PrepareSettings, encoder: Encoder | None) -> list[Feature]:
+    """The features to encode, with the transforms to fit, or those that were fitted before.
+
+    Raises:
+        DataError: the encoder knows a feature that the schema does not, or knows as another kind.
+        UsageError: a setting names no feature.
+    """
+    taken = [name for name in schema.features + schema.privileged_features if name in RESERVED]
+    if taken:
+        raise DataError(
+            f"a prepared table keeps the columns {', '.join(RESERVED)} for itself, got a feature {taken[0]!r}"
+        )
+    if encoder is None:
+        chosen = settings.encoder.transforms(schema, privileged=settings.privileged)
+        if not chosen:
+            raise DataError("a prepared table needs features, got a schema without any")
+        return [Feature(n, place, kind, t, fitted=False) for place, (n, (kind, t)) in enumerate(chosen.items())]
+    known = schema.features + schema.privileged_features
+    for name, (kind, _) in encoder.columns.items():
+        if name not in known:
+            raise DataError(f"the encoder's feature {name!r} is not in the schema, {nearest(name, known)}")
+        if schema.kind(name) != kind:
+            raise DataError(f"the encoder knows {name!r} as a {kind} column, got a {schema.kind(name)} column")
+    return [Feature(n, place, kind, t, fitted=True) for place, (n, (kind, t)) in enumerate(encoder.columns.items())]
+
+
+def measured(
+    workspace: Workspace,
+    schema: Schema,
+    features: Sequence[Feature],
+    splits: list[Codes],
+    engine: Engine,
+    board: Board,
+) -> Measurements:
+    """Measure every feature, or read what was measured before."""
+    if is_whole(workspace.encoder):
+        sample = pq.read_table(workspace.encoder / "sample.parquet")
+        statistics = read_json(workspace.encoder / "statistics.json")
+        return Measurements(Encoder.load(workspace.encoder), statistics, sample)
+    samples = _samples(workspace, schema, splits)
+    board.track("measuring columns", len(features), "columns")
+    try:
+        found = []
+        for result in engine.run(Measuring(workspace, splits, samples), features):
+            found.append(result)
+            board.advance(1)
+    finally:
+        board.end()
+    found.sort(key=lambda result: result.feature.position)
+    encoder = Encoder({m.feature.name: (m.feature.kind, m.feature.transform) for m in found})
+    drawn = [codes[mask] for codes, mask in zip(splits, samples, strict=True)]
+    sample = pa.table({"split": np.concatenate(drawn), **{m.feature.name: m.sample for m in found}})
+    statistics = {m.feature.name: m.facts for m in found}
+    with new_folder(workspace.encoder) as temporary:
+        encoder.save(temporary)
+        write_json(temporary / "statistics.json", statistics)
+        pq.write_table(sample, temporary / "sample.parquet")
+    return Measurements(encoder, statistics, sample)
+
+
+def _samples(workspace: Workspace, schema: Schema, splits: list[Codes]) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Per part (rows,) whether a row is drawn: about `SAMPLED` in all, the same ones however the rows are cut."""
+    share = SAMPLED / max(1, sum(map(len, splits)))
+    ids = (workspace.column(part, schema.row_id).to_numpy(zero_copy_only=False) for part in range(len(splits)))
+    return [places(own.view(np.uint64), seed=1) < share for own in ids]

@@ -1,0 +1,148 @@
+"""`prepare`: files become a prepared table. Read, split, measure, encode, check; what is done is kept and continued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from recdistill.artefacts import finish, read_json, write_json
+from recdistill.encoder import Encoder
+from recdistill.errors import UsageError
+from recdistill.preparation.checking import counted, remarks, require_right, require_rows, unseen_shares
+from recdistill.preparation.encoding import Encoding
+from recdistill.preparation.engine import Engine, Threads
+from recdistill.preparation.inputs import changed, described
+from recdistill.preparation.measuring import Measurements, features_of, measured
+from recdistill.preparation.repeats import repeated_rows, require_unique, rows_fingerprint
+from recdistill.preparation.settings import PrepareSettings
+from recdistill.preparation.splitting import SPLITS, Codes
+from recdistill.preparation.staging import set_aside, staged
+from recdistill.preparation.workspace import Workspace
+from recdistill.prepared_table import KIND, PreparedTable
+from recdistill.progress import Board, Silence
+from recdistill.readers import files_of
+from recdistill.schema import Schema
+from recdistill.settings import differences
+
+GROUP_ROWS = 1_000_000
+SILENCE = Silence()
+
+
+def prepare(
+    files: str | Path | Sequence[str | Path],
+    out: Path | str,
+    *,
+    schema: Schema,
+    settings: PrepareSettings | None = None,
+    encoder: Encoder | None = None,
+    engine: Engine | None = None,
+    board: Board = SILENCE,
+    overwrite: bool = False,
+) -> PreparedTable:
+    """Make a prepared table of raw files, in memory that neither rows nor distinct values exceed.
+
+    A call that was stopped is continued by the same call, and gives the same bytes. What was prepared before from the
+    same files, schema and settings is left as it is.
+
+    Args:
+        files: CSV or TSV (plain, .gz, .zst) or Parquet: a file, several, a folder or a glob.
+        out: the folder to make.
+        schema: what the columns mean.
+        settings: how; the defaults of `PrepareSettings` otherwise.
+        encoder: fitted before, e.g. a teacher's, to encode by. Without it one is fitted on the training rows.
+        engine: does the work; threads by default.
+        board: told how far it is.
+        overwrite: replace what else is there.
+
+    Raises:
+        UsageError: there is something else, or a setting does not fit the schema.
+        DataError: a file is broken, a row is not what its columns must hold, or the rows cannot be right as a whole.
+        EnvironmentFault: the disk is full.
+    """
+    settings, engine, out = settings or PrepareSettings(), engine or Threads(), Path(out)
+    paths = files_of(files, settings.csv)
+    features = features_of(schema, settings, encoder)
+    fingerprint = None if encoder is None else encoder.fingerprint
+    told = {"schema": schema.to_dict(), "settings": settings.model_dump(mode="json"), "by_encoder": fingerprint}
+    if out.exists() and not overwrite:
+        return _as_before(out, paths, told, board)
+    workspace = Workspace.of(out)
+    with workspace.held():
+        if workspace.begin({**told, "inputs": described(paths), "pyarrow": pa.__version__}):
+            board.say(f"{workspace.path} is continued")
+        rows = staged(paths, workspace, schema, settings, engine, board)
+        splits = settings.split.codes(rows, workspace.column, schema)
+        require_rows(splits, settings.split)
+        require_unique(workspace, splits, schema)
+        found = measured(workspace, schema, features, splits, engine, board)
+        _encode(Encoding(workspace, schema, features_of(schema, settings, found.encoder), splits), engine, board)
+        _finish(workspace, out, splits, found, told)
+    workspace.discard()
+    return PreparedTable.read(out, verify=False)
+
+
+def _as_before(out: Path, files: Sequence[Path], told: dict[str, Any], board: Board) -> PreparedTable:
+    """What is there, if it was prepared from the same files in the same way.
+
+    Raises:
+        UsageError: it was not; says what differs.
+    """
+    table = PreparedTable.read(out, verify=False)
+    found = differences({name: table.facts.get(name) for name in told}, told) or changed(files, table.facts["inputs"])
+    if found:
+        words = "; ".join(found[:3])
+        raise UsageError(f"{out} was prepared otherwise: {words}; choose another folder or pass --overwrite")
+    board.say(f"{out} was prepared before from the same files and settings: nothing to do")
+    return table
+
+
+def _encode(encoding: Encoding, engine: Engine, board: Board) -> None:
+    """Encode what is not encoded yet, some parts at a time."""
+    left = [part for part in range(len(encoding.splits)) if not encoding.workspace.done(part).is_file()]
+    groups: list[list[int]] = []
+    room = 0
+    for part in left:
+        if not groups or room < len(encoding.splits[part]):
+            groups.append([])
+            room = GROUP_ROWS
+        groups[-1].append(part)
+        room -= len(encoding.splits[part])
+    board.track("encoding", sum(len(encoding.splits[part]) for part in left), "rows")
+    try:
+        for rows in engine.run(encoding, groups):
+            board.advance(rows)
+    finally:
+        board.end()
+
+
+def _finish(workspace: Workspace, out: Path, splits: list[Codes], found: Measurements, told: dict[str, Any]) -> None:
+    """Check the whole, write down what was found, and give the table its name."""
+    schema = Schema.from_dict(told["schema"])
+    counts = counted(workspace, len(splits))
+    require_right(counts, found.statistics, schema)
+    repeated = repeated_rows(workspace, splits)
+    bad = set_aside(workspace, len(splits), workspace.prepared / "quarantine.jsonl")
+    report = {
+        "rows": {split: counts[split]["rows"] for split in SPLITS},
+        "labels": {split: counts[split]["labels"] for split in SPLITS},
+        "unseen": unseen_shares(counts),
+        "repeated": repeated,
+        "bad_rows": bad,
+        "remarks": remarks(found.statistics, repeated, counts),
+    }
+    (workspace.prepared / "encoder").mkdir(exist_ok=True)
+    found.encoder.save(workspace.prepared / "encoder")
+    write_json(workspace.prepared / "statistics.json", found.statistics)
+    write_json(workspace.prepared / "report.json", report)
+    facts = {
+        "kind": KIND,
+        "rows": report["rows"],
+        "parts": {split: counts[split]["parts"] for split in SPLITS},
+        "encoder": found.encoder.fingerprint,
+        "rows_fingerprint": rows_fingerprint(workspace, splits, schema),
+        "inputs": read_json(workspace.read)["inputs"],
+    }
+    finish(workspace.prepared, out, {**facts, **told})

@@ -1,0 +1,170 @@
+"""The first pass: each chunk of the files as typed rows, checked, in a part of its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recdistill.artefacts import new_file, read_json, write_json
+from recdistill.columns import missing
+from recdistill.errors import DataError, UsageError, nearest
+from recdistill.fingerprints import row_fingerprints
+from recdistill.preparation.engine import Engine
+from recdistill.preparation.inputs import content_hash, described
+from recdistill.preparation.settings import PrepareSettings
+from recdistill.preparation.workspace import FINGERPRINT, Workspace
+from recdistill.progress import Board
+from recdistill.readers import Chunk, Kinds, Quarantine, chunks, parsed, stored_bytes
+from recdistill.schema import Schema
+
+
+@dataclass(frozen=True)
+class Staging:
+    """Reads chunks into a workspace.
+
+    Args:
+        workspace: where to.
+        schema: what the columns mean.
+        settings: how the files are read.
+        kinds: what the first chunk decided for all.
+    """
+
+    workspace: Workspace
+    schema: Schema
+    settings: PrepareSettings
+    kinds: Kinds | None
+
+    def __call__(self, chunk: Chunk) -> tuple[int, int]:
+        """Read a chunk.
+
+        Returns:
+            How many good and bad rows it has.
+
+        Raises:
+            DataError: a row is not what its columns must hold, and bad rows are not set aside.
+        """
+        read = parsed(
+            chunk,
+            self.schema,
+            self.settings.csv,
+            columns=self.settings.columns,
+            kinds=self.kinds,
+            on_bad_row=self.settings.on_bad_row,
+        )
+        if read.bad:  # first, so that where the rows are there their bad ones are too
+            quarantine = Quarantine()
+            quarantine.add(sorted(read.bad, key=lambda row: row.line))
+            quarantine.write(self.workspace.bad(chunk.number))
+        table = with_privileged(wanted(read.table, self.settings), self.schema)
+        words = row_fingerprints(table, contents(self.schema))
+        self.workspace.write_rows(chunk.number, table.append_column(FINGERPRINT, pa.array(words)))
+        return table.num_rows, len(read.bad)
+
+
+def staged(
+    files: Sequence[Path], workspace: Workspace, schema: Schema, settings: PrepareSettings, engine: Engine, board: Board
+) -> list[int]:
+    """Read every chunk that is not there yet.
+
+    Returns:
+        How many good rows each part has.
+
+    Raises:
+        DataError: too many rows are bad.
+    """
+    if workspace.read.is_file():
+        return list(read_json(workspace.read)["rows"])
+    board.track("reading", stored_bytes(files), "bytes")
+    pieces = chunks(files, settings.csv, chunk_bytes=settings.chunk_bytes, moved=board.advance)
+    try:
+        first = next(pieces)
+        staging = Staging(workspace, schema, settings, _kinds(first, workspace, schema, settings))
+        numbers: list[int] = []
+        for _ in engine.run(staging, _missing(itertools.chain([first], pieces), workspace, numbers)):
+            pass
+    finally:
+        board.end()
+    rows = [len(workspace.column(part, schema.row_id)) for part in range(len(numbers))]
+    _require_few(sum(map(workspace.bad_count, range(len(numbers)))), sum(rows), settings.most_bad)
+    inputs = [{**entry, "xxh3": found} for entry, found in zip(described(files), map(content_hash, files), strict=True)]
+    write_json(workspace.read, {"rows": rows, "inputs": inputs})
+    return rows
+
+
+def _require_few(bad: int, good: int, most: float) -> None:
+    if bad > most * (bad + good):
+        rule, got = f"at most {100 * most:g} % of the rows may be set aside", f"{bad:,} of {bad + good:,}"
+        raise DataError(f"{rule}, got {got}; look at the settings, or raise most_bad")
+
+
+def _missing(pieces: Iterable[Chunk], workspace: Workspace, numbers: list[int]) -> Iterator[Chunk]:
+    """The chunks whose rows are not there yet; notes the numbers of all."""
+    for chunk in pieces:
+        numbers.append(chunk.number)
+        if not workspace.rows(chunk.number).is_file():
+            yield chunk
+
+
+def _kinds(first: Chunk, workspace: Workspace, schema: Schema, settings: PrepareSettings) -> Kinds:
+    """What the first chunk decides for all."""
+    if not workspace.kinds.is_file():
+        columns, on_bad_row = settings.columns, settings.on_bad_row
+        read = parsed(first, schema, settings.csv, columns=columns, on_bad_row=on_bad_row)
+        write_json(workspace.kinds, read.kinds)
+    kinds: Kinds = read_json(workspace.kinds)
+    return kinds
+
+
+def contents(schema: Schema) -> tuple[str, ...]:
+    """The columns that make two rows the same: all but the row id and what a table may lack."""
+    return tuple(n for n in schema.columns if n not in (schema.row_id, *schema.privileged))
+
+
+def wanted(table: pa.Table, settings: PrepareSettings) -> pa.Table:
+    """The rows that have, or have not, the values that are asked for."""
+    for values, kept in ((settings.only, True), (settings.without, False)):
+        for name, chosen in values.items():
+            if name not in table.column_names:
+                raise UsageError(f"no column {name!r} to choose rows by, {nearest(name, table.column_names)}")
+            column = table.column(name).combine_chunks()
+            plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+            found = pc.is_in(plain.cast(pa.large_string()), pa.array(chosen, pa.large_string()))
+            table = table.filter(found if kept else pc.invert(found))
+    return table
+
+
+def with_privileged(table: pa.Table, schema: Schema) -> pa.Table:
+    """The rows with a column without values for each privileged one that the files lack."""
+    for name in schema.privileged:
+        if name not in table.column_names:
+            table = table.append_column(name, missing(schema.kind(name), table.num_rows))
+    return table
+
+
+def set_aside(workspace: Workspace, parts: int, path: Path) -> dict[str, int]:
+    """Gather the rows that were set aside in one file, if there are any.
+
+    Returns:
+        How many rows broke each rule, the most frequent first; a rule is named with its column.
+    """
+    rules: Counter[str] = Counter()
+    there = [workspace.bad(part) for part in range(parts) if workspace.bad(part).is_file()]
+    if there:
+        with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as whole:
+            for part in there:
+                text = part.read_text("utf-8")
+                whole.write(text)
+                rules.update(map(_named_rule, map(json.loads, text.splitlines())))
+    return dict(rules.most_common())
+
+
+def _named_rule(row: dict[str, Any]) -> str:
+    return str(row["rule"] if row["column"] is None else f"{row['column']}: {row['rule']}")

@@ -1,0 +1,57 @@
+"""What a TOML file says of the files to prepare: an experiment's, which `recdistill init` writes, or their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from recdistill.errors import UsageError
+from recdistill.preparation.settings import PrepareSettings
+from recdistill.schema import Schema
+from recdistill.settings import fill, override, read_toml
+
+Side = Literal["source", "target"]
+OF_SOURCE = {"by": "random", "valid": 0.1, "test": 0.05}
+
+
+def told(path: Path, side: Side, assignments: Sequence[str] = ()) -> tuple[Schema, PrepareSettings]:
+    """The roles of the columns, and how to prepare them.
+
+    Of an experiment's TOML the source takes `columns` and the teacher's encoder, with privileged columns, and a random
+    split; the target the student's encoder and the experiment's split.
+
+    Args:
+        path: an experiment's TOML with `[data.arguments]`, or one with a `[schema]` and the keys of `PrepareSettings`.
+        side: which of an experiment's tables the files are.
+        assignments: `key=value` changes of `PrepareSettings`.
+
+    Raises:
+        UsageError: the file has no schema, or a key that is not known.
+    """
+    values = read_toml(path)
+    if "data" in values:
+        values = _of_experiment(values, side)
+    schema = values.pop("schema", None)
+    if not isinstance(schema, Mapping):
+        where = "[schema], or [data.arguments.schema] as `recdistill init` writes it"
+        raise UsageError(f"{path} must say what the columns mean under {where}")
+    return Schema.from_dict(schema), fill(PrepareSettings, override(values, assignments))
+
+
+def _of_experiment(values: Mapping[str, Any], side: Side) -> dict[str, Any]:
+    arguments = values["data"].get("arguments", {})
+    if "domain" in arguments:
+        rule = "a domain tells the rows of one file apart in memory; to prepare a large file choose its rows"
+        raise UsageError(f"{rule} with --set 'only.COLUMN=[\"VALUE\"]' or without.COLUMN, and a TOML with a [schema]")
+    source = side == "source"
+    ranker = values.get("teacher" if source else "student", {})
+    found = {
+        "schema": arguments.get("schema"),
+        "csv": arguments.get("csv", {}),
+        "columns": arguments.get("columns", {}) if source else {},
+        "encoder": ranker.get("encoder", {}),
+        "split": OF_SOURCE if source else {"by": "random", **values.get("split", {})},
+        "privileged": source,
+    }
+    return found

@@ -1,0 +1,134 @@
+"""Where an unfinished preparation is: the rows as read, the parts encoded so far, and what it was begun with."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from recdistill.artefacts import new_file, read_json, remove_unfinished, write_json
+from recdistill.errors import UsageError
+from recdistill.preparation.column_files import read_column, write_columns
+
+FINGERPRINT = "_fingerprint"  # of a row's values, in the rows as read
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of an unfinished preparation, beside the one it will become.
+
+    Args:
+        path: where it is.
+    """
+
+    path: Path
+
+    @staticmethod
+    def of(out: Path) -> Workspace:
+        """Of the prepared table that will be there."""
+        return Workspace(out.with_name(f"{out.name}.unfinished"))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it no other process works here.
+
+        Raises:
+            UsageError: one does.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"{self.path} is worked on by another process; wait for it") from None
+            yield
+
+    def begin(self, plan: dict[str, Any]) -> bool:
+        """Write down what the preparation is told; what another plan left here is removed.
+
+        Returns:
+            Whether it was begun before with the same plan.
+        """
+        if self._plan.is_file() and self.plan == plan:
+            remove_unfinished(self.path)
+            return True
+        for left in self.path.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left.name != "lock":
+                left.unlink()
+        write_json(self._plan, plan)
+        return False
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What the preparation was told."""
+        plan: dict[str, Any] = read_json(self._plan)
+        return plan
+
+    @property
+    def _plan(self) -> Path:
+        return self.path / "plan.json"
+
+    @property
+    def kinds(self) -> Path:
+        """What the first chunk decided for all."""
+        return self.path / "kinds.json"
+
+    @property
+    def read(self) -> Path:
+        """Written when every chunk is read: how many rows each has, and what the files were."""
+        return self.path / "read.json"
+
+    @property
+    def prepared(self) -> Path:
+        """What will be the prepared table."""
+        return self.path / "prepared"
+
+    @property
+    def encoder(self) -> Path:
+        """The encoder, and what was measured to fit it."""
+        return self.path / "encoder"
+
+    def counts(self, column: int) -> Path:
+        """For the counts of a column that do not fit in memory."""
+        return self.path / "counts" / str(column)
+
+    def rows(self, part: int) -> Path:
+        """A chunk's rows as they were read."""
+        return self.path / "rows" / f"part-{part:05d}.columns"
+
+    def bad(self, part: int) -> Path:
+        """A chunk's bad rows; written before its rows."""
+        return self.path / "bad" / f"part-{part:05d}.jsonl"
+
+    def write_rows(self, part: int, table: pa.Table) -> None:
+        """Keep a chunk's rows as they were read."""
+        with new_file(self.rows(part)) as temporary:
+            write_columns(table, temporary)
+
+    def column(self, part: int, name: str) -> pa.Array:
+        """A column of a chunk's rows as they were read; ids as a dictionary."""
+        return read_column(self.rows(part), name)
+
+    def bad_count(self, part: int) -> int:
+        """How many of a chunk's rows are bad."""
+        return self.bad(part).read_bytes().count(b"\n") if self.bad(part).is_file() else 0
+
+    def encoded(self, part: int, split: str) -> Path:
+        """The rows of a chunk in a split, encoded."""
+        return self.prepared / split / f"part-{part:05d}.parquet"
+
+    def done(self, part: int) -> Path:
+        """Written when a chunk's rows are encoded: how many of each split there are, and what was counted."""
+        return self.path / "encoded" / f"part-{part:05d}.json"
+
+    def discard(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.path, ignore_errors=True)

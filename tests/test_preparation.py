@@ -1,0 +1,274 @@
+"""Raw files to a prepared table: what memory would give, whatever the chunks or the engine, and nothing twice."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections import Counter as Bag
+from pathlib import Path
+from typing import Any
+
+import clicks
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recdistill import fingerprints as fp
+from recdistill.batch import PAD
+from recdistill.encoder_settings import EncoderSettings
+from recdistill.errors import DataError, UsageError
+from recdistill.preparation import SplitBy, Threads, prepare
+from recdistill.preparation.counting import Counter
+from recdistill.prepared_table import PreparedTable
+from recdistill.readers import CsvSettings, read, typed
+from recdistill.tables import Table
+from recdistill.transforms import Counts
+
+SPLITS = ("train", "valid", "test")
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file's bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def stored(folder: Path, split: str) -> pa.Table:
+    return pa.concat_tables(pq.read_table(path) for path in sorted((folder / split).glob("*.parquet")))
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clicks.write(tmp_path_factory.mktemp("raw") / "clicks.csv")
+
+
+@pytest.fixture(scope="module")
+def made(raw: Path) -> PreparedTable:
+    return prepare(raw, raw.parent / "made", schema=clicks.SCHEMA, settings=clicks.settings())
+
+
+def whole(raw: Path) -> Table:
+    """The same rows in memory."""
+    return Table(typed(read(raw, CsvSettings()), clicks.SCHEMA, CsvSettings()), clicks.SCHEMA)
+
+
+ENCODERS = {
+    "vocabulary": {"min_count": 1},
+    "min_count": {"min_count": 5},
+    "hashing": {"hashing": {"user": 7, "tags": 2}},
+    "beyond": {"max_vocabulary": 10},
+    "log": {"numbers": "log"},
+    "quantiles": {"numbers": "quantiles"},
+    "log_buckets": {"numbers": "log_buckets"},
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_parts_hold_what_an_encoder_in_memory_gives(name: str, raw: Path, tmp_path: Path) -> None:
+    how = EncoderSettings.model_validate(ENCODERS[name])
+    made = prepare(raw, tmp_path / "made", schema=clicks.SCHEMA, settings=clicks.settings(encoder=how))
+    assert sum(len(made.parts(split)) for split in SPLITS) > 5
+    rows = whole(raw)
+    by_id = {split: stored(made.path, split)["_row_id"].to_numpy() for split in SPLITS}
+    assert sorted(np.concatenate(list(by_id.values())).tolist()) == rows.row_ids.tolist()
+    encoder = how.fit(rows.take(by_id["train"]))
+    for column, (kind, transform) in encoder.columns.items():
+        mine = made.encoder.columns[column]
+        assert (mine[0], type(mine[1]), getattr(mine[1], "rows", None)) == (
+            kind,
+            type(transform),
+            getattr(transform, "rows", None),
+        )
+        if hasattr(transform, "values"):
+            assert mine[1].values.equals(transform.values)
+    for split, ids in by_id.items():
+        examples, expected = made.examples(split), encoder.encode(rows.take(ids))
+        assert examples.features.ids.equal(expected.ids)
+        for one, other in zip(examples.features.multi, expected.multi, strict=True):
+            assert [[i for i in r if i != PAD] for r in one.tolist()] == [
+                [i for i in r if i != PAD] for r in other.tolist()
+            ]
+        assert examples.features.number.numpy() == pytest.approx(expected.number.numpy(), rel=1e-6, abs=1e-7)
+        assert examples.features.vector[0].numpy() == pytest.approx(expected.vector[0].numpy(), rel=1e-6, abs=1e-7)
+        assert examples.label.tolist() == rows.take(ids).labels.tolist()
+
+
+def test_the_order_of_rows_in_a_split_is_the_files(made: PreparedTable) -> None:
+    for split in SPLITS:
+        ids = stored(made.path, split)["_row_id"].to_numpy()
+        assert (np.diff(ids) > 0).all()
+
+
+def test_chunks_and_workers_change_nothing_but_where_parts_end(raw: Path, made: PreparedTable, tmp_path: Path) -> None:
+    for workers in (1, 3):
+        again = prepare(
+            raw, tmp_path / f"by{workers}", schema=clicks.SCHEMA, settings=clicks.settings(), engine=Threads(workers)
+        )
+        assert content(again.path) == content(made.path)
+    one = prepare(raw, tmp_path / "one", schema=clicks.SCHEMA, settings=clicks.settings(chunk_bytes=1 << 20))
+    assert one.rows == made.rows
+    assert one.rows_fingerprint == made.rows_fingerprint
+    for split in SPLITS:
+        one_part, several = stored(one.path, split), stored(made.path, split)
+        for name in one_part.column_names:
+            if name in ("price", "age", "text"):  # moments of pieces are joined, with another rounding
+                continue
+            assert one_part[name].to_pylist() == several[name].to_pylist(), name
+
+
+def test_packed_files_a_folder_and_parquet_give_the_same_rows(raw: Path, made: PreparedTable, tmp_path: Path) -> None:
+    (tmp_path / "clicks.csv.gz").write_bytes(gzip.compress(raw.read_bytes()))
+    lines = raw.read_bytes().splitlines(keepends=True)
+    (tmp_path / "days").mkdir()
+    (tmp_path / "days" / "day_2.csv").write_bytes(b"".join(lines[:301]))
+    (tmp_path / "days" / "day_10.csv").write_bytes(b"".join(lines[:1] + lines[301:]))
+    for number, where in enumerate([tmp_path / "clicks.csv.gz", tmp_path / "days", str(tmp_path / "days" / "*.csv")]):
+        other = prepare(where, tmp_path / str(number), schema=clicks.SCHEMA, settings=clicks.settings())
+        assert (other.rows, other.rows_fingerprint) == (made.rows, made.rows_fingerprint)
+
+
+# ---------------------------------------------------------------------------------------------- splits
+
+
+def splitmix(x: int) -> int:
+    x = (x + 0x9E3779B97F4A7C15) % 2**64
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) % 2**64
+    return x ^ (x >> 31)
+
+
+def of_place(place: float, split: SplitBy) -> int:
+    return int(place >= 1 - split.valid - split.test) + int(place >= 1 - split.test)
+
+
+@given(st.lists(st.integers(0, 2**62), min_size=1, max_size=40), st.integers(0, 5))
+@settings(max_examples=30)
+def test_a_random_split_looks_at_the_row_id_alone(ids: list[int], seed: int) -> None:
+    by = SplitBy(by="random", valid=0.2, test=0.3, seed=seed)
+    codes = by.codes([len(ids)], lambda part, name: pa.array(ids, pa.int64()), clicks.SCHEMA)
+    assert codes[0].tolist() == [of_place((splitmix(i ^ splitmix(seed)) >> 11) / 2**53, by) for i in ids]
+
+
+def test_users_stay_together_and_times_in_order(raw: Path, tmp_path: Path) -> None:
+    by_user = prepare(
+        raw,
+        tmp_path / "user",
+        schema=clicks.SCHEMA,
+        settings=clicks.settings(split=SplitBy(by="user", valid=0.2, test=0.2)),
+    )
+    users = [set(stored(by_user.path, split)["_user"].to_pylist()) for split in SPLITS]
+    assert not (users[0] & users[1]) | (users[0] & users[2]) | (users[1] & users[2])
+    by_time = prepare(raw, tmp_path / "time", schema=clicks.SCHEMA, settings=clicks.settings())
+    times = [stored(by_time.path, split)["_time"].to_pylist() for split in SPLITS]
+    assert max(times[0]) < min(times[1]) <= max(times[1]) < min(times[2])
+    assert by_time.rows["test"] == pytest.approx(60, abs=25)
+
+
+def test_a_split_needs_its_column(raw: Path, tmp_path: Path) -> None:
+    bare = clicks.SCHEMA.from_dict({k: v for k, v in clicks.SCHEMA.to_dict().items() if k not in ("time", "user")})
+    for by in ("time", "user"):
+        with pytest.raises(DataError, match=f"a split by {by} needs a {by} column, got a schema without one"):
+            prepare(raw, tmp_path / by, schema=bare, settings=clicks.settings(split=SplitBy(by=by)))
+
+
+# ---------------------------------------------------------------------------------------------- counts
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefghijklmnop"), max_size=12), min_size=1, max_size=8), st.integers(1, 30))
+@settings(max_examples=40)
+def test_counts_are_exact_whether_they_spill_or_not(tmp_path_factory: Any, pieces: list[list[str]], room: int) -> None:
+    folder = tmp_path_factory.mktemp("counts") / "column"
+    with Counter(folder, room) as counter:
+        for piece in pieces:
+            counter.add(Counts.of(pa.array(piece, pa.large_string())))
+        found = list(counter.partitions())
+    values = [value for part in found for value in part.values.to_pylist()]
+    counts = [count for part in found for count in part.counts.to_pylist()]
+    assert len(values) == len(set(values))  # no value is in two partitions
+    assert dict(zip(values, counts, strict=True)) == dict(Bag(value for piece in pieces for value in piece))
+    assert not folder.exists()
+
+
+def test_fingerprints_tell_values_apart_and_nothing_else() -> None:
+    columns = [
+        pa.array(["a", "b", None, "", "ab", "ba", "é"]),
+        pa.array([1.5, -0.0, None, 0.0, 2.0**60, 1, -1], pa.float64()),
+        pa.array([1, None, 3, 2**62, -1, 0, 7], pa.int64()),
+        pa.array([["a", "b"], ["b", "a"], [], None, ["ab"], ["a"], ["a", "a"]]),
+    ]
+    for column in columns:
+        values = [0.0 if value == 0 and isinstance(value, float) else repr(value) for value in column.to_pylist()]
+        words = fp.fingerprints(column).tolist()
+        assert len(set(words)) == len(set(values))
+        assert [words.index(w) for w in words] == [values.index(v) for v in values]
+        assert fp.fingerprints(column[2:]).tolist() == words[2:]  # whatever stands before
+        if not pa.types.is_list(column.type):
+            assert fp.fingerprints(column.dictionary_encode()).tolist() == words
+
+
+# ------------------------------------------------------------------------------- once, and what changes
+
+
+def test_a_second_call_does_nothing_and_says_so(raw: Path, tmp_path: Path) -> None:
+    copy, out = shutil.copy(raw, tmp_path / "clicks.csv"), tmp_path / "out"
+
+    def again(**changes: Any) -> PreparedTable:
+        return prepare(copy, out, schema=clicks.SCHEMA, settings=clicks.settings(**changes))
+
+    again()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    again()
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    with pytest.raises(UsageError, match=r"prepared otherwise: settings.encoder.min_count is 2 there and 3 here"):
+        again(encoder=EncoderSettings(min_count=3))
+    Path(copy).write_bytes(raw.read_bytes())  # touched, but the same
+    again()
+    Path(copy).write_bytes(raw.read_bytes().replace(b"de", b"fr"))
+    with pytest.raises(UsageError, match=r"clicks.csv has changed since .* pass --overwrite"):
+        again()
+    fresh = prepare(copy, out, schema=clicks.SCHEMA, settings=clicks.settings(), overwrite=True)
+    assert "fr" in fresh.encoder.columns["country"][1].values.to_pylist()
+
+
+def test_an_unfinished_preparation_of_other_files_is_begun_anew(raw: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    copy = Path(shutil.copy(raw, tmp_path / "clicks.csv"))
+    monkeypatch.setattr("recdistill.preparation.preparing.measured", lambda *_: pytest.fail("stopped"))
+    with pytest.raises(pytest.fail.Exception):
+        prepare(copy, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings())
+    monkeypatch.undo()
+    with pytest.raises(
+        DataError, match=r"is not finished; the same prepare command continues|there is no prepared table"
+    ):
+        PreparedTable.read(tmp_path / "out")
+    clicks.write(copy, seed=1)
+    made = prepare(copy, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings())
+    direct = prepare(copy, tmp_path / "direct", schema=clicks.SCHEMA, settings=clicks.settings())
+    assert content(made.path) == content(direct.path)
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_two_processes_do_not_prepare_the_same_folder(raw: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    def meanwhile(*_: Any) -> Any:
+        with pytest.raises(UsageError, match="is worked on by another process"):
+            prepare(raw, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recdistill.preparation.preparing.staged", meanwhile)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(raw, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings())
+
+
+# --------------------------------------------------------------------------------- a teacher's encoder
+
+
+def test_rows_encoded_by_a_teachers_encoder_are_the_same_rows(raw: Path, made: PreparedTable, tmp_path: Path) -> None:
+    other = clicks.write(tmp_path / "other.csv", rows=500, seed=3)
+    teacher = prepare(other, tmp_path / "teacher", schema=clicks.SCHEMA, settings=clicks.settings())
+    seen = prepare(raw, tmp_path / "seen", schema=clicks.SCHEMA, settings=clicks.settings(), encoder=teacher.encoder)
+    assert seen.encoder.fingerprint == teacher.encoder.fingerprint
+    assert (seen.rows, seen.rows_fingerprint) == (made.rows, made.rows_fingerprint)
+    rows = whole(raw)
+    ids = stored(seen.path, "test")["_row_id"].to_numpy()
+    assert seen.examples("test").features.ids.equal(teacher.encoder.encode(rows.take(ids)).ids)
