@@ -15,6 +15,11 @@ WORDS = {
 # (what, of how many rows, against whom, at least)
 SPEEDS = (("pandas", 1_000_000, 3.0), ("polars", 10_000_000, 0.65))
 MEMORY = 2e9
+BOUNDS = (
+    "In memory at once are the chunks of text being read (32 MiB each), values counted before they spill to disk (2",
+    "million), the vocabularies being looked up, and a byte for each row that says its part. Time is that of reading",
+    "each row once, and writing it twice: as it was read, and encoded.",
+)
 
 
 def page(result: dict[str, Any]) -> str:
@@ -82,7 +87,8 @@ def growth(result: dict[str, Any]) -> list[str]:
     few, many = entries[0], entries[-1]
     memory = many["peers"]["recdistill"]["peak_bytes"] / few["peers"]["recdistill"]["peak_bytes"]
     lines += ["", f"{many['rows'] / few['rows']:.0f} times the rows took {memory:.1f} times the memory."]
-    return [*lines, ""]
+    lines += ["", *BOUNDS, ""]
+    return lines
 
 
 def rows_made(result: dict[str, Any]) -> list[str]:

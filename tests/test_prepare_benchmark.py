@@ -128,6 +128,22 @@ def test_too_small_a_disk_is_named(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+def test_a_small_run_from_rows_to_page(tmp_path: Path) -> None:
+    pytest.importorskip("polars", reason="needs the extra [bench]")
+    command = [sys.executable, str(BENCHMARKS / "prepare.py"), "--rows", "20000", "50000", "--repeats", "1"]
+    places = ["--pandas-up-to", "20000", "--folder", str(tmp_path), "--out", str(tmp_path / "page")]
+    subprocess.run([*command, *places], check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["page"], "the temporary files are gone"
+    result = json.loads((tmp_path / "page" / "results.json").read_text())
+    assert (tmp_path / "page" / "README.md").read_text() == page(result)
+    assert [list(entry["peers"]) for entry in result["sizes"]] == [
+        ["recdistill", "polars", "pandas"],
+        ["recdistill", "polars"],
+    ]
+    assert all(entry["agreed"]["values"] > 0 for entry in result["sizes"])
+
+
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="the benchmark was not run yet")
 def test_the_committed_page_is_its_figures_in_words() -> None:
     result = json.loads((RESULTS / "results.json").read_text())

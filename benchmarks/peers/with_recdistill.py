@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import sys
 
-import recdistill as rd
 from recdistill.datasets import criteo
+from recdistill.encoder_settings import EncoderSettings
+from recdistill.preparation import PrepareSettings, SplitBy, prepare
 
 
 def main() -> None:
     """Prepare."""
     path, folder = sys.argv[1:]
-    rd.prepare(
-        path,
-        folder,
-        schema=criteo.SCHEMA,
-        csv=criteo.LAYOUT,
-        encoder=rd.EncoderSettings(min_count=10),
-        split=rd.SplitBy(by="position", valid=0.1, test=0.1, seed=0),
-    )
+    split = SplitBy(by="position", valid=0.1, test=0.1)
+    settings = PrepareSettings(csv=criteo.LAYOUT, encoder=EncoderSettings(min_count=10), split=split)
+    prepare(path, folder, schema=criteo.SCHEMA, settings=settings)
 
 
 if __name__ == "__main__":
