@@ -109,7 +109,9 @@ def best(runs: list[Run]) -> dict[str, Any]:
 def answer(script: str, *arguments: Path) -> Any:
     """What a script prints last, as JSON."""
     command = [sys.executable, HERE / script, *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"{script} failed; its own words stand above")
     return json.loads(done.stdout.splitlines()[-1])
 
 
