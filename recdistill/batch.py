@@ -1,9 +1,9 @@
-"""What a network sees: encoded features as tensors, and the spec that says their sizes."""
+"""What a network sees: encoded features as tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,41 +11,9 @@ import torch
 from torch import Tensor
 
 from recdistill.errors import DataError
+from recdistill.features import PAD, UNSEEN, FeatureSpec
 
-PAD = -1
-UNSEEN = 0
-
-
-@dataclass(frozen=True)
-class FeatureSpec:
-    """The encoded features of a Ranker, in order.
-
-    Args:
-        categorical: (name, rows) of each one-id feature; ids are in [0, rows), 0 is unseen or missing.
-        multi: (name, rows) of each multi-valued feature; ids as above, `PAD` fills short lists.
-        number: names of the scaled numbers.
-        vector: (name, dim) of each vector feature.
-    """
-
-    categorical: tuple[tuple[str, int], ...] = ()
-    multi: tuple[tuple[str, int], ...] = ()
-    number: tuple[str, ...] = ()
-    vector: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def fields(self) -> int:
-        """How many features there are."""
-        return len(self.categorical) + len(self.multi) + len(self.number) + len(self.vector)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists for JSON."""
-        return asdict(self)
-
-    @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> FeatureSpec:
-        """The reverse of `to_dict`."""
-        pairs = {k: tuple((name, int(n)) for name, n in values[k]) for k in ("categorical", "multi", "vector")}
-        return FeatureSpec(number=tuple(values["number"]), **pairs)
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -63,6 +31,24 @@ class Batch:
     multi: tuple[Tensor, ...]
     number: Tensor
     vector: tuple[Tensor, ...]
+
+    @staticmethod
+    def of_arrays(
+        ids: list[Array], multi: list[Array], number: list[Array], vector: list[Array], *, rows: int
+    ) -> Batch:
+        """A batch of numpy arrays, one per feature.
+
+        Args:
+            ids, number: (rows,) of each feature.
+            multi, vector: (rows, longest list) and (rows, dim) of each feature.
+            rows: how many, for where a kind has no feature.
+        """
+        return Batch(
+            torch.from_numpy(np.stack(ids, 1) if ids else np.zeros((rows, 0), np.int32)),
+            tuple(map(torch.from_numpy, multi)),
+            torch.from_numpy(np.stack(number, 1) if number else np.zeros((rows, 0), np.float32)),
+            tuple(map(torch.from_numpy, vector)),
+        )
 
     def __len__(self) -> int:
         return self.ids.shape[0]
@@ -145,25 +131,6 @@ class Batch:
         for name, tensor in zip(names, (*self.number.unbind(1), *self.vector), strict=True):
             if not torch.isfinite(tensor).all():
                 raise DataError(f"numbers must be finite, got NaN or infinity in {name!r}")
-
-
-def padded(lengths: np.ndarray[Any, Any], ids: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Lists as a matrix.
-
-    Args:
-        lengths: (rows,) of each row's list.
-        ids: the lists, end to end.
-
-    Returns:
-        (rows, longest list) int32, `PAD` after each list's end; an empty list becomes [`UNSEEN`].
-    """
-    lengths = lengths.astype(np.int64)
-    matrix = np.full((len(lengths), max(1, int(lengths.max(initial=0)))), PAD, dtype=np.int32)
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    matrix[row, np.arange(len(ids)) - np.repeat(starts, lengths)] = ids
-    matrix[lengths == 0, 0] = UNSEEN
-    return matrix
 
 
 def _check_range(name: str, ids: Tensor, low: int, rows: int) -> None:

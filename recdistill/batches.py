@@ -24,11 +24,11 @@ import numpy as np
 import torch
 
 from recdistill.artefacts import digest
-from recdistill.encoded_rows import LABEL, EncodedRows
+from recdistill.encoded_rows import EncodedRows
 from recdistill.errors import DataError, UsageError
 from recdistill.examples import Examples
 from recdistill.memory import free_memory
-from recdistill.part_files import RowGroup
+from recdistill.part_files import LABEL, RowGroup
 from recdistill.prepared_table import PreparedTable
 from recdistill.soft_labels import SoftLabels
 from recdistill.streams import stream

@@ -9,9 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from recdistill import datasets, models
 from recdistill.arms import TuneSettings
-from recdistill.batch import FeatureSpec
 from recdistill.encoder_settings import EncoderSettings
 from recdistill.errors import UsageError
+from recdistill.features import FeatureSpec
 from recdistill.settings import Settings
 from recdistill.training import FitSettings
 

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from recdistill.batch import Batch, FeatureSpec, padded
+from recdistill.batch import Batch
 from recdistill.columns import single
 from recdistill.errors import DataError
 from recdistill.examples import Examples
+from recdistill.features import FeatureSpec, padded
+from recdistill.part_files import LABEL, ROW_ID
 
 Array = np.ndarray[Any, Any]
-ROW_ID, LABEL = "_row_id", "_label"
 
 
 @dataclass(frozen=True)

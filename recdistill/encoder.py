@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 
 from recdistill.artefacts import digest, read_json, write_json
-from recdistill.batch import UNSEEN, Batch, FeatureSpec, padded
 from recdistill.errors import DataError, nearest
+from recdistill.features import UNSEEN, FeatureSpec, padded
 from recdistill.schema import FEATURE_KINDS, Schema
 from recdistill.tables import Table
 from recdistill.transforms import Hashing, Scaled, Transform, Vocabulary, restore, state
+
+if TYPE_CHECKING:
+    from recdistill.batch import Batch
 
 
 class Encoder:
@@ -108,14 +110,15 @@ class Encoder:
         Raises:
             DataError: a column is missing or of another type, or an encoded id or number is out of bounds.
         """
+        from recdistill.batch import Batch  # torch takes seconds to import, and preparing needs none of it
+
         coded = {name: self._encode(table, name) for name in self.columns}
-        ids = [coded[name] for name, _ in self.spec.categorical]
-        numbers = [coded[name][:, 0] for name in self.spec.number]
-        batch = Batch(
-            torch.from_numpy(np.stack(ids, 1) if ids else np.zeros((len(table), 0), np.int32)),
-            tuple(torch.from_numpy(coded[name]) for name, _ in self.spec.multi),
-            torch.from_numpy(np.stack(numbers, 1) if numbers else np.zeros((len(table), 0), np.float32)),
-            tuple(torch.from_numpy(coded[name]) for name, _ in self.spec.vector),
+        batch = Batch.of_arrays(
+            [coded[name] for name, _ in self.spec.categorical],
+            [coded[name] for name, _ in self.spec.multi],
+            [coded[name][:, 0] for name in self.spec.number],
+            [coded[name] for name, _ in self.spec.vector],
+            rows=len(table),
         )
         batch.check(self.spec)
         return batch

@@ -13,6 +13,10 @@ import pyarrow.parquet as pq
 
 from recdistill.errors import DataError
 
+ROW_ID, LABEL = "_row_id", "_label"
+ROLES = ("user", "item", "time", "score")  # kept raw, under `_user` and so on
+RESERVED = (ROW_ID, LABEL, *(f"_{role}" for role in ROLES))
+SPLITS = ("train", "valid", "test")
 WIDTHS = {"INT32": 4, "INT64": 8, "FLOAT": 4}
 
 

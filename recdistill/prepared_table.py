@@ -11,21 +11,22 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from recdistill import artefacts
-from recdistill.encoded_rows import LABEL, ROW_ID, EncodedRows
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError, beside, nearest
-from recdistill.examples import Examples
-from recdistill.part_files import RowGroup, footer, row_groups
+from recdistill.part_files import LABEL, ROW_ID, SPLITS, RowGroup, footer, row_groups
 from recdistill.schema import Schema
 
+if TYPE_CHECKING:
+    from recdistill.encoded_rows import EncodedRows
+    from recdistill.examples import Examples
+
 KIND = "prepared_table"
-SPLITS = ("train", "valid", "test")
 FACTS = ("schema", "rows", "parts", "encoder", "rows_fingerprint")
 
 
@@ -146,6 +147,8 @@ class PreparedTable:
         Raises:
             DataError: they are not what an encoder gives, or the file was changed since the table was read.
         """
+        from recdistill.encoded_rows import EncodedRows  # torch takes seconds to import, and preparing needs none of it
+
         arrow = group.read(self.part_schema.names)
         try:
             rows = EncodedRows.of(arrow, self.encoder.spec)
@@ -159,6 +162,8 @@ class PreparedTable:
 
     def examples(self, split: str) -> Examples:
         """All rows of a split, in memory."""
+        from recdistill.encoded_rows import EncodedRows
+
         groups = self.groups(split)
         if not groups:
             return EncodedRows.of(self.part_schema.empty_table(), self.encoder.spec).examples(self.classes)

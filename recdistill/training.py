@@ -19,11 +19,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recdistill.batch import FeatureSpec
 from recdistill.checkpoints import Checkpoints, State
 from recdistill.devices import device_of
 from recdistill.errors import DataError, Interrupted, TrainingError, UsageError
 from recdistill.examples import Examples
+from recdistill.features import FeatureSpec
 from recdistill.losses import label_loss
 from recdistill.metrics import auc, logloss
 from recdistill.prepared_table import PreparedTable

@@ -19,9 +19,10 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recdistill.batch import PAD, Batch
+from recdistill.batch import Batch
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError
+from recdistill.features import PAD
 from recdistill.schema import Schema
 from recdistill.tables import Table
 from recdistill.transforms import KINDS, Hashing, LogBuckets, Quantiles, Scaled, Vocabulary

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recdistill.batch import PAD, UNSEEN, Batch, FeatureSpec
+from recdistill.batch import Batch
 from recdistill.errors import DataError, UsageError
+from recdistill.features import PAD, UNSEEN, FeatureSpec
 from recdistill.models import FM, MODELS, build
 from recdistill.models.embeddings import Embeddings
 from recdistill.models.fm import pairwise

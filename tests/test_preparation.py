@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recdistill import fingerprints as fp
-from recdistill.batch import PAD
 from recdistill.encoder_settings import EncoderSettings
 from recdistill.errors import DataError, UsageError
+from recdistill.features import PAD
 from recdistill.preparation import SplitBy, Threads, prepare
 from recdistill.preparation.counting import Counter
 from recdistill.prepared_table import PreparedTable

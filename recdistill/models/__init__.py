@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from recdistill.batch import FeatureSpec
 from recdistill.errors import UsageError
+from recdistill.features import FeatureSpec
 from recdistill.models.deepfm import DeepFM
 from recdistill.models.dlrm import DLRM
 from recdistill.models.fm import FM

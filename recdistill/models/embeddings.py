@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from recdistill.batch import PAD, Batch, FeatureSpec
+from recdistill.batch import Batch
+from recdistill.features import PAD, FeatureSpec
 
 
 class Embeddings(nn.Module):

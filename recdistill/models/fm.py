@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recdistill.batch import Batch, FeatureSpec
+from recdistill.batch import Batch
+from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
 
 

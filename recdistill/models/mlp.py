@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from recdistill.batch import Batch, FeatureSpec
+from recdistill.batch import Batch
+from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
 from recdistill.models.layers import dense
 

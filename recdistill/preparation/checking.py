@@ -9,7 +9,8 @@ import numpy as np
 
 from recdistill.artefacts import read_json
 from recdistill.errors import DataError
-from recdistill.preparation.splitting import SPLITS, Codes, SplitBy
+from recdistill.part_files import SPLITS
+from recdistill.preparation.splitting import Codes, SplitBy
 from recdistill.preparation.workspace import Workspace
 from recdistill.schema import Schema
 

@@ -13,15 +13,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import new_file, write_json
-from recdistill.batch import UNSEEN
+from recdistill.features import UNSEEN
+from recdistill.part_files import LABEL, ROLES, ROW_ID, SPLITS
 from recdistill.preparation.fitting import Feature
-from recdistill.preparation.splitting import SPLITS, Codes
+from recdistill.preparation.splitting import Codes
 from recdistill.preparation.workspace import Workspace
 from recdistill.schema import Schema
 from recdistill.transforms import Hashing, Scaled, Vocabulary, gathered
 
-ROLES = ("user", "item", "time", "score")
-ROW_ID, LABEL = "_row_id", "_label"
 GROUP_ROWS = 1 << 16  # small groups mix better when they are shuffled
 
 

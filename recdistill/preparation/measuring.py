@@ -14,6 +14,7 @@ from recdistill.artefacts import is_whole, new_folder, read_json, write_json
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, nearest
 from recdistill.fingerprints import places
+from recdistill.part_files import RESERVED
 from recdistill.preparation.engine import Engine
 from recdistill.preparation.fitting import Feature, Measuring
 from recdistill.preparation.settings import PrepareSettings
@@ -23,7 +24,6 @@ from recdistill.progress import Board
 from recdistill.schema import Schema
 
 SAMPLED = 1 << 16
-RESERVED = ("_row_id", "_label", "_user", "_item", "_time", "_score")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 from recdistill.artefacts import finish, read_json, write_json
 from recdistill.encoder import Encoder
 from recdistill.errors import UsageError
+from recdistill.part_files import SPLITS
 from recdistill.preparation.checking import counted, remarks, require_right, require_rows, unseen_shares
 from recdistill.preparation.encoding import Encoding
 from recdistill.preparation.engine import Engine, Threads
@@ -18,7 +20,6 @@ from recdistill.preparation.inputs import changed, described
 from recdistill.preparation.measuring import Measurements, features_of, measured
 from recdistill.preparation.repeats import repeated_rows, require_unique, rows_fingerprint
 from recdistill.preparation.settings import PrepareSettings
-from recdistill.preparation.splitting import SPLITS, Codes
 from recdistill.preparation.staging import set_aside, staged
 from recdistill.preparation.workspace import Workspace
 from recdistill.prepared_table import KIND, PreparedTable
@@ -77,9 +78,13 @@ def prepare(
         splits = settings.split.codes(rows, workspace.column, schema)
         require_rows(splits, settings.split)
         require_unique(workspace, splits, schema)
-        found = measured(workspace, schema, features, splits, engine, board)
-        _encode(Encoding(workspace, schema, features_of(schema, settings, found.encoder), splits), engine, board)
-        _finish(workspace, out, splits, found, told)
+        with ThreadPoolExecutor(1) as aside:
+            repeated = aside.submit(repeated_rows, workspace, splits)
+            identity = aside.submit(rows_fingerprint, workspace, splits, schema)
+            found = measured(workspace, schema, features, splits, engine, board)
+            _encode(Encoding(workspace, schema, features_of(schema, settings, found.encoder), splits), engine, board)
+        report = _report(workspace, schema, found, repeated.result(), len(splits))
+        _finish(workspace, out, found, report, {**told, "rows_fingerprint": identity.result()})
     workspace.discard()
     return PreparedTable.read(out, verify=False)
 
@@ -118,31 +123,30 @@ def _encode(encoding: Encoding, engine: Engine, board: Board) -> None:
         board.end()
 
 
-def _finish(workspace: Workspace, out: Path, splits: list[Codes], found: Measurements, told: dict[str, Any]) -> None:
-    """Check the whole, write down what was found, and give the table its name."""
-    schema = Schema.from_dict(told["schema"])
-    counts = counted(workspace, len(splits))
+def _report(
+    workspace: Workspace, schema: Schema, found: Measurements, repeated: dict[str, int], parts: int
+) -> dict[str, Any]:
+    """What was found in the rows, once nothing of it is wrong; with the rows of each part."""
+    counts = counted(workspace, parts)
     require_right(counts, found.statistics, schema)
-    repeated = repeated_rows(workspace, splits)
-    bad = set_aside(workspace, len(splits), workspace.prepared / "quarantine.jsonl")
-    report = {
+    return {
         "rows": {split: counts[split]["rows"] for split in SPLITS},
         "labels": {split: counts[split]["labels"] for split in SPLITS},
+        "parts": {split: counts[split]["parts"] for split in SPLITS},
         "unseen": unseen_shares(counts),
         "repeated": repeated,
-        "bad_rows": bad,
+        "bad_rows": set_aside(workspace, parts, workspace.prepared / "quarantine.jsonl"),
         "remarks": remarks(found.statistics, repeated, counts),
     }
+
+
+def _finish(
+    workspace: Workspace, out: Path, found: Measurements, report: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    """Write down what was found, and give the table its name."""
     (workspace.prepared / "encoder").mkdir(exist_ok=True)
     found.encoder.save(workspace.prepared / "encoder")
     write_json(workspace.prepared / "statistics.json", found.statistics)
-    write_json(workspace.prepared / "report.json", report)
-    facts = {
-        "kind": KIND,
-        "rows": report["rows"],
-        "parts": {split: counts[split]["parts"] for split in SPLITS},
-        "encoder": found.encoder.fingerprint,
-        "rows_fingerprint": rows_fingerprint(workspace, splits, schema),
-        "inputs": read_json(workspace.read)["inputs"],
-    }
-    finish(workspace.prepared, out, {**facts, **told})
+    write_json(workspace.prepared / "report.json", {name: told for name, told in report.items() if name != "parts"})
+    own = {"kind": KIND, "rows": report["rows"], "parts": report["parts"], "encoder": found.encoder.fingerprint}
+    finish(workspace.prepared, out, {**own, "inputs": read_json(workspace.read)["inputs"], **facts})

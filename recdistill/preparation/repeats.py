@@ -11,7 +11,8 @@ import numpy as np
 from recdistill.artefacts import digest
 from recdistill.errors import DataError
 from recdistill.fingerprints import Words, splitmix64
-from recdistill.preparation.splitting import SPLITS, Codes
+from recdistill.part_files import SPLITS
+from recdistill.preparation.splitting import Codes
 from recdistill.preparation.workspace import FINGERPRINT, Workspace
 from recdistill.schema import Schema
 

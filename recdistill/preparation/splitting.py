@@ -15,7 +15,6 @@ from recdistill.schema import Schema
 from recdistill.settings import Settings
 from recdistill.transforms import text_hashes
 
-SPLITS = ("train", "valid", "test")
 Codes = np.ndarray[Any, np.dtype[np.uint8]]
 Column = Callable[[int, str], pa.Array]
 

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,17 +85,19 @@ def staged(
         return list(read_json(workspace.read)["rows"])
     board.track("reading", stored_bytes(files), "bytes")
     pieces = chunks(files, settings.csv, chunk_bytes=settings.chunk_bytes, moved=board.advance)
+    numbers: list[int] = []
     try:
-        first = next(pieces)
-        staging = Staging(workspace, schema, settings, _kinds(first, workspace, schema, settings))
-        numbers: list[int] = []
-        for _ in engine.run(staging, _missing(itertools.chain([first], pieces), workspace, numbers)):
-            pass
+        with ThreadPoolExecutor(1) as aside:
+            hashes = aside.submit(lambda: list(map(content_hash, files)))
+            first = next(pieces)
+            staging = Staging(workspace, schema, settings, _kinds(first, workspace, schema, settings))
+            for _ in engine.run(staging, _missing(itertools.chain([first], pieces), workspace, numbers)):
+                pass
     finally:
         board.end()
     rows = [len(workspace.column(part, schema.row_id)) for part in range(len(numbers))]
     _require_few(sum(map(workspace.bad_count, range(len(numbers)))), sum(rows), settings.most_bad)
-    inputs = [{**entry, "xxh3": found} for entry, found in zip(described(files), map(content_hash, files), strict=True)]
+    inputs = [{**entry, "xxh3": found} for entry, found in zip(described(files), hashes.result(), strict=True)]
     write_json(workspace.read, {"rows": rows, "inputs": inputs})
     return rows
 

@@ -50,11 +50,10 @@ def merged(parts: Iterable[Counts]) -> Counts:
     parts = list(parts)
     if len(parts) == 1:
         return parts[0]
-    values = pa.chunked_array([part.values for part in parts])
-    counts = pa.chunked_array([part.counts for part in parts])
-    table = pa.table({"value": values, "count": counts})
-    table = table.group_by("value", use_threads=False).aggregate([("count", "sum")])
-    return Counts(_single(table["value"]), _single(table["count_sum"]))
+    coded = pa.concat_arrays([part.values for part in parts]).dictionary_encode()
+    counts = np.zeros(len(coded.dictionary), np.int64)
+    np.add.at(counts, coded.indices.to_numpy(), pa.concat_arrays([part.counts for part in parts]).to_numpy())
+    return Counts(coded.dictionary, pa.array(counts))
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,3 @@ def quantile(values: Array, counts: Array, share: float) -> float:
     place = share * (int(ends[-1]) - 1)
     low, high = (values[np.searchsorted(ends, math.floor(place) + step, side="right")] for step in (0, place % 1 > 0))
     return float(low + (high - low) * (place % 1))
-
-
-def _single(column: pa.ChunkedArray) -> pa.Array:
-    chunks = column.combine_chunks()
-    return chunks.combine_chunks() if isinstance(chunks, pa.ChunkedArray) else chunks

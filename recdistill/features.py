@@ -1,0 +1,63 @@
+"""What encoded features are: their sizes, the ids with a meaning of their own, and lists as a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+PAD = -1
+UNSEEN = 0
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """The encoded features of a Ranker, in order.
+
+    Args:
+        categorical: (name, rows) of each one-id feature; ids are in [0, rows), 0 is unseen or missing.
+        multi: (name, rows) of each multi-valued feature; ids as above, `PAD` fills short lists.
+        number: names of the scaled numbers.
+        vector: (name, dim) of each vector feature.
+    """
+
+    categorical: tuple[tuple[str, int], ...] = ()
+    multi: tuple[tuple[str, int], ...] = ()
+    number: tuple[str, ...] = ()
+    vector: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def fields(self) -> int:
+        """How many features there are."""
+        return len(self.categorical) + len(self.multi) + len(self.number) + len(self.vector)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> FeatureSpec:
+        """The reverse of `to_dict`."""
+        pairs = {k: tuple((name, int(n)) for name, n in values[k]) for k in ("categorical", "multi", "vector")}
+        return FeatureSpec(number=tuple(values["number"]), **pairs)
+
+
+def padded(lengths: np.ndarray[Any, Any], ids: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Lists as a matrix.
+
+    Args:
+        lengths: (rows,) of each row's list.
+        ids: the lists, end to end.
+
+    Returns:
+        (rows, longest list) int32, `PAD` after each list's end; an empty list becomes [`UNSEEN`].
+    """
+    lengths = lengths.astype(np.int64)
+    matrix = np.full((len(lengths), max(1, int(lengths.max(initial=0)))), PAD, dtype=np.int32)
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    starts = np.cumsum(lengths) - lengths
+    matrix[row, np.arange(len(ids)) - np.repeat(starts, lengths)] = ids
+    matrix[lengths == 0, 0] = UNSEEN
+    return matrix
