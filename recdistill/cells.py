@@ -16,6 +16,7 @@ from recdistill.domains import privileged_columns
 from recdistill.encoder import Encoder
 from recdistill.evaluation import measure, task
 from recdistill.examples import Examples
+from recdistill.inspection import unshared
 from recdistill.metrics import logloss
 from recdistill.models import build
 from recdistill.progress import Watch
@@ -170,9 +171,17 @@ def _start(run: RunFolder, name: str, cell: Cell) -> Ranker:
 
 
 def rows_for_teacher(source: Table, target: Table, settings: TeacherSettings) -> tuple[Table, dict[str, float]]:
-    """The source's rows, and how often the teacher must do without privileged columns that the target lacks."""
+    """The source's rows, and how often the teacher must do without privileged columns that the target lacks.
+
+    Columns of ids that are not shared go where the teacher is to drop them. The student trained on the source keeps
+    them: on the target its vocabularies are fitted anew, and it learns the target's own ids.
+    """
+    encoder = settings.encoder
+    apart = unshared(source, target) if settings.unshared == "drop" else ()
+    dropped = [name for name in apart if name not in (*encoder.drop, *encoder.hashing)]
+    source = source.with_schema(source.schema.without(*dropped))
     left = privileged_columns(source, target).items()
-    lacking = [name for name, on_target in left if not on_target and name not in settings.encoder.drop]
+    lacking = [name for name, on_target in left if not on_target and name not in encoder.drop]
     if settings.hidden == 1:
         return source.with_schema(source.schema.without(*lacking)), {}
     return source, dict.fromkeys(lacking, settings.hidden)

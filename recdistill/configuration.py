@@ -100,6 +100,9 @@ class TeacherSettings(Settings):
         hidden: with which probability a privileged column that only the source has is hidden in training, since the
             teacher must do without it on the target. With 1 it is not used at all: a strong column crowds out what
             carries over.
+        unshared: "drop" leaves id columns of which source and target share no value to the students, who learn the
+            target's own; with "keep" the teacher learns the source's and, adapted, the target's too. Columns that
+            `encoder.hashing` names are always kept.
     """
 
     scores: Literal["probability", "logit"] | None = None
@@ -110,15 +113,17 @@ class TeacherSettings(Settings):
     fit: FitSettings = FitSettings(epochs=8, batch_size=1024)
     adapt: FitSettings = FitSettings(epochs=10)
     hidden: float = Field(1.0, ge=0, le=1)
+    unshared: Literal["keep", "drop"] = "keep"
 
     @model_validator(mode="after")
     def _known(self) -> TeacherSettings:
         _buildable(self.model, self.arguments)
         _untouched("fit", self.fit, ["seed"], "see seeds")
-        own = ["seed", "learning_rate", "weight_decay", "checkpoint_seconds"]
-        _untouched("adapt", self.adapt, own, "see seeds and tune.adapted; only fits on the source leave checkpoints")
+        tuned = ["seed", "learning_rate", "weight_decay", "checkpoint_seconds"]
+        _untouched("adapt", self.adapt, tuned, "see seeds and tune.adapted; only fits on the source leave checkpoints")
         if self.scores is not None:
-            _untouched("teacher", self, ["model", "arguments", "encoder", "fit", "adapt", "hidden"], "scores teach")
+            own = ["model", "arguments", "encoder", "fit", "adapt", "hidden", "unshared"]
+            _untouched("teacher", self, own, "scores teach")
         elif self.clip:
             raise UsageError(f"clip is for teacher.scores, got {self.clip=} without")
         return self

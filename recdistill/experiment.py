@@ -5,15 +5,16 @@ Every stage makes what is not there yet and leaves folder artefacts, so any stag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recdistill import cells, report
+from recdistill import cells, datasets, report, run_inspection
 from recdistill.artefacts import is_whole, read_json, verify
 from recdistill.configuration import Config
-from recdistill.datasets import load
 from recdistill.devices import device_of
 from recdistill.errors import DataError, UsageError
+from recdistill.inputs import Input, is_there, require_unchanged
 from recdistill.progress import Board, Silence
 from recdistill.rehearsal import rehearse
 from recdistill.results import evaluated
@@ -52,6 +53,8 @@ def run(
     for fitting in (config.teacher.fit, config.teacher.adapt, config.student.fit):
         device_of(fitting.device)
     folder = prepare(config, out, board=board, overwrite=overwrite)
+    for line in report.finding_lines(run_inspection.read(folder), "warning"):
+        board.say(line)
     with Workers(workers, board) as crew:
         train_teachers(folder, crew)
         label(folder, crew)
@@ -64,24 +67,45 @@ def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: boo
 
     What a later stage would stumble over is tried here (`rehearsal`), before anything is trained. With `overwrite` the
     data are read again; what was made from the same rows by the same configuration is kept all the same.
+
+    Raises:
+        UsageError: the folder holds something else, or rows of the same configuration from files that have changed.
+        DataError: the data are not what they must be.
     """
     folder = RunFolder(out)
     again = overwrite and folder.is_run
     if not again and folder.holds(config) and folder.is_prepared:
-        board.say("the rows are those prepared before; --overwrite reads the data again")
+        board.say(_unchanged(folder.inputs))
+        if run_inspection.read(folder) is None:  # other rows were put there, or an earlier version prepared them
+            rows = dict(folder.tables())
+            run_inspection.write(folder, run_inspection.inspected(config, rows.pop("source", None), rows))
         return folder
     board.say(f"preparing {config.data.name}")
-    loaded, target = load(config.data.name, config.data.root, config.data.arguments)
+    inputs = datasets.inputs(config.data.name, config.data.root, config.data.arguments)
+    read = [Input.of(path) for path in inputs if is_there(path)]
+    loaded, target = datasets.load(config.data.name, config.data.root, config.data.arguments)
     source = loaded if config.data.source else None
     train, valid, test = split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
     # Rows that came without a label can train, where their part does.
     parts = {"train": train, "valid": valid.take(valid.labelled), "test": test.take(test.labelled)}
+    found = run_inspection.inspected(config, source, parts)
     rehearse(config, source, parts)
-    folder.begin(config, source=source is not None)  # only now, when the data are known to be good
+    folder.begin(config, source=source is not None, inputs=read)  # only now, when the data are known to be good
     for part, table in (parts if source is None else {"source": source, **parts}).items():
         table.write(folder.prepared(part))
         board.say(f"  {part}: {len(table):,} rows")
+    run_inspection.write(folder, found)
     return folder
+
+
+def _unchanged(inputs: Sequence[Input] | None) -> str:
+    """What to say of rows that are there; refuses them where the files that they were read from have changed."""
+    if inputs is None:
+        return "prepared before with the same settings (from which files was not written down then): nothing to do"
+    gone = require_unchanged(inputs)
+    if gone:
+        return f"prepared before with the same settings; no longer there to compare: {', '.join(gone)}: nothing to do"
+    return f"prepared before from the same {'files and ' if inputs else ''}settings: nothing to do"
 
 
 def train_teachers(folder: RunFolder, crew: Workers) -> None:

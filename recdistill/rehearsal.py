@@ -10,7 +10,9 @@ from recdistill.calibration import calibrate
 from recdistill.cells import new_ranker, rows_for_teacher
 from recdistill.configuration import Config, StudentSettings, TeacherSettings
 from recdistill.devices import require_device_name
+from recdistill.domains import privileged_columns
 from recdistill.errors import DataError, UsageError, nearest
+from recdistill.inspection import unshared
 from recdistill.rankings import candidates_of
 from recdistill.score_column import ScoreColumn
 from recdistill.soft_labels import SoftLabels
@@ -38,6 +40,7 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
     _require_users(test)
     candidates_of(config.ranking, **parts)
     if config.teacher.scores is None and source is not None:
+        _require_something_shared(source, train, config.teacher)
         rows, _ = rows_for_teacher(source, train, config.teacher)
         of_teacher = {"fit": config.teacher.fit, "adapt": config.teacher.adapt}
         _try_model("teacher", config.teacher, rows, of_teacher, privileged=True)
@@ -62,6 +65,19 @@ def _require_teacher(config: Config, source: Table | None, target: Table) -> Non
     if scores is not None and (schema.score is None or schema.classes > 1):
         got = f"score={schema.score!r}, classes={schema.classes}"
         raise UsageError(f"teacher.scores needs click labels and a column with the role score, got {got}")
+
+
+def _require_something_shared(source: Table, target: Table, settings: TeacherSettings) -> None:
+    """Refuse a pair in which every feature of the teacher is an id that only one side has."""
+    on_target = privileged_columns(source, target)
+    teachers = [*source.schema.features, *(name for name, there in on_target.items() if there)]
+    features = [name for name in teachers if name not in settings.encoder.drop]
+    apart = unshared(source, target)
+    if features and all(name in apart for name in features):
+        raise DataError(
+            "nothing can transfer: a teacher needs a feature that source and target share, got only ids of which they "
+            f"share none: {features}; add a column that means the same on both sides, e.g. of the items' content"
+        )
 
 
 def _require_users(test: Table) -> None:

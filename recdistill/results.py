@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recdistill import report
+from recdistill import report, run_inspection
 from recdistill.arms import ARMS, CONTROLS
 from recdistill.artefacts import manifest
 from recdistill.baselines import item_means
@@ -49,6 +49,7 @@ def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
         "command": command,
         "config": config.model_dump(mode="json"),
         "data": report.counted_parts(tables),
+        "inspection": run_inspection.of_report(run),
         "unseen": report.unseen_shares(tables),
         "privileged": run.privileged,
         "source": [_on_source(run, seed) for seed in range(config.seeds)] if run.has_source else [],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -18,7 +18,8 @@ from recdistill.artefacts import digest, is_whole, read_json, sha256, write_json
 from recdistill.configuration import Config
 from recdistill.domains import privileged_columns
 from recdistill.errors import UsageError
-from recdistill.settings import differences, fill, read_toml
+from recdistill.inputs import Input
+from recdistill.settings import differences, fill, plain, read_toml
 from recdistill.splits import keep_labels
 from recdistill.tables import Table
 
@@ -62,7 +63,7 @@ class RunFolder:
             return False
         self._require_run("is not empty and holds no run (no config.toml and versions.json); choose another folder")
         if self.config != config:
-            told = differences(*(_without_none(c.model_dump(mode="json")) for c in (self.config, config)))
+            told = differences(plain(self.config), plain(config))
             more = f", and {len(told) - 3} more differ" if len(told) > 3 else ""
             rule = f"holds a run of another configuration: {', '.join(told[:3])}{more}"
             raise UsageError(f"{self.path} {rule}; choose another folder or pass --overwrite")
@@ -73,27 +74,36 @@ class RunFolder:
         """Whether the folder holds a run, of whatever configuration."""
         return self._config.is_file() and self._versions.is_file()
 
-    def begin(self, config: Config, *, source: bool) -> None:
-        """Write down what the run is told, whether it has source rows, and with which packages.
+    def begin(self, config: Config, *, source: bool, inputs: Sequence[Input] = ()) -> None:
+        """Write down what the run is told, whether it has source rows, from which files, and with which packages.
 
         A run of another configuration goes, other files stay. Of the same configuration only the prepared rows and the
         report go: what was made from the same rows is kept, and so is the word of what it was made with.
         """
+        facts = {"source": source, "inputs": [one.to_dict() for one in inputs]}
         if self.is_run and self._same(config):
             for name in ("report", "prepared"):
                 shutil.rmtree(self.path / name, ignore_errors=True)
+            written = read_json(self._versions)
+            write_json(self._versions, written | {"run": written.get("run", {}) | facts})
             return
         if self.is_run:
             self._remove()
         packages = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-        text = tomli_w.dumps(_without_none(config.model_dump(mode="json")))
-        write_json(self._versions, {**packages, "run": {"config": digest(text), "source": source}})
+        text = tomli_w.dumps(plain(config))
+        write_json(self._versions, {**packages, "run": {"config": digest(text), **facts}})
         write_text(self._config, text)
 
     @property
     def identity(self) -> str:
         """Of the prepared rows; what is made from other rows carries another one and is made again."""
         return digest([sha256(self.prepared(part) / "manifest.json") for part in self.parts])
+
+    @property
+    def inputs(self) -> list[Input] | None:
+        """The files that the rows were read from; None where an earlier version did not write them down."""
+        written = self._begun.get("inputs")
+        return None if written is None else [Input.from_dict(one) for one in written]
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -142,7 +152,7 @@ class RunFolder:
         return [Cell(share, seed) for seed in range(config.seeds) for share in config.labels]
 
     def prepared(self, part: str) -> Path:
-        """The rows of a part: "source", "train", "valid" or "test"."""
+        """The rows of a part: "source", "train", "valid" or "test"; and what was found in them: "inspection"."""
         return self.path / "prepared" / part
 
     def pretrained(self, name: str, seed: int) -> Path:
@@ -238,8 +248,3 @@ class RunFolder:
 @lru_cache(maxsize=1)
 def _read(path: Path, identity: str) -> dict[str, Table]:
     return {part: Table.read(path / "prepared" / part) for part in RunFolder(path).parts}
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {k: v for k, v in values.items() if v is not None}
-    return {k: _without_none(v) if isinstance(v, Mapping) else v for k, v in kept.items()}

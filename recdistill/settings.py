@@ -82,6 +82,11 @@ def fill(kind: type[S], values: Mapping[str, Any]) -> S:
         raise UsageError("\n".join(_explain(kind, problem) for problem in told)) from None
 
 
+def plain(settings: Settings) -> dict[str, Any]:
+    """A group's values as they stand in TOML; what is None is left out."""
+    return _without_none(settings.model_dump(mode="json"))
+
+
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """A line for each setting that differs, with both values.
 
@@ -152,6 +157,11 @@ def _explain(kind: type[Settings], problem: Any) -> str:
     choices = re.findall("'([^']*)'", problem["ctx"]["expected"]) if problem["type"] == "literal_error" else []
     near = nearest(str(got), choices)
     return f"{said}, got {got!r}{f', {near}' if near.startswith('did') else ''}"
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in values.items() if v is not None}
+    return {k: _without_none(v) if isinstance(v, Mapping) else v for k, v in kept.items()}
 
 
 def _group(kind: type[Settings], path: Iterable[Any]) -> type[Settings]:

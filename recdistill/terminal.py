@@ -146,7 +146,7 @@ def show_table(out: Console, lines: list[list[str]], title: str) -> None:
         return
     shown = Table(title=escape(title), title_justify="left")
     for name in lines[0]:
-        shown.add_column(escape(name), justify="left" if name == "ranker" else "right")
+        shown.add_column(escape(name), justify="left" if name == lines[0][0] else "right")
     for line in lines[1:]:
         shown.add_row(*(escape(cell) for cell in line))
     out.print(shown)

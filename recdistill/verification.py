@@ -11,7 +11,6 @@ from recdistill.errors import DataError
 from recdistill.experiment import label_units, student_units, teacher_units
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
-from recdistill.work import Unit
 
 
 @dataclass(frozen=True)
@@ -40,21 +39,23 @@ def verify_run(path: Path) -> Verified:
     """
     run = RunFolder(path)
     prepared = [run.prepared(part) for part in run.parts]
+    inspected = run.prepared("inspection")
     _require_unchanged(_there(prepared))
     run.tables()
     stages = [*teacher_units(run).values(), label_units(run), *student_units(run).values()]
     units = [unit for units in stages for unit in units]
-    wanted = [*prepared, *(unit.folder for unit in units), run.report]
-    others = {unit.folder for unit in units if _of_other_rows(unit)}
+    wanted = [*prepared, inspected, *(unit.folder for unit in units), run.report]
+    made = {inspected: run.identity} | {unit.folder: unit.prepared for unit in units}
+    others = {folder for folder, rows in made.items() if _of_other_rows(folder, rows)}
     there = [folder for folder in _there(wanted) if folder not in others]
     files = _require_unchanged(there)
     missing = tuple(str(folder.relative_to(path)) for folder in wanted if folder not in there)
     return Verified(len(there), files, _counted_again(run), missing)
 
 
-def _of_other_rows(unit: Unit) -> bool:
+def _of_other_rows(folder: Path, prepared: str) -> bool:
     """Whether what is there was made from other rows than those prepared now, and so is to be made anew."""
-    return bool(_there([unit.folder])) and manifest(unit.folder)["facts"].get("prepared") != unit.prepared
+    return bool(_there([folder])) and manifest(folder)["facts"].get("prepared") != prepared
 
 
 def _there(folders: list[Path]) -> list[Path]:

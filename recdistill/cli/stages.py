@@ -10,7 +10,7 @@ import typer
 
 from recdistill.cli.app import app
 from recdistill.cli.tables import prepare_files
-from recdistill.cli.words import board, command, done, show
+from recdistill.cli.words import board, command, done, show, show_inspection
 from recdistill.errors import UsageError, beside
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def prepare(
     With a TOML: read the data set, tell the domains apart, split the target, keep the rows. With data files (Parquet,
     CSV or TSV, .gz or .zst; several, a folder): encode them into Parquet parts for training, in bounded memory.
     """
-    from recdistill import experiment
+    from recdistill import experiment, run_inspection
 
     what = what or []
     if what and not (len(what) == 1 and what[0].suffix == ".toml"):
@@ -132,7 +132,9 @@ def prepare(
         return
     if alone := [name for name, value in (("--roles", roles), ("--side", side), ("--encoder", by)) if value]:
         raise UsageError(f"{', '.join(alone)} are for data files, got an experiment; its TOML says the roles")
-    experiment.prepare(_settings(what[0] if what else None, assign), out, board=board(), overwrite=overwrite)
+    config = _settings(what[0] if what else None, assign)
+    folder = experiment.prepare(config, out, board=board(), overwrite=overwrite)
+    show_inspection(run_inspection.read(folder))
     done(f"{out} is prepared", ["recdistill", "teacher", str(out)])
 
 

@@ -28,6 +28,18 @@ def done(words: str, following: list[str]) -> None:
     board().say(f"{words}; next: {shlex.join(following)}")
 
 
+def show_inspection(inspection: dict[str, Any] | None) -> None:
+    """What of the target the source has, and a line for each finding."""
+    from recdistill import report as reports
+    from recdistill.terminal import console, show_table
+
+    if table := reports.overlap_table(inspection):
+        show_table(console(), table, "what the source has of the target")
+    for line in (reports.more_columns(inspection), *reports.finding_lines(inspection, "warning", "note")):
+        if line:
+            board().say(line)
+
+
 def show(result: dict[str, Any], out: Path) -> None:
     """The summary tables, the answers, and where the report is."""
     from recdistill import report as reports

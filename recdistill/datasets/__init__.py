@@ -20,6 +20,13 @@ DATASETS: dict[str, Callable[..., tuple[Table | None, Table]]] = {
     "movielens": movielens.load,
     "synthetic": synthetic.load,
 }
+# What each reads; data sets that are made have no files.
+INPUTS: dict[str, Callable[..., list[Path]]] = {
+    "amazon": amazon.inputs,
+    "criteo": criteo.inputs,
+    "files": files.inputs,
+    "movielens": movielens.inputs,
+}
 
 
 def require(name: str, arguments: Mapping[str, Any]) -> None:
@@ -46,16 +53,42 @@ def load(
         DataError: the files are not what they must be.
     """
     require(name, arguments or {})
-    needed = inspect.signature(DATASETS[name]).parameters["root"].default is inspect.Parameter.empty
-    if root is None and needed:
-        raise UsageError(f"data set {name!r} needs the folder of its files: --set data.root=FOLDER")
-    folder = None if root is None else os.path.expandvars(root)
-    if folder is not None and "$" in str(folder):
-        raise UsageError(f"the folder of a data set must have all its variables set, got {str(root)!r}")
+    folder = _folder(name, root)
     try:
         return DATASETS[name](folder, **(arguments or {}))
     except TypeError as error:
         raise UsageError(f"data set {name!r} cannot take {dict(arguments or {})}: {error}") from error
 
 
-__all__ = ["DATASETS", "amazon", "criteo", "files", "load", "movielens", "require", "synthetic"]
+def inputs(name: str, root: Path | str | None = None, arguments: Mapping[str, Any] | None = None) -> list[str]:
+    """The files that `load` reads, below the root as it was given; none of a data set that is made, not read.
+
+    Raises:
+        UsageError, DataError: as in `load`.
+    """
+    require(name, arguments or {})
+    folder = _folder(name, root)
+    if name not in INPUTS or folder is None:
+        return []
+    takes = inspect.signature(INPUTS[name]).parameters
+    told = {key: value for key, value in (arguments or {}).items() if key in takes}
+    try:
+        found = INPUTS[name](folder, **told)
+    except TypeError as error:
+        raise UsageError(f"data set {name!r} cannot take {dict(arguments or {})}: {error}") from error
+    below = Path(folder)
+    return [str(Path(str(root)) / path.relative_to(below) if path.is_relative_to(below) else path) for path in found]
+
+
+def _folder(name: str, root: Path | str | None) -> str | None:
+    """The root with its environment variables filled in."""
+    needed = inspect.signature(DATASETS[name]).parameters["root"].default is inspect.Parameter.empty
+    if root is None and needed:
+        raise UsageError(f"data set {name!r} needs the folder of its files: --set data.root=FOLDER")
+    folder = None if root is None else os.path.expandvars(root)
+    if folder is not None and "$" in str(folder):
+        raise UsageError(f"the folder of a data set must have all its variables set, got {str(root)!r}")
+    return folder
+
+
+__all__ = ["DATASETS", "INPUTS", "amazon", "criteo", "files", "inputs", "load", "movielens", "require", "synthetic"]

@@ -88,6 +88,12 @@ def purchases(root: Path, category: str, other: str) -> tuple[Array, Array]:
     return user, item
 
 
+def inputs(root: Path | str, *, source: str = "sport", target: str = "cloth") -> list[Path]:
+    """The files that `load` reads."""
+    folders = [Path(root) / f"{one}_{other}" for one, other in ((source, target), (target, source))]
+    return [folder / name for folder in folders for name in FILES]
+
+
 def _untouched(user: Array, item: Array, negatives: int, *, popular: bool, rng: np.random.Generator) -> Array:
     """(purchases, negatives) items that the purchase's user never touched, no item twice for a user."""
     known, counts = np.unique(item, return_counts=True)

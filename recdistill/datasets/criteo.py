@@ -105,6 +105,11 @@ def has_layout(path: Path) -> bool:
     return len(fields) == len(LAYOUT.names) and fields[0] in ("0", "1") and whole
 
 
+def inputs(root: Path | str) -> list[Path]:
+    """The file that `read` reads."""
+    return [_file(Path(root))]
+
+
 def _file(root: Path) -> Path:
     """The file itself, or the first of the official names in a folder."""
     if root.is_file():

@@ -142,6 +142,11 @@ def tables(root: Path | str, files: Files, *, quarantine: Quarantine | None = No
     return pair
 
 
+def inputs(root: Path | str, *, target: str, source: str | None = None) -> list[Path]:
+    """The files that `load` reads."""
+    return [Path(root) / name for name in (source, target) if name is not None]
+
+
 def _require_answer(schema: Schema) -> None:
     if schema.label is None and not schema.grades:
         raise UsageError(

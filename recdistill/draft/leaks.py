@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.draft.roles import Guess
+from recdistill.inspection import filled_after
 from recdistill.readers import Rows
 
 LEAK = "filled only where the label is 1: known after the click"
-CHANCE = 0.001  # that a column is filled there alone without knowing the label
 
 
 def without_leaks(rows: Rows, guesses: Mapping[str, Guess], label: str | None) -> dict[str, Guess]:
@@ -22,26 +22,10 @@ def without_leaks(rows: Rows, guesses: Mapping[str, Guess], label: str | None) -
     clicked = _is_one(rows.column(label).values)
     return {
         name: replace(one, role="", why=LEAK)
-        if one.role in ("number", "categorical") and _is_leak(rows.column(name).values, clicked)
+        if one.role in ("number", "categorical") and filled_after(rows.column(name).values, clicked)
         else one
         for name, one in guesses.items()
     }
-
-
-def _is_leak(column: pa.Array, clicked: pa.Array) -> bool:
-    """Whether a column is missing, or of one value, where there was no click, and not where there was one.
-
-    Args:
-        column: (rows,) values.
-        clicked: (rows,) whether the label is 1; missing where there is no label.
-    """
-    column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-    empty = pc.unique(column.filter(pc.invert(clicked))).drop_null()
-    if len(empty) > 1:
-        return False
-    filled = pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, empty)))
-    rows = pc.sum(pc.and_(filled, pc.is_valid(clicked))).as_py() or 0
-    return bool(pc.mean(clicked).as_py() ** rows < CHANCE)
 
 
 def _is_one(label: pa.Array) -> pa.Array:

@@ -8,6 +8,7 @@ from typing import Any
 from recdistill.artefacts import new_folder, write_json, write_text
 from recdistill.report.cautions import cautions
 from recdistill.report.counts import counted, counted_parts, unseen_shares
+from recdistill.report.inspected import finding_lines, more_columns, overlap_table
 from recdistill.report.markdown import page
 from recdistill.report.words import answer, percent, summary, table
 
@@ -24,6 +25,9 @@ __all__ = [
     "cautions",
     "counted",
     "counted_parts",
+    "finding_lines",
+    "more_columns",
+    "overlap_table",
     "page",
     "percent",
     "summary",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recdistill.report.cautions import cautions
+from recdistill.report.inspected import finding_lines, more_columns, overlap_table
 from recdistill.report.reading import reading
 from recdistill.report.words import NAMES, answer, deltas, found, percent, signed, silent, table
 
@@ -24,7 +25,12 @@ def page(result: dict[str, Any]) -> str:
         first, *others = answer(pooled)
         lines += [f"- {first}", *(f"  - {line}" for line in others)]
     lines += ["", *(line for caution in cautions(result) for line in (f"**Caution:** {caution}", ""))]
-    lines += [*_data(result), *(line for pooled in result["pooled"] for line in _share(pooled)), *reading(result)]
+    lines += [
+        *_data(result),
+        *_inspected(result.get("inspection")),
+        *(line for pooled in result["pooled"] for line in _share(pooled)),
+        *reading(result),
+    ]
     if result["command"]:
         lines += ["## Made by", "", f"    {result['command']}", ""]
     return "\n".join(lines)
@@ -42,6 +48,18 @@ def _data(result: dict[str, Any]) -> list[str]:
     for column, on_target in result["privileged"].items():
         lines += [_privileged(column, on_target, result["config"]["teacher"]), ""]
     return [*lines, *_on_source(result)]
+
+
+def _inspected(inspection: dict[str, Any] | None) -> list[str]:
+    if not inspection:
+        return []
+    table, findings = overlap_table(inspection), finding_lines(inspection, "warning", "note")
+    lines = ["## What the rows are like", ""]
+    if table:
+        lines += ["Of the target's ids and rows, what the source has too:", "", *_table(table), ""]
+    if rest := more_columns(inspection):
+        lines += [f"{rest}.".capitalize(), ""]
+    return [*lines, *(f"- {line}." for line in findings or ["nothing to warn of or to note"]), ""]
 
 
 def _privileged(column: str, on_target: bool, teacher: dict[str, Any]) -> str:

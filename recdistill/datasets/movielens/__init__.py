@@ -93,6 +93,18 @@ def read(root: Path | str, *, task: Literal["click", "rating"] = "click", click_
     return Table(rows.append_column("row_id", pa.array(np.arange(len(rows)))), schema)
 
 
+def inputs(root: Path | str) -> list[Path]:
+    """The files that `read` reads.
+
+    Raises:
+        DataError: as in `detect`.
+    """
+    layout = detect(Path(root))
+    # Of names joined by "|" the first that is there is read.
+    alternatives = [[Path(root) / name for name in names.split("|")] for names in layout.files]
+    return [next(path for path in paths if path.is_file()) for paths in alternatives]
+
+
 def _require_between(click_at: float, grades: Sequence[float]) -> None:
     low, high = grades[0], grades[-1]
     if isinstance(click_at, bool) or not isinstance(click_at, int | float) or not low < click_at <= high:
@@ -121,4 +133,4 @@ def _joined(ratings: pa.Table, known: pa.Table, key: str, root: Path) -> pa.Tabl
     return ratings
 
 
-__all__ = ["LAYOUTS", "OFFICIAL_COUNTS", "load", "read"]
+__all__ = ["LAYOUTS", "OFFICIAL_COUNTS", "inputs", "load", "read"]

@@ -1,0 +1,181 @@
+"""Single columns that almost are the label."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recdistill.columns import is_list
+from recdistill.inspection.contents import mixed
+from recdistill.inspection.findings import Finding
+from recdistill.inspection.profiles import items
+from recdistill.metrics import auc
+from recdistill.tables import Table
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+MOST_ROWS = 2_000_000  # labelled rows that are looked at; of more, drawn by row id
+NEARLY, IS = 0.95, 0.999
+ENOUGH = 50  # labelled rows of each class, to say that a column is the label
+FOLDS, PRIOR_ROWS = 3, 5.0
+CHANCE = 0.001  # that a column is filled after the click alone without knowing of it
+
+
+def single_column_auc(table: Table) -> dict[str, float]:
+    """Per feature how well it ranks the rows by itself, whichever way round: from 0.5, no use, to 1, the label.
+
+    Of numbers the AUC of the value, or of its being there. Of ids the AUC of their label rate in the other folds,
+    pulled to the mean, so that ids of few rows do not look like the label; of lists the mean over their items.
+    Vectors are left out. Of ratings the label is whether they are above the median, or at least it.
+
+    Args:
+        table: training rows; of more than `MOST_ROWS` labelled ones some are drawn by row id.
+
+    Returns:
+        Nothing where the labels are of one class.
+    """
+    rows = _drawn(table)
+    label = _binary(rows)
+    if label is None:
+        return {}
+    schema = rows.schema
+    fold = (mixed(rows.row_ids.astype(np.uint64)) % np.uint64(FOLDS)).astype(np.int64)
+    return {
+        name: _of_number(rows.column(name), label)
+        if schema.kind(name) == "number"
+        else auc_of(rates(rows.column(name), label, fold), label)
+        for name in schema.features + schema.privileged_features
+        if schema.kind(name) != "vector"
+    }
+
+
+def answer_findings(sides: Mapping[str, Table], found: Mapping[str, Mapping[str, float]]) -> list[Finding]:
+    """Columns that are, or nearly are, the label, and those filled after a click alone.
+
+    Args:
+        sides: "source", where there is one, and "train".
+        found: `single_column_auc` of each.
+    """
+    aucs = [(name, side, value) for side, of in found.items() for name, value in of.items() if value >= NEARLY]
+    told = [_told(name, side, value, sides[side]) for name, side, value in aucs]
+    nearly = {name for name, _, _ in aucs}
+    return told + [finding for side in sides for finding in _after_the_click(sides[side], side, nearly)]
+
+
+def filled_after(column: pa.Array, clicked: pa.Array) -> bool:
+    """Whether a column is missing, or of one value, where there was no click, and not where there was one.
+
+    Args:
+        column: (rows,) values.
+        clicked: (rows,) whether the label is 1; missing where there is no label.
+    """
+    column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    empty = pc.unique(column.filter(pc.invert(clicked))).drop_null()
+    if len(empty) > 1:
+        return False
+    filled = pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, empty)))
+    rows = pc.sum(pc.and_(filled, pc.is_valid(clicked))).as_py() or 0
+    return bool(pc.mean(clicked).as_py() ** rows < CHANCE)
+
+
+def rates(column: pa.Array, label: Mask, fold: np.ndarray[Any, np.dtype[np.int64]]) -> Floats:
+    """(rows,) each value's label rate in the other folds' rows; a missing value is a value of its own.
+
+        (clicks + m·p) / (rows + m)   with m = PRIOR_ROWS and p the label rate
+
+    Args:
+        column: (rows,) ids, or lists of ids.
+        label: (rows,) the answers.
+        fold: (rows,) which fold each row is in.
+    """
+    lists = is_list(column.type)
+    row = np.arange(len(column))
+    values = items(column)
+    if lists:
+        row = np.asarray(pc.list_parent_indices(column).to_numpy(zero_copy_only=False), dtype=np.int64)
+    coded = values.dictionary_encode()
+    distinct = len(coded.dictionary)
+    code = pc.fill_null(coded.indices, distinct).to_numpy(zero_copy_only=False).astype(np.int64)
+    cell = code * FOLDS + fold[row]
+    shape = (distinct + 1, FOLDS)
+    count = np.bincount(cell, minlength=shape[0] * FOLDS).reshape(shape)
+    clicks = np.bincount(cell, label[row], minlength=shape[0] * FOLDS).reshape(shape)
+    mean = label.mean()
+    others = (clicks.sum(1, keepdims=True) - clicks + PRIOR_ROWS * mean) / (
+        count.sum(1, keepdims=True) - count + PRIOR_ROWS
+    )
+    rate = others.ravel()[cell]
+    if not lists:
+        return rate
+    number = np.bincount(row, minlength=len(column))
+    return np.where(number > 0, np.bincount(row, rate, minlength=len(column)) / np.maximum(number, 1), mean)
+
+
+def auc_of(scores: Floats, label: Mask) -> float:
+    """AUC, whichever way round."""
+    value = auc(scores, label)
+    return max(value, 1 - value)
+
+
+def _of_number(column: pa.Array, label: Mask) -> float:
+    there = column.is_valid().to_numpy(zero_copy_only=False)
+    best = auc_of(there.astype(np.float64), label)
+    known = label[there]
+    if not known.any() or known.all():
+        return best
+    values = column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
+    # A value that is seldom there says little of all the rows: the others lie between.
+    return max(best, _with_the_others_between(auc_of(values, known), known, label))
+
+
+def _with_the_others_between(value: float, known: Mask, label: Mask) -> float:
+    pairs = known.sum() * (~known).sum() / (label.sum() * (~label).sum())
+    return float(0.5 + (value - 0.5) * pairs)
+
+
+def _told(name: str, side: str, value: float, table: Table) -> Finding:
+    labels = table.labels[table.labelled]
+    few = min((labels > 0).sum(), (labels == 0).sum()) < ENOUGH
+    where = "the source" if side == "source" else "the target's training rows"
+    if value >= IS and not few and name not in table.schema.privileged:
+        rule = "a feature must not be the label itself"
+        got = f"{name!r}, which alone tells the labels of {where} with an AUC of {value:.4f}"
+        return Finding("error", "leakage", f"{rule}, got {got}: leave it out, or list it as privileged")
+    words = f"{name} alone tells the labels of {where} with an AUC of {value:.3f}: is it known before the answer?"
+    return Finding("warning", "leakage", words)
+
+
+def _after_the_click(table: Table, side: str, told: Collection[str]) -> Iterator[Finding]:
+    schema = table.schema
+    if schema.classes > 1 or not table.labelled.any():
+        return
+    clicked = pa.array(table.labels == 1, mask=~table.labelled)
+    for name in schema.features:
+        plain = schema.kind(name) in ("categorical", "number")
+        if plain and name not in told and filled_after(table.column(name), clicked):
+            where = "the source's" if side == "source" else "the target's training"
+            words = f"{name} is filled only where the label is 1 ({where} rows): known after the click"
+            yield Finding("warning", "leakage", words)
+
+
+def _drawn(table: Table) -> Table:
+    """The labelled rows, or some that their ids draw, whatever the order of the rows."""
+    labelled = table.labelled
+    if labelled.sum() > MOST_ROWS:
+        chance = MOST_ROWS / labelled.sum()
+        labelled = labelled & (mixed(table.row_ids.astype(np.uint64)) < np.uint64(chance * 2**64))
+    return table if labelled.all() else table.take(labelled)
+
+
+def _binary(table: Table) -> Mask | None:
+    """(rows,) whether a label is 1, a rating above the median; None where all are alike."""
+    labels = table.labels
+    if table.schema.classes > 1 and len(labels):
+        middle = np.median(labels)
+        labels = labels > middle if (labels > middle).any() else labels >= middle
+    found = labels > 0
+    return found if found.any() and not found.all() else None

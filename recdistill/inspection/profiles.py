@@ -1,0 +1,150 @@
+"""Small statistics of a column: enough for overlap, drift and columns of no use, and cheap to merge over parts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recdistill.columns import is_list
+from recdistill.schema import Schema
+from recdistill.tables import Table
+
+IDS = ("categorical", "multi", "user", "item")
+SHARES = (0.01, 0.25, 0.5, 0.75, 0.99)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each value of an id column occurs.
+
+    Args:
+        values: (distinct,) the values as text, so that 7 and "7" meet.
+        rows: (distinct,) how often each occurs.
+    """
+
+    values: pa.Array
+    rows: np.ndarray[Any, np.dtype[np.int64]]
+
+    @property
+    def total(self) -> int:
+        """How many values there are, repeated ones as often as they occur."""
+        return int(self.rows.sum())
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Moments and quantiles of the numbers that are there.
+
+    Args:
+        mean, deviation: with the number of values, not one less, as divisor.
+        low, high: the least and the greatest.
+        quantiles: at 1, 25, 50, 75 and 99 %.
+    """
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    quantiles: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """What a column of one side looks like. A stream of parts can fill it from merged statistics.
+
+    Args:
+        kind: a feature kind, or "user", "item", "label", "rating".
+        type: of its values, in Arrow's words; of lists that of their items.
+        rows: of the table.
+        missing: rows without a value; of lists those without an item.
+        distinct: different values; None for vectors.
+        counts: of ids.
+        numbers: of numbers, labels and ratings; None where all are missing.
+        privileged: whether it is the teacher's alone.
+    """
+
+    kind: str
+    type: str
+    rows: int
+    missing: int
+    distinct: int | None = None
+    counts: Counts | None = field(default=None, compare=False)
+    numbers: Numbers | None = None
+    privileged: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row has a value."""
+        return self.missing == self.rows
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether every row has the same value."""
+        return self.distinct == 1 and not self.missing and self.kind != "multi"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The statistics as JSON; the counts are left out."""
+        kept = {name: getattr(self, name) for name in ("kind", "type", "rows", "missing", "distinct")}
+        return kept | ({"numbers": asdict(self.numbers)} if self.numbers else {})
+
+
+def profiles(table: Table) -> dict[str, ColumnProfile]:
+    """Per feature, user, item, label and rating column its profile."""
+    privileged = table.schema.privileged_features
+    return {
+        name: profile(table.column(name), kind, privileged=name in privileged)
+        for name, kind in _kinds(table.schema).items()
+    }
+
+
+def profile(column: pa.Array, kind: str, *, privileged: bool = False) -> ColumnProfile:
+    """What a column looks like.
+
+    Args:
+        column: (rows,) its values.
+        kind: as in `ColumnProfile`.
+        privileged: whether it is the teacher's alone.
+    """
+    values = items(column)
+    missing = (
+        int(pc.sum(pc.equal(pc.fill_null(pc.list_value_length(column), 0), 0)).as_py() or 0)
+        if is_list(column.type)
+        else column.null_count
+    )
+    facts: dict[str, Any] = {"kind": kind, "type": str(values.type), "rows": len(column), "missing": missing}
+    if kind in IDS:
+        counts = counted(values)
+        return ColumnProfile(**facts, distinct=len(counts.values), counts=counts, privileged=privileged)
+    if kind == "vector":
+        return ColumnProfile(**facts, privileged=privileged)
+    distinct = int(pc.count_distinct(values, mode="only_valid").as_py())
+    return ColumnProfile(**facts, distinct=distinct, numbers=_numbers(values), privileged=privileged)
+
+
+def counted(values: pa.Array) -> Counts:
+    """How often each value occurs, missing ones left out."""
+    found = pc.value_counts(values.drop_null())
+    return Counts(found.field("values").cast(pa.large_string()), found.field("counts").to_numpy())
+
+
+def items(column: pa.Array) -> pa.Array:
+    """A column's values, of lists their items, without a dictionary."""
+    values = pc.list_flatten(column) if is_list(column.type) else column
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _numbers(values: pa.Array) -> Numbers | None:
+    there = values.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
+    if not len(there):
+        return None
+    low, *inner, high = np.quantile(there, (0, *SHARES, 1)).tolist()
+    return Numbers(float(there.mean()), float(there.std()), low, high, tuple(inner))
+
+
+def _kinds(schema: Schema) -> dict[str, str]:
+    roles = {name: role for role in ("user", "item", "label", "rating") if (name := getattr(schema, role)) is not None}
+    return roles | {name: schema.kind(name) for name in schema.features + schema.privileged_features}

@@ -1,0 +1,58 @@
+"""What was found in a run's rows: looked for when they are prepared, kept beside them, told in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recdistill.artefacts import is_whole, manifest, new_folder, read_json, verify, write_json
+from recdistill.configuration import Config
+from recdistill.inspection import Inspection, inspect, refuse
+from recdistill.run_folder import RunFolder
+from recdistill.tables import Table
+
+FILE = "inspection.json"
+
+
+def inspected(config: Config, source: Table | None, parts: Mapping[str, Table]) -> Inspection:
+    """Look at the rows of a run.
+
+    Args:
+        config: of the run.
+        source: its source rows, where there are any.
+        parts: the target's "train", "valid" and "test".
+
+    Raises:
+        DataError: a line for each thing that can never be right.
+    """
+    drops = [set(encoder.drop) for encoder in (config.student.encoder, config.teacher.encoder)]
+    unused = drops[0] if config.teacher.scores is not None else drops[0] & drops[1]
+    found = inspect(source, parts, by=config.split.by, unused=unused, unshared_ids=config.teacher.unshared)
+    refuse(found.findings)
+    return found
+
+
+def write(run: RunFolder, found: Inspection) -> None:
+    """Keep it beside the rows that it speaks of, which are prepared already."""
+    with new_folder(run.prepared("inspection"), kind="inspection", prepared=run.identity) as temporary:
+        write_json(temporary / FILE, found.to_dict())
+
+
+def read(run: RunFolder) -> dict[str, Any] | None:
+    """What was found in the prepared rows; None where they were not looked at, or are others now.
+
+    Raises:
+        DataError: it was changed.
+    """
+    place = run.prepared("inspection")
+    if not is_whole(place) or manifest(place)["facts"].get("prepared") != run.identity:
+        return None
+    verify(place)
+    found: dict[str, Any] = read_json(place / FILE)
+    return found
+
+
+def of_report(run: RunFolder) -> dict[str, Any] | None:
+    """What the report repeats of it: all but the columns' own statistics."""
+    found = read(run)
+    return None if found is None else {key: value for key, value in found.items() if key not in ("columns", "aucs")}
