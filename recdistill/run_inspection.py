@@ -26,8 +26,10 @@ def inspected(config: Config, source: Table | None, parts: Mapping[str, Table]) 
         DataError: a line for each thing that can never be right.
     """
     drops = [set(encoder.drop) for encoder in (config.student.encoder, config.teacher.encoder)]
-    unused = drops[0] if config.teacher.scores is not None else drops[0] & drops[1]
-    found = inspect(source, parts, by=config.split.by, unused=unused, unshared_ids=config.teacher.unshared)
+    scores = config.teacher.scores is not None
+    unused = drops[0] if scores else drops[0] & drops[1]
+    setting = "none" if scores else config.teacher.unshared
+    found = inspect(source, parts, by=config.split.by, unused=unused, unshared_ids=setting)
     refuse(found.findings)
     return found
 

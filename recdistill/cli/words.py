@@ -34,7 +34,7 @@ def show_inspection(inspection: dict[str, Any] | None) -> None:
     from recdistill.terminal import console, show_table
 
     if table := reports.overlap_table(inspection):
-        show_table(console(), table, "what the source has of the target")
+        show_table(console(), table, "ids of the target, and how many of them the source has")
     for line in (reports.more_columns(inspection), *reports.finding_lines(inspection, "warning", "note")):
         if line:
             board().say(line)

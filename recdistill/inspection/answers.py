@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from recdistill.columns import is_list
 from recdistill.inspection.contents import mixed
 from recdistill.inspection.findings import Finding
-from recdistill.inspection.profiles import items
+from recdistill.inspection.profiles import SIDES, items
 from recdistill.metrics import auc
 from recdistill.tables import Table
 
@@ -60,9 +60,8 @@ def answer_findings(sides: Mapping[str, Table], found: Mapping[str, Mapping[str,
         sides: "source", where there is one, and "train".
         found: `single_column_auc` of each.
     """
-    aucs = [(name, side, value) for side, of in found.items() for name, value in of.items() if value >= NEARLY]
-    told = [_told(name, side, value, sides[side]) for name, side, value in aucs]
-    nearly = {name for name, _, _ in aucs}
+    nearly = {name for of in found.values() for name, value in of.items() if value >= NEARLY}
+    told = [_told(name, sides, found) for name in sorted(nearly)]
     return told + [finding for side in sides for finding in _after_the_click(sides[side], side, nearly)]
 
 
@@ -137,16 +136,21 @@ def _with_the_others_between(value: float, known: Mask, label: Mask) -> float:
     return float(0.5 + (value - 0.5) * pairs)
 
 
-def _told(name: str, side: str, value: float, table: Table) -> Finding:
-    labels = table.labels[table.labelled]
-    few = min((labels > 0).sum(), (labels == 0).sum()) < ENOUGH
-    where = "the source" if side == "source" else "the target's training rows"
-    if value >= IS and not few and name not in table.schema.privileged:
+def _told(name: str, sides: Mapping[str, Table], found: Mapping[str, Mapping[str, float]]) -> Finding:
+    aucs = {side: of[name] for side, of in found.items() if of.get(name, 0) >= NEARLY}
+    sure = [side for side, value in aucs.items() if value >= IS and not _are_few(sides[side])]
+    privileged = name in sides["train"].schema.privileged
+    reached = " and ".join(f"{value:.4f} in {SIDES[side]}" for side, value in aucs.items())
+    if sure and not privileged:
         rule = "a feature must not be the label itself"
-        got = f"{name!r}, which alone tells the labels of {where} with an AUC of {value:.4f}"
-        return Finding("error", "leakage", f"{rule}, got {got}: leave it out, or list it as privileged")
-    words = f"{name} alone tells the labels of {where} with an AUC of {value:.3f}: is it known before the answer?"
-    return Finding("warning", "leakage", words)
+        return Finding("error", "leakage", f"{rule}, got {name!r}, whose AUC alone is {reached}: leave it out")
+    question = "does it say more than the label?" if privileged else "is it known before the answer?"
+    return Finding("warning", "leakage", f"{name} alone tells the label, with an AUC of {reached}: {question}")
+
+
+def _are_few(table: Table) -> bool:
+    label = _binary(table.take(table.labelled))
+    return label is None or min(label.sum(), (~label).sum()) < ENOUGH
 
 
 def _after_the_click(table: Table, side: str, told: Collection[str]) -> Iterator[Finding]:
@@ -157,8 +161,7 @@ def _after_the_click(table: Table, side: str, told: Collection[str]) -> Iterator
     for name in schema.features:
         plain = schema.kind(name) in ("categorical", "number")
         if plain and name not in told and filled_after(table.column(name), clicked):
-            where = "the source's" if side == "source" else "the target's training"
-            words = f"{name} is filled only where the label is 1 ({where} rows): known after the click"
+            words = f"{name} is filled only where the label is 1, in {SIDES[side]}: known after the click"
             yield Finding("warning", "leakage", words)
 
 

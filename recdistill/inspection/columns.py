@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from recdistill.inspection.findings import Finding
-from recdistill.inspection.profiles import ColumnProfile
+from recdistill.inspection.profiles import SIDES, ColumnProfile
 from recdistill.schema import FEATURE_KINDS
 
-SIDES = {"source": "the source's rows", "train": "the target's training rows"}
 FEW = 20  # rows: with so few, all different is no surprise
 
 

@@ -20,6 +20,7 @@ OUTSIDE = (0.01, 0.25)  # share of the target's numbers beyond all of the source
 UNSEEN = (0.1, 0.5)  # share of the target's values
 FREQUENCIES = (0.2, math.inf)  # total variation
 ODDS = (math.log(2), math.log(10))  # of the label rate
+OTHER_UNIT = 10
 FEW = 100  # values: with more, two samples of one distribution differ by chance
 
 
@@ -112,6 +113,9 @@ def _of_numbers(there: Numbers, here: Numbers) -> Iterator[Effect]:
     difference = here.mean - there.mean
     apart = abs(difference) / spread if spread else 0.0 if math.isclose(here.mean, there.mean) else math.inf
     words = f"mean {there.mean:.4g} in the source, {here.mean:.4g} in the target ({apart:.1f} standard deviations)"
+    middle = there.quantiles[2], here.quantiles[2]
+    if min(middle) > 0 and (times := max(middle) / min(middle)) >= OTHER_UNIT:
+        words += f", medians {times:.0f} times apart: another unit?"
     yield _effect(apart, MEAN, words)
     for side, beyond in (
         ("above", [value > there.high for value in (here.high, *here.quantiles[::-1])]),
@@ -142,7 +146,7 @@ def _of_ids(there: Counts, here: Counts, *, own: bool) -> Iterator[Effect]:
     if max(len(there.values), len(here.values)) <= FEW:
         moved = total_variation(there, here)
         yield _effect(
-            moved, FREQUENCIES, f"{share_of(moved, 1)} of the values would have to change for equal frequencies"
+            moved, FREQUENCIES, f"its values are not as frequent as in the source ({share_of(1 - moved, 1)} overlap)"
         )
 
 

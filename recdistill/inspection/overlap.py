@@ -17,7 +17,10 @@ from recdistill.tables import Table
 TEACHER_WITHOUT = {
     "keep": "until it is adapted the teacher takes each for an unseen one (teacher.unshared = keep)",
     "drop": "the teacher does without (teacher.unshared = drop)",
+    "none": "the student learns the target's own",
 }
+
+OTHERWISE = "are in the source in another spelling (case, spaces around or leading zeros), and so never meet"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Overlap:
         seen_rows: those whose value some source row has.
         ids: the target's distinct values.
         seen_ids: those that some source row has.
+        respelt_ids: where there are none, those that the source has but for case, spaces around and leading zeros.
     """
 
     column: str
@@ -37,6 +41,7 @@ class Overlap:
     seen_rows: int
     ids: int
     seen_ids: int
+    respelt_ids: int = 0
 
     @property
     def shares_nothing(self) -> bool:
@@ -46,13 +51,17 @@ class Overlap:
     def to_dict(self) -> dict[str, Any]:
         """The counts as JSON, and both shares; of no value the share is 1."""
         shares = {"share_of_rows": _share(self.seen_rows, self.rows), "share_of_ids": _share(self.seen_ids, self.ids)}
-        return {**{name: getattr(self, name) for name in ("rows", "seen_rows", "ids", "seen_ids")}, **shares}
+        return {**{name: value for name, value in vars(self).items() if name != "column"}, **shares}
 
 
 def overlap(column: str, source: Counts, target: Counts) -> Overlap:
     """What the source's values cover of the target's."""
     seen = pc.is_in(target.values, source.values).to_numpy(zero_copy_only=False)
-    return Overlap(column, target.total, int(target.rows[seen].sum()), len(target.values), int(seen.sum()))
+    respelt = 0
+    if not seen.any():
+        there, here = (pc.unique(_respelt(side.values)) for side in (source, target))
+        respelt = int(pc.sum(pc.is_in(here, there)).as_py() or 0)
+    return Overlap(column, target.total, int(target.rows[seen].sum()), len(target.values), int(seen.sum()), respelt)
 
 
 def overlaps(source: Mapping[str, ColumnProfile], target: Mapping[str, ColumnProfile]) -> list[Overlap]:
@@ -82,21 +91,26 @@ def overlap_findings(
         apart: the features that share nothing.
         features: all that a teacher may use.
         own: columns of which each domain may well have values of its own, as users and items.
-        setting: `teacher.unshared`.
+        setting: `teacher.unshared`, or "none" where no model is the teacher.
     """
     if not apart:
         return []
+    respelt = [
+        Finding("warning", "overlap", f"{one.column}: {one.respelt_ids:,} of its {one.ids:,} ids {OTHERWISE}")
+        for one in found
+        if one.respelt_ids
+    ]
     what = TEACHER_WITHOUT[setting]
     none = [one for one in found if one.rows]
     others = [name for name in features if name not in apart]
     if none and all(one.shares_nothing for one in none):
         rest = f"only {', '.join(others)} can carry over" if others else "and there is no other feature"
-        return [Finding("warning", "overlap", f"source and target share no id at all, {rest}; {what}")]
+        return [*respelt, Finding("warning", "overlap", f"source and target share no id at all, {rest}; {what}")]
     sides: list[tuple[Level, list[str]]] = [
         ("note", [name for name in apart if name in own]),
         ("warning", [name for name in apart if name not in own]),
     ]
-    return [
+    return respelt + [
         Finding(level, "overlap", f"source and target share no {', no '.join(names)}; {what}")
         for level, names in sides
         if names
@@ -111,6 +125,10 @@ def _id_features(source: Schema, target: Schema) -> list[str]:
 def _is_apart(source: Table, target: Table, name: str) -> bool:
     here, there = (pc.unique(items(side.column(name))).drop_null().cast(pa.large_string()) for side in (target, source))
     return bool(len(here)) and not pc.any(pc.is_in(here, there)).as_py()
+
+
+def _respelt(values: pa.Array) -> pa.Array:
+    return pc.utf8_ltrim(pc.utf8_lower(pc.utf8_trim_whitespace(values)), "0")
 
 
 def _share(part: int, whole: int) -> float:

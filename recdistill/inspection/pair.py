@@ -71,7 +71,7 @@ def inspect(
         parts: the target's "train", "valid" and "test".
         by: how they were split, as in `recdistill.splits.split`.
         unused: features that no ranker of the run uses.
-        unshared_ids: what a teacher does with columns that share nothing, "keep" or "drop".
+        unshared_ids: `teacher.unshared`, or "none" where no model is the teacher.
     """
     train = parts["train"]
     sides = {"train": train} if source is None else {"source": source, "train": train}

@@ -13,6 +13,8 @@ from recdistill.columns import is_list
 from recdistill.schema import Schema
 from recdistill.tables import Table
 
+# The rows that train, in words.
+SIDES = {"source": "the source's rows", "train": "the target's training rows"}
 IDS = ("categorical", "multi", "user", "item")
 SHARES = (0.01, 0.25, 0.5, 0.75, 0.99)
 

@@ -12,7 +12,7 @@ def overlap_table(inspection: dict[str, Any] | None) -> list[list[str]]:
     if not inspection or not inspection["overlap"]:
         return []
     least = sorted(inspection["overlap"].items(), key=lambda item: item[1]["share_of_rows"])
-    lines = [["column", "target's ids", "in the source", "target's rows", "with an id of the source"]]
+    lines = [["column", "ids", "in the source too", "rows", "with such an id"]]
     for name, of in least[:MOST]:
         ids, rows = (_percent(of[f"share_of_{what}"]) for what in ("ids", "rows"))
         lines.append([name, f"{of['ids']:,}", f"{of['seen_ids']:,} ({ids})", f"{of['rows']:,}", rows])
