@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recdistill.datasets import synthetic
-from recdistill.inspection import ColumnProfile, Counts, drifts, profile, profiles
+from recdistill.inspection import ColumnProfile, Counts, drifts, overlap, profile, profiles
 from recdistill.inspection.drift import drift, drift_findings, total_variation
 from recdistill.inspection.findings import share_of
 
@@ -70,7 +71,8 @@ def test_another_unit_and_another_range_are_told() -> None:
 
 def test_a_constant_that_changes_is_infinitely_far() -> None:
     found = drift("x", numbers([1.0, 1.0]), numbers([2.0, 2.0]))
-    assert (found.level, found.size) == ("warning", math.inf)
+    assert (found.level, found.size) == ("warning", 1000)
+    assert found.words.startswith("mean 1 in the source, 2 in the target (and nothing else)")
     assert drift("x", numbers([1.0, 1.0]), numbers([1.0])).level == "ok"
 
 
@@ -96,6 +98,14 @@ def test_new_values_are_warned_of_but_not_of_users() -> None:
     assert found.level == "warning"
     assert found.words.startswith("75 % of the target's values are not in the source (2 distinct there, 4 here)")
     assert drift("user", there, here, own=True).level == "note"
+
+
+def test_an_overlap_stands_for_counts_that_do_not_fit_memory() -> None:
+    there, here = ids(["a", "b"] * 50), ids(["a", "c", "d", "e"] * 25)
+    shared = overlap("brand", counts(there), counts(here))
+    lean = [{"brand": replace(side, counts=None)} for side in (there, here)]
+    (found,) = drifts(lean[0], lean[1], shared={"brand": shared})
+    assert found.words == "75 % of the target's values are not in the source (2 distinct there, 4 here)"
 
 
 def test_types_that_differ_are_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tiny import Call
 
 from recdistill.arms import ARMS
+from recdistill.errors import DataError
 from recdistill.inspection import ColumnProfile, Counts, Overlap, overlap, overlaps, profile, profiles, unshared
 from recdistill.inspection.columns import column_findings
 from recdistill.inspection.overlap import overlap_findings
@@ -21,6 +23,7 @@ from recdistill.ranker import Ranker
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.schema import Schema
 from recdistill.tables import Table
+from recdistill.transforms import Vocabulary
 
 IDS = st.lists(st.one_of(st.none(), st.sampled_from(["1", "2", "7", "07", "a"])), min_size=1, max_size=30)
 LISTS = st.lists(st.one_of(st.none(), st.lists(st.sampled_from("abc"), max_size=3)), min_size=1, max_size=12)
@@ -145,6 +148,26 @@ def test_columns_that_teach_nothing_are_found() -> None:
     assert "got 'none' missing in all of the target's training rows" in errors[0]
     assert "got 'empty' missing in all of the target's training rows" in errors[1]
     assert not [f for f in column_findings(described, unused=("none", "empty")) if f.level == "error"]
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "words"),
+    [
+        (pa.array([1, 2]), pa.array(["1", "a7"]), "got whole numbers in the source's 'c' and in the target's ['a7']"),
+        (pa.array([1, 2]), pa.array(["1", "7"]), ""),
+        (pa.array(["1", "a7"]), pa.array([1, 2]), ""),
+        (pa.array([[1.0], [2.0]]), pa.array([[1.0, 2.0], [3.0, 4.0]]), "one length, got 1 in the source and 2 in the"),
+    ],
+)
+def test_types_that_would_stop_a_run_are_refused(there: pa.Array, here: pa.Array, words: str) -> None:
+    kind = "vector" if pa.types.is_list(there.type) else "categorical"
+    sides = {side: {"c": profile(column, kind)} for side, column in (("source", there), ("train", here))}
+    found = [finding.words for finding in column_findings(sides, unused=()) if finding.level == "error"]
+    assert bool(found) == bool(words)
+    assert not words or words in found[0]
+    if kind == "categorical":
+        with pytest.raises(DataError) if words else contextlib.nullcontext():
+            Vocabulary().fit(there).extended(here)
 
 
 NOTHING_SHARED = "[data]\nname = 'files'\nroot = '.'\n[data.arguments]\nsource = 's.csv'\ntarget = 't.csv'\n"

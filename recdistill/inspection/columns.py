@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+import pyarrow.compute as pc
+
 from recdistill.inspection.findings import Finding
 from recdistill.inspection.profiles import SIDES, ColumnProfile
 from recdistill.schema import FEATURE_KINDS
 
+WHOLE = r"^\s*-?\d+\s*$"
 FEW = 20  # rows: with so few, all different is no surprise
 
 
@@ -23,7 +26,7 @@ def column_findings(sides: Mapping[str, Mapping[str, ColumnProfile]], *, unused:
         for name, here in sides["train"].items()
         if here.kind in FEATURE_KINDS and name not in unused
     }
-    return [finding for name, of in features.items() for finding in _of_column(name, of)]
+    return [finding for name, of in features.items() for finding in (*_of_column(name, of), *_of_types(name, of))]
 
 
 def _of_column(name: str, of: Mapping[str, ColumnProfile]) -> Iterator[Finding]:
@@ -39,6 +42,21 @@ def _of_column(name: str, of: Mapping[str, ColumnProfile]) -> Iterator[Finding]:
     if own:
         words = f"{name} is another in each of {' and '.join(own)}: nothing can be learnt of it"
         yield Finding("warning", "columns", words)
+
+
+def _of_types(name: str, of: Mapping[str, ColumnProfile]) -> Iterator[Finding]:
+    """What would stop a run once the teacher, trained on the source, meets the target."""
+    here, there = of["train"], of.get("source")
+    if there is None:
+        return
+    if here.dim != there.dim:
+        rule = f"vectors of a column must have one length, got {there.dim} in the source and {here.dim} in the target"
+        yield Finding("error", "columns", f"{rule}, in {name!r}")
+    if here.counts is not None and there.counts is not None and "int" in there.type and "int" not in here.type:
+        wrong = here.counts.values.filter(pc.invert(pc.match_substring_regex(here.counts.values, WHOLE)))
+        if len(wrong):
+            rule = f"ids of a column must be of one type, got whole numbers in the source's {name!r}"
+            yield Finding("error", "columns", f"{rule} and in the target's {wrong[:3].to_pylist()}: make both text")
 
 
 def _is_row_id(profile: ColumnProfile) -> bool:

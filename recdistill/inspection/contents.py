@@ -33,7 +33,8 @@ def content(*tables: Table) -> tuple[str, ...]:
 
 
 def row_hashes(table: Table, columns: Sequence[str]) -> Hashes:
-    """(rows,) 64 bits of a row's values in some columns; ids are hashed as text, numbers as float64."""
+    """(rows,) 64 bits of a row's values in some columns; ids are hashed as text, numbers as float64, times
+    to the microsecond."""
     total = np.zeros(len(table), dtype=np.uint64)
     for name in columns:
         column = table.column(name)
@@ -60,10 +61,10 @@ def _of_lists(column: pa.Array) -> Hashes:
 
 def _of_values(values: pa.Array) -> Hashes:
     kind = values.type
-    if pa.types.is_temporal(kind):
-        values = values.cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(pa.int64())
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        values = values.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).cast(pa.int64())
     missing = values.is_null().to_numpy(zero_copy_only=False)
-    if pa.types.is_floating(values.type) or pa.types.is_temporal(kind):
+    if pa.types.is_floating(values.type):
         numbers = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(np.float64)
         hashes = mixed((numbers + 0.0).view(np.uint64) + GOLDEN)  # one zero, not two
     else:

@@ -66,6 +66,7 @@ class ColumnProfile:
         distinct: different values; None for vectors.
         counts: of ids.
         numbers: of numbers, labels and ratings; None where all are missing.
+        dim: how many numbers a vector has.
         privileged: whether it is the teacher's alone.
     """
 
@@ -76,6 +77,7 @@ class ColumnProfile:
     distinct: int | None = None
     counts: Counts | None = field(default=None, compare=False)
     numbers: Numbers | None = None
+    dim: int | None = None
     privileged: bool = False
 
     @property
@@ -91,7 +93,8 @@ class ColumnProfile:
     def to_dict(self) -> dict[str, Any]:
         """The statistics as JSON; the counts are left out."""
         kept = {name: getattr(self, name) for name in ("kind", "type", "rows", "missing", "distinct")}
-        return kept | ({"numbers": asdict(self.numbers)} if self.numbers else {})
+        more = {"numbers": asdict(self.numbers) if self.numbers else None, "dim": self.dim}
+        return kept | {name: value for name, value in more.items() if value is not None}
 
 
 def profiles(table: Table) -> dict[str, ColumnProfile]:
@@ -122,7 +125,8 @@ def profile(column: pa.Array, kind: str, *, privileged: bool = False) -> ColumnP
         counts = counted(values)
         return ColumnProfile(**facts, distinct=len(counts.values), counts=counts, privileged=privileged)
     if kind == "vector":
-        return ColumnProfile(**facts, privileged=privileged)
+        dim = len(values) // len(column) if len(column) else None
+        return ColumnProfile(**facts, dim=dim, privileged=privileged)
     distinct = int(pc.count_distinct(values, mode="only_valid").as_py())
     return ColumnProfile(**facts, distinct=distinct, numbers=_numbers(values), privileged=privileged)
 
