@@ -17,7 +17,7 @@ from tiny import Call
 from recdistill.arms import ARMS
 from recdistill.errors import DataError
 from recdistill.inspection import ColumnProfile, Counts, Overlap, overlap, overlaps, profile, profiles, unshared
-from recdistill.inspection.columns import column_findings
+from recdistill.inspection.columns import column_findings, label_findings
 from recdistill.inspection.overlap import overlap_findings
 from recdistill.ranker import Ranker
 from recdistill.run_folder import Cell, RunFolder
@@ -125,6 +125,14 @@ def test_unshared_columns_are_those_without_a_common_value() -> None:
     assert [one.column for one in found if one.shares_nothing] == ["u"]
 
 
+@pytest.mark.parametrize(("test", "level"), [(0.25, None), (0.4, "note"), (0.9, "warning")])
+def test_label_rates_of_the_parts_are_compared(test: float, level: str | None) -> None:
+    found = label_findings({"source": 0.9, "train": 0.2, "valid": 0.2, "test": test})
+    assert [finding.level for finding in found] == ([level] if level else [])
+    if level:
+        assert found[0].words == f"20 % of the training labels are 1, of the test labels {100 * test:.0f} %"
+
+
 def test_columns_that_teach_nothing_are_found() -> None:
     rows = 30
     columns = {
@@ -153,7 +161,8 @@ def test_columns_that_teach_nothing_are_found() -> None:
 @pytest.mark.parametrize(
     ("there", "here", "words"),
     [
-        (pa.array([1, 2]), pa.array(["1", "a7"]), "got whole numbers in the source's 'c' and in the target's ['a7']"),
+        (pa.array([1, 2]), pa.array(["1", "a7"]), "got int64 in the source's 'c' and string in the target's"),
+        (pa.array([1, 2], pa.int8()), pa.array([1, 300]), ""),
         (pa.array([1, 2]), pa.array(["1", "7"]), ""),
         (pa.array(["1", "a7"]), pa.array([1, 2]), ""),
         (pa.array([[1.0], [2.0]]), pa.array([[1.0, 2.0], [3.0, 4.0]]), "one length, got 1 in the source and 2 in the"),

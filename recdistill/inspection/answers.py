@@ -62,6 +62,12 @@ def answer_findings(sides: Mapping[str, Table], found: Mapping[str, Mapping[str,
     """
     nearly = {name for of in found.values() for name, value in of.items() if value >= NEARLY}
     told = [_told(name, sides, found) for name in sorted(nearly)]
+    for side, rows in sides.items():
+        if (labelled := int(rows.labelled.sum())) > MOST_ROWS:
+            words = (
+                f"single columns were tried on about {MOST_ROWS:,} of the {labelled:,} labelled rows in {SIDES[side]}"
+            )
+            told.append(Finding("note", "leakage", words))
     return told + [finding for side in sides for finding in _after_the_click(sides[side], side, nearly)]
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 
-import pyarrow.compute as pc
+import pyarrow as pa
 
-from recdistill.inspection.findings import Finding
+from recdistill.inspection.drift import ODDS
+from recdistill.inspection.findings import Finding, Level, share_of
 from recdistill.inspection.profiles import SIDES, ColumnProfile
 from recdistill.schema import FEATURE_KINDS
 
-WHOLE = r"^\s*-?\d+\s*$"
+PARTS = {"valid": "validation", "test": "test"}
 FEW = 20  # rows: with so few, all different is no surprise
 
 
@@ -52,11 +54,29 @@ def _of_types(name: str, of: Mapping[str, ColumnProfile]) -> Iterator[Finding]:
     if here.dim != there.dim:
         rule = f"vectors of a column must have one length, got {there.dim} in the source and {here.dim} in the target"
         yield Finding("error", "columns", f"{rule}, in {name!r}")
-    if here.counts is not None and there.counts is not None and "int" in there.type and "int" not in here.type:
-        wrong = here.counts.values.filter(pc.invert(pc.match_substring_regex(here.counts.values, WHOLE)))
-        if len(wrong):
-            rule = f"ids of a column must be of one type, got whole numbers in the source's {name!r}"
-            yield Finding("error", "columns", f"{rule} and in the target's {wrong[:3].to_pylist()}: make both text")
+    if here.counts is not None and there.counts is not None and "int" in there.type:  # text takes any id
+        try:
+            here.counts.values.cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            rule = f"ids of a column must be of one type, got {there.type} in the source's {name!r} and {here.type} in"
+            yield Finding("error", "columns", f"{rule} the target's ({error}): make both text")
+
+
+def label_findings(rates: Mapping[str, float]) -> list[Finding]:
+    """Whether the rows that judge have other label rates than those that train.
+
+    Args:
+        rates: per part the share of labels that are 1.
+    """
+    found = []
+    for part in ("valid", "test"):
+        one, other = (min(max(rates.get(p, 0.5), 1e-9), 1 - 1e-9) for p in ("train", part))
+        apart = abs(math.log(one / (1 - one)) - math.log(other / (1 - other)))
+        if {"train", part} <= set(rates) and apart >= ODDS[0]:
+            level: Level = "warning" if apart >= ODDS[1] else "note"
+            words = f"{share_of(one, 1)} of the training labels are 1, of the {PARTS[part]} labels {share_of(other, 1)}"
+            found.append(Finding(level, "columns", words))
+    return found
 
 
 def _is_row_id(profile: ColumnProfile) -> bool:

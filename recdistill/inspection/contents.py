@@ -33,8 +33,9 @@ def content(*tables: Table) -> tuple[str, ...]:
 
 
 def row_hashes(table: Table, columns: Sequence[str]) -> Hashes:
-    """(rows,) 64 bits of a row's values in some columns; ids are hashed as text, numbers as float64, times
-    to the microsecond."""
+    """(rows,) 64 bits of a row's values in some columns; ids are hashed as text, numbers as float64, times to
+    the microsecond.
+    """
     total = np.zeros(len(table), dtype=np.uint64)
     for name in columns:
         column = table.column(name)

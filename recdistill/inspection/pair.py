@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recdistill.inspection.answers import MOST_ROWS, answer_findings, single_column_auc
-from recdistill.inspection.columns import column_findings
+from recdistill.inspection.columns import column_findings, label_findings
 from recdistill.inspection.drift import Drift, drift_findings, drifts
 from recdistill.inspection.findings import Finding, gravest_first
 from recdistill.inspection.overlap import Overlap, overlap_findings, overlaps, unshared
@@ -78,8 +78,10 @@ def inspect(
     described = {side: profiles(table) for side, table in sides.items()}
     aucs = {side: single_column_auc(table) for side, table in sides.items()}
     twice = repeats(source, parts)
+    rates = {part: float(np.nanmean(of.labels)) for part, of in (sides | dict(parts)).items() if of.labelled.any()}
     found = [
         *column_findings(described, unused=unused),
+        *(label_findings(rates) if train.schema.classes == 1 else ()),
         *repeat_findings(twice),
         *separation_findings(source, parts, by=by),
         *answer_findings(sides, aucs),
@@ -93,5 +95,4 @@ def inspect(
         features = train.schema.features
         found += overlap_findings(shared, unshared(source, train), features, own=own, setting=unshared_ids)
         found += drift_findings(apart)
-    rates = {part: float(np.nanmean(of.labels)) for part, of in (sides | dict(parts)).items() if of.labelled.any()}
     return Inspection(described, tuple(shared), tuple(apart), tuple(twice), aucs, rates, gravest_first(found))
