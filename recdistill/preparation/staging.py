@@ -19,7 +19,7 @@ from recdistill.columns import missing
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.fingerprints import row_fingerprints
 from recdistill.preparation.engine import Engine
-from recdistill.preparation.inputs import content_hash, described
+from recdistill.preparation.inputs import as_read
 from recdistill.preparation.settings import PrepareSettings
 from recdistill.preparation.workspace import FINGERPRINT, Workspace
 from recdistill.progress import Board
@@ -88,7 +88,7 @@ def staged(
     numbers: list[int] = []
     try:
         with ThreadPoolExecutor(1) as aside:
-            hashes = aside.submit(lambda: list(map(content_hash, files)))
+            inputs = aside.submit(as_read, files)
             first = next(pieces)
             staging = Staging(workspace, schema, settings, _kinds(first, workspace, schema, settings))
             for _ in engine.run(staging, _missing(itertools.chain([first], pieces), workspace, numbers)):
@@ -97,8 +97,7 @@ def staged(
         board.end()
     rows = [len(workspace.column(part, schema.row_id)) for part in range(len(numbers))]
     _require_few(sum(map(workspace.bad_count, range(len(numbers)))), sum(rows), settings.most_bad)
-    inputs = [{**entry, "xxh3": found} for entry, found in zip(described(files), hashes.result(), strict=True)]
-    write_json(workspace.read, {"rows": rows, "inputs": inputs})
+    write_json(workspace.read, {"rows": rows, "inputs": inputs.result()})
     return rows
 
 
