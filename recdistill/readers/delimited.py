@@ -65,22 +65,30 @@ def whole(path: Path, settings: CsvSettings) -> tuple[Chunk, bytes]:
 
 
 def text_rows(
-    chunk: Chunk, text: bytes, settings: CsvSettings, quarantine: Quarantine | None = None, *, threads: bool = False
+    chunk: Chunk,
+    text: bytes,
+    settings: CsvSettings,
+    quarantine: Quarantine | None = None,
+    *,
+    types: Mapping[str, pa.DataType] | None = None,
+    threads: bool = False,
 ) -> Rows:
-    """The records of a chunk of text, every column as text.
+    """The records of a chunk of text.
 
     Args:
         chunk: of text.
         text: its bytes.
         settings: how it is read.
         quarantine: what takes the broken records; without it they are refused.
+        types: of the columns that are wanted, by default all as text. Where a value is not of its column's type, all
+            are text.
         threads: whether Arrow may take several.
 
     Raises:
         DataError: a record is not UTF-8, is short or long, or a quote is not closed.
     """
-    types = dict.fromkeys(chunk.names, pa.string())
-    arrow = as_columns(chunk, text, settings, types, threads=threads)
+    types = dict.fromkeys(chunk.names, pa.string()) if types is None else types
+    arrow = _columns(chunk, text, settings, types, rows=chunk.rows, threads=threads)
     if arrow is not None:
         return Rows(chunk.file, arrow, chunk=chunk, quarantine=quarantine)
     found = records(text, str(chunk.delimiter), quoted=chunk.quoted)
@@ -89,35 +97,25 @@ def text_rows(
         _refuse(chunk, text, found, faults)
     if quarantine is not None:
         quarantine.add(chunk.bad_rows(faults))
-    good = np.setdiff1d(np.arange(len(found)), list(faults))
-    sound = b"\n".join(text[a:b] for a, b in zip(found.starts[good], found.stops[good], strict=True))
-    arrow = as_columns(chunk, sound, settings, types, rows=len(good))
-    if arrow is None:
-        rule = f"must be fields delimited by {chunk.delimiter!r}"
-        raise DataError(f"{chunk.file} {rule}, got records from line {chunk.first_line} on that cannot be read")
-    return Rows(chunk.file, arrow, chunk=chunk, records=good, quarantine=quarantine)
+    good, sound = np.delete(np.arange(len(found)), list(faults)), _without(text, found, faults)
+    for kinds in ([types] if faults else []) + [dict.fromkeys(types, pa.string())]:
+        arrow = _columns(chunk, sound, settings, kinds, rows=len(good))
+        if arrow is not None:
+            return Rows(chunk.file, arrow, chunk=chunk, records=good, quarantine=quarantine)
+    rule = f"must be fields delimited by {chunk.delimiter!r}"
+    raise DataError(f"{chunk.file} {rule}, got records from line {chunk.first_line} on that cannot be read")
 
 
-def as_columns(
+def _columns(
     chunk: Chunk,
     text: bytes,
     settings: CsvSettings,
     types: Mapping[str, pa.DataType],
     *,
-    rows: int | None = None,
+    rows: int,
     threads: bool = False,
 ) -> pa.Table | None:
-    """Columns of a chunk's records; None where any record or value is broken.
-
-    Args:
-        chunk: of text.
-        text: its bytes, or those of some of its records.
-        settings: how it is read.
-        types: of the columns that are wanted.
-        rows: how many records there are, by default the chunk's.
-        threads: whether Arrow may take several.
-    """
-    rows = chunk.rows if rows is None else rows
+    """Columns of a chunk's records, or of so many of them; None where a record or a value is broken."""
     if not rows:
         return pa.table({name: pa.array([], kind) for name, kind in types.items()})
     if (chunk.is_open and rows == chunk.rows) or not _is_utf8(text):
@@ -168,6 +166,12 @@ def _faults(chunk: Chunk, text: bytes, found: Records) -> Faults:
     if chunk.is_open:
         faults[len(found) - 1] = (None, "must close every quote")
     return faults
+
+
+def _without(text: bytes, found: Records, faults: Faults) -> bytes:
+    """A text without some of its records; their line breaks stay, as blank lines."""
+    edges = [0, *(edge for row in sorted(faults) for edge in (found.starts[row], found.stops[row])), len(text)]
+    return b"".join(text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)) if faults else text
 
 
 def _refuse(chunk: Chunk, text: bytes, found: Records, faults: Faults) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from recdistill.errors import DataError
 from recdistill.readers.chunk import Chunk
-from recdistill.readers.delimited import as_columns, text_rows
+from recdistill.readers.delimited import text_rows
 from recdistill.readers.kinds import Kinds, Writing
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.quarantine import BadRow, Quarantine
@@ -85,11 +85,8 @@ def _rows(
         rows = Rows(chunk.file, chunk.read(list(wanted)), chunk=chunk, quarantine=quarantine)
         return rows.renamed(columns)
     types = wanted_types(list(wanted.values()), schema)
-    text = chunk.read()
-    arrow = as_columns(chunk, text, settings, {own: types[name] for own, name in wanted.items()})
-    if arrow is None:
-        return text_rows(chunk, text, settings, quarantine).renamed(columns)
-    return Rows(chunk.file, arrow, chunk=chunk, quarantine=quarantine).renamed(columns)
+    own_types = {own: types[name] for own, name in wanted.items()}
+    return text_rows(chunk, chunk.read(), settings, quarantine, types=own_types).renamed(columns)
 
 
 def _require_decided(chunk: Chunk, schema: Schema, writing: Writing) -> None:

@@ -48,7 +48,7 @@ class Records:
     def fields(self, text: Text, delimiter: str) -> Places:
         """(records,) how many fields each has."""
         at = np.flatnonzero(_bytes(text) == ord(delimiter))
-        at = at[_outside(at, self.marks)]
+        at = at[_outside(at, self.marks)] if len(self.marks) else at
         return 1 + np.searchsorted(at, self.stops) - np.searchsorted(at, self.starts)
 
 
@@ -142,7 +142,7 @@ def _line_breaks(text: Text) -> tuple[Places, Places]:
 
 def _outside(at: Places, marks: Places) -> NDArray[np.bool_]:
     """Whether offsets are outside quotes."""
-    return np.searchsorted(marks, at) % 2 == 0
+    return np.searchsorted(marks, at) % 2 == 0 if len(marks) else np.ones(len(at), np.bool_)
 
 
 def _marks(text: Text, delimiter: str) -> Places:
