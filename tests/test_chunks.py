@@ -338,6 +338,12 @@ def test_a_broken_file_is_named(tmp_path: Path, files: dict[str, bytes], message
         together(list(chunks([tmp_path / name for name in files], chunk_bytes=size)))
 
 
+def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_arrays([pa.array([1])] * 2, ["a", "a"]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"each another, got \['a'\] several times"):
+        next(chunks([tmp_path / "a.parquet"]))
+
+
 def test_a_file_without_rows_among_others_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"user,price,click\n")
     (tmp_path / "b.csv").write_bytes(b"click,price,user\n1,2,x\n")

@@ -242,7 +242,7 @@ def test_criteo_without_its_wrong_lines(tmp_path: Path) -> None:
     assert quarantine.counts() == {
         "click: labels must be 0 or 1": 2,
         "I1: counts must be whole numbers below 2^31": 2,
-        "must have 40 fields like the first line": 1,
+        "must have 40 fields, one for each name": 1,
     }
     assert sorted(row.line for row in quarantine.rows) == [2, 3, 4, 5, 6]
     (tmp_path / "train.txt").write_text("\n".join([lines[0], lines[6]]))

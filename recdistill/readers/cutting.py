@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from recdistill.errors import DataError
 from recdistill.readers.chunk import Chunk, skip, without_views
-from recdistill.readers.header import Header, header_of
+from recdistill.readers.header import Header, header_of, require_distinct
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.records import Cut, cut
 from recdistill.readers.sources import PARQUET, kind, opened, undamaged
@@ -77,7 +77,9 @@ class _Steps:
 def _columns(file: Path, settings: CsvSettings) -> Header:
     if kind(file, settings) not in PARQUET:
         return header_of(file, settings)
-    return Header(file, tuple(parquet(file).schema_arrow.names))
+    names = tuple(parquet(file).schema_arrow.names)
+    require_distinct(file, names)
+    return Header(file, names)
 
 
 def parquet(path: Path) -> pq.ParquetFile:

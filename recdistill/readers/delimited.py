@@ -92,7 +92,7 @@ def text_rows(
     if arrow is not None:
         return Rows(chunk.file, arrow, chunk=chunk, quarantine=quarantine)
     found = records(text, str(chunk.delimiter), quoted=chunk.quoted)
-    faults = _faults(chunk, text, found)
+    faults = _faults(chunk, text, found, ", one for each name" if settings.names else " like the first line")
     if quarantine is None and faults:
         _refuse(chunk, text, found, faults)
     if quarantine is not None:
@@ -154,10 +154,10 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _faults(chunk: Chunk, text: bytes, found: Records) -> Faults:
-    """What is wrong with whole records, by their place."""
+def _faults(chunk: Chunk, text: bytes, found: Records, like: str) -> Faults:
+    """What is wrong with whole records, by their place; they have as many fields as, in words, what they are like."""
     counts = found.fields(text, str(chunk.delimiter))
-    rule = f"must have {len(chunk.names)} fields like the first line"
+    rule = f"must have {len(chunk.names)} fields{like}"
     faults: Faults = {int(row): (None, rule) for row in np.flatnonzero(counts != len(chunk.names))}
     beyond = np.flatnonzero(np.frombuffer(text, np.uint8) >= 128)
     for row in np.unique(np.searchsorted(found.starts, beyond, side="right") - 1):

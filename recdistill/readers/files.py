@@ -8,7 +8,7 @@ from recdistill.errors import DataError, UsageError
 from recdistill.readers.chunk import Chunk
 from recdistill.readers.cutting import parquet
 from recdistill.readers.delimited import delimited
-from recdistill.readers.header import likely_delimiter
+from recdistill.readers.header import likely_delimiter, require_distinct
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.quarantine import Quarantine
 from recdistill.readers.rows import Rows
@@ -58,9 +58,6 @@ def delimiter_of(path: Path) -> tuple[str, str] | None:
 def _parquet(path: Path, quarantine: Quarantine | None) -> Rows:
     file = parquet(path)
     count, names = file.metadata.num_rows, tuple(file.schema_arrow.names)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        rule = "must begin with the names of its columns, each another"
-        raise DataError(f"{path} {rule}, got {twice} several times")
+    require_distinct(path, names)
     chunk = Chunk(path, number=0, first_row=0, first_line=0, rows=count, start=0, stop=count, names=names)
     return Rows(path, chunk.read(), chunk=chunk, quarantine=quarantine)

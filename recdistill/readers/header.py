@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +62,21 @@ def header_of(path: Path, settings: CsvSettings) -> Header:
         _refuse_one_column(path, line, delimiter)
     if settings.names:
         return Header(path, settings.names, mark, 0, delimiter, settings.quotes)
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        rule = "must begin with the names of its columns, each another"
-        raise DataError(f"{path} {rule}, got {twice} several times")
+    require_distinct(path, names)
     length = int(found.ends[0]) if len(found.ends) else len(text) - mark
     lines = int((found.breaks <= length).sum())
     return Header(path, tuple(names), mark + length, lines, delimiter, settings.quotes)
+
+
+def require_distinct(path: Path, names: Sequence[str]) -> None:
+    """Refuse two columns of one name.
+
+    Raises:
+        DataError: there are.
+    """
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        rule = "must begin with the names of its columns, each another"
+        raise DataError(f"{path} {rule}, got {twice} several times")
 
 
 def likely_delimiter(path: Path, usual: str) -> str:
