@@ -14,7 +14,8 @@ from house import MODULES, PACKAGE, ROOT, Function, Module, dotted, imported_mod
 # From the ground up; a module imports strictly lower floors. A folder is one room.
 FLOORS = [
     ("ground", "errors"),
-    ("F0", "schema artefacts features batch settings progress streams memory windows losses metrics inputs serving"),
+    ("ground, of rows", "features"),
+    ("F0", "schema artefacts batch settings progress streams memory windows losses metrics inputs serving"),
     ("F0, of tables", "columns fingerprints"),
     ("F0, of files", "readers part_files"),
     ("F1", "tables transforms checkpoints models work devices"),
