@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.columns import is_list
+
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 MISSING = np.uint64(0x6D697373696E6721)
 STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -38,13 +40,14 @@ def places(words: Words, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 def fingerprints(column: pa.Array) -> Words:
     """(rows,) a word for each value; all missing values have the same.
 
-    Numbers are taken as float64, but whole numbers exactly; text by its UTF-8 bytes; lists by their items in order.
+    Numbers are taken as float64, but whole numbers exactly; text by its UTF-8 bytes; lists by their items in order, a
+    missing one as empty.
     """
     if pa.types.is_dictionary(column.type):
         words = np.append(fingerprints(column.dictionary), MISSING)
         return words[pc.fill_null(column.indices, len(words) - 1).to_numpy(zero_copy_only=False)]
     words = _present(column)
-    if column.null_count:
+    if column.null_count and not is_list(column.type):
         words[column.is_null().to_numpy(zero_copy_only=False)] = MISSING
     return words
 
@@ -59,11 +62,19 @@ def row_fingerprints(table: pa.Table, names: Iterable[str]) -> Words:
     return splitmix64(total)
 
 
+def among(words: Words, known: Words) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(words,) whether each is among known ones, which are sorted."""
+    if not len(known):
+        return np.zeros(len(words), bool)
+    place = np.minimum(np.searchsorted(known, words), len(known) - 1)
+    return np.asarray(known[place] == words)
+
+
 def _present(column: pa.Array) -> Words:
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _of_text(column.cast(pa.large_string()))
-    if hasattr(column, "flatten") and not pa.types.is_struct(kind):
+    if is_list(kind):
         lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
         items = fingerprints(pc.list_flatten(column))
         ends = np.cumsum(lengths)
@@ -72,7 +83,8 @@ def _present(column: pa.Array) -> Words:
     if pa.types.is_floating(kind):
         values = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
         return splitmix64(values.view(np.uint64))
-    whole = column.cast(pa.int8() if pa.types.is_boolean(kind) else pa.int64())
+    narrow = pa.int8() if pa.types.is_boolean(kind) else pa.int32() if pa.types.is_temporal(kind) else pa.int64()
+    whole = column.cast(narrow if kind.bit_width <= 32 else pa.int64())
     return splitmix64(pc.fill_null(whole, 0).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64))
 
 

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recdistill.datasets import synthetic
-from recdistill.inspection import ColumnProfile, Counts, drifts, overlap, profile, profiles
+from recdistill.inspection import ColumnProfile, drifts, overlap, profile, profiles
 from recdistill.inspection.drift import drift, drift_findings, total_variation
 from recdistill.inspection.findings import share_of
+from recdistill.transforms import Counts
 
 VALUES = st.lists(st.sampled_from("abcde"), min_size=1, max_size=30)
 RNG = np.random.default_rng(0)

@@ -16,14 +16,14 @@ from tiny import Call
 
 from recdistill.arms import ARMS
 from recdistill.errors import DataError
-from recdistill.inspection import ColumnProfile, Counts, Overlap, overlap, overlaps, profile, profiles, unshared
+from recdistill.inspection import ColumnProfile, Overlap, overlap, overlaps, profile, profiles, unshared
 from recdistill.inspection.columns import column_findings, label_findings
 from recdistill.inspection.overlap import overlap_findings
 from recdistill.ranker import Ranker
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.schema import Schema
 from recdistill.tables import Table
-from recdistill.transforms import Vocabulary
+from recdistill.transforms import Counts, Vocabulary
 
 IDS = st.lists(st.one_of(st.none(), st.sampled_from(["1", "2", "7", "07", "a"])), min_size=1, max_size=30)
 LISTS = st.lists(st.one_of(st.none(), st.lists(st.sampled_from("abc"), max_size=3)), min_size=1, max_size=12)
@@ -55,7 +55,7 @@ def test_lists_count_their_items(values: list[list[str] | None]) -> None:
     found = profile(pa.array(values, pa.list_(pa.string())), "multi")
     counts = Counter(item for value in values for item in value or ())
     assert found.counts is not None
-    assert dict(zip(found.counts.values.to_pylist(), found.counts.rows.tolist(), strict=True)) == counts
+    assert dict(zip(found.counts.values.to_pylist(), found.counts.counts.tolist(), strict=True)) == counts
     assert found.missing == sum(not value for value in values)
     assert (found.rows, found.distinct) == (len(values), len(counts))
 

@@ -185,7 +185,7 @@ def test_counts_are_exact_whether_they_spill_or_not(tmp_path_factory: Any, piece
             counter.add(Counts.of(pa.array(piece, pa.large_string())))
         found = list(counter.partitions())
     values = [value for part in found for value in part.values.to_pylist()]
-    counts = [count for part in found for count in part.counts.to_pylist()]
+    counts = [count for part in found for count in part.counts.tolist()]
     assert len(values) == len(set(values))  # no value is in two partitions
     assert dict(zip(values, counts, strict=True)) == dict(Bag(value for piece in pieces for value in piece))
     assert not folder.exists()
@@ -199,7 +199,8 @@ def test_fingerprints_tell_values_apart_and_nothing_else() -> None:
         pa.array([["a", "b"], ["b", "a"], [], None, ["ab"], ["a"], ["a", "a"]]),
     ]
     for column in columns:
-        values = [0.0 if value == 0 and isinstance(value, float) else repr(value) for value in column.to_pylist()]
+        plain = [[] if value is None and pa.types.is_list(column.type) else value for value in column.to_pylist()]
+        values = [0.0 if value == 0 and isinstance(value, float) else repr(value) for value in plain]
         words = fp.fingerprints(column).tolist()
         assert len(set(words)) == len(set(values))
         assert [words.index(w) for w in words] == [values.index(v) for v in values]

@@ -7,11 +7,10 @@ from recdistill.inspection.drift import Drift, drifts
 from recdistill.inspection.findings import Finding, refuse
 from recdistill.inspection.overlap import Overlap, overlap, overlaps, unshared
 from recdistill.inspection.pair import Inspection, inspect
-from recdistill.inspection.profiles import ColumnProfile, Counts, Numbers, profile, profiles
+from recdistill.inspection.profiles import ColumnProfile, Numbers, profile, profiles
 
 __all__ = [
     "ColumnProfile",
-    "Counts",
     "Drift",
     "Finding",
     "Inspection",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.columns import is_list
-from recdistill.inspection.contents import mixed
+from recdistill.fingerprints import places, splitmix64
 from recdistill.inspection.findings import Finding
 from recdistill.inspection.profiles import SIDES, items
 from recdistill.metrics import auc
@@ -43,7 +43,7 @@ def single_column_auc(table: Table) -> dict[str, float]:
     if label is None:
         return {}
     schema = rows.schema
-    fold = (mixed(rows.row_ids.astype(np.uint64)) % np.uint64(FOLDS)).astype(np.int64)
+    fold = (splitmix64(rows.row_ids.view(np.uint64)) % np.uint64(FOLDS)).astype(np.int64)
     return {
         name: _of_number(rows.column(name), label)
         if schema.kind(name) == "number"
@@ -176,7 +176,7 @@ def _drawn(table: Table) -> Table:
     labelled = table.labelled
     if labelled.sum() > MOST_ROWS:
         chance = MOST_ROWS / labelled.sum()
-        labelled = labelled & (mixed(table.row_ids.astype(np.uint64)) < np.uint64(chance * 2**64))
+        labelled = labelled & (places(table.row_ids.view(np.uint64), seed=0) < chance)
     return table if labelled.all() else table.take(labelled)
 
 

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from recdistill.inspection.findings import Finding, share_of
 from recdistill.inspection.overlap import Overlap, overlap
-from recdistill.inspection.profiles import ColumnProfile, Counts, Numbers
+from recdistill.inspection.profiles import ColumnProfile, Numbers
+from recdistill.transforms import Counts
 
 # Per effect the size from which on it is noted, and from which on it is warned of.
 MISSING = (0.1, 0.5)  # difference of the shares
@@ -167,9 +168,9 @@ def total_variation(there: Counts, here: Counts) -> float:
     place = pc.index_in(here.values, there.values).to_numpy(zero_copy_only=False)
     known = ~np.isnan(place) if place.dtype.kind == "f" else np.ones(len(place), dtype=bool)
     shares = np.zeros(len(there.values))
-    own = here.rows / here.rows.sum()
+    own = here.counts / here.total
     shares[place[known].astype(int)] = own[known]
-    return float((np.abs(shares - there.rows / there.rows.sum()).sum() + own[~known].sum()) / 2)
+    return float((np.abs(shares - there.counts / there.total).sum() + own[~known].sum()) / 2)
 
 
 def _effect(size: float, limits: tuple[float, float], words: str) -> Effect:

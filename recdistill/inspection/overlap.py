@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.inspection.findings import Finding, Level
-from recdistill.inspection.profiles import ColumnProfile, Counts, items
+from recdistill.inspection.profiles import ColumnProfile, items
 from recdistill.schema import Schema
 from recdistill.tables import Table
+from recdistill.transforms import Counts
 
 TEACHER_WITHOUT = {
     "keep": "until it is adapted the teacher takes each for an unseen one (teacher.unshared = keep)",
@@ -61,7 +62,7 @@ def overlap(column: str, source: Counts, target: Counts) -> Overlap:
     if not seen.any():
         there, here = (pc.unique(_respelt(side.values)) for side in (source, target))
         respelt = int(pc.sum(pc.is_in(here, there)).as_py() or 0)
-    return Overlap(column, target.total, int(target.rows[seen].sum()), len(target.values), int(seen.sum()), respelt)
+    return Overlap(column, target.total, int(target.counts[seen].sum()), len(target.values), int(seen.sum()), respelt)
 
 
 def overlaps(source: Mapping[str, ColumnProfile], target: Mapping[str, ColumnProfile]) -> list[Overlap]:

@@ -12,29 +12,12 @@ import pyarrow.compute as pc
 from recdistill.columns import is_list
 from recdistill.schema import Schema
 from recdistill.tables import Table
+from recdistill.transforms import Counts
 
 # The rows that train, in words.
 SIDES = {"source": "the source's rows", "train": "the target's training rows"}
 IDS = ("categorical", "multi", "user", "item")
 SHARES = (0.01, 0.25, 0.5, 0.75, 0.99)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How often each value of an id column occurs.
-
-    Args:
-        values: (distinct,) the values as text, so that 7 and "7" meet.
-        rows: (distinct,) how often each occurs.
-    """
-
-    values: pa.Array
-    rows: np.ndarray[Any, np.dtype[np.int64]]
-
-    @property
-    def total(self) -> int:
-        """How many values there are, repeated ones as often as they occur."""
-        return int(self.rows.sum())
 
 
 @dataclass(frozen=True)
@@ -132,9 +115,9 @@ def profile(column: pa.Array, kind: str, *, privileged: bool = False) -> ColumnP
 
 
 def counted(values: pa.Array) -> Counts:
-    """How often each value occurs, missing ones left out."""
-    found = pc.value_counts(values.drop_null())
-    return Counts(found.field("values").cast(pa.large_string()), found.field("counts").to_numpy())
+    """How often each value occurs, as text, so that 7 and "7" meet; missing ones left out."""
+    found = Counts.of(values)
+    return Counts(found.values.cast(pa.large_string()), found.counts)
 
 
 def items(column: pa.Array) -> pa.Array:

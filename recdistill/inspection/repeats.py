@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from recdistill.inspection.contents import Hashes, content, row_hashes
+from recdistill.fingerprints import Words, among
+from recdistill.inspection.contents import content, row_hashes
 from recdistill.inspection.findings import Finding, Level, share_of
 from recdistill.tables import Table
 
@@ -101,14 +102,12 @@ def _told(one: Repeats) -> Iterator[Finding]:
     yield Finding(level, "leakage", f"{rows} have an equal row among the {trained} ({same}){chance}")
 
 
-def _found(part: str, there: str, own: Hashes, others: Hashes, *, chance: float, events: bool) -> Repeats:
+def _found(part: str, there: str, own: Words, others: Words, *, chance: float, events: bool) -> Repeats:
     """How many of a part's hashes are among others, which are sorted."""
-    place = np.searchsorted(others, own)
-    found = int((others[np.minimum(place, len(others) - 1)] == own).sum()) if len(others) else 0
-    return Repeats(part, there, len(own), found, max(chance, _within(np.sort(own))), events)
+    return Repeats(part, there, len(own), int(among(own, others).sum()), max(chance, _within(np.sort(own))), events)
 
 
-def _within(hashes: Hashes) -> float:
+def _within(hashes: Words) -> float:
     """The share of sorted hashes that stand beside an equal one."""
     same = hashes[1:] == hashes[:-1]
     return float((np.append(same, False) | np.append(False, same)).mean()) if len(hashes) else 0.0

@@ -60,7 +60,9 @@ class Counter:
         for number in range(PARTITIONS):
             with pa.OSFile(str(self._file(number)), "rb") as stream:
                 table = pa.ipc.open_stream(stream).read_all()
-            found = [Counts(batch["value"], batch["count"]) for batch in table.to_batches()]  # each without repeats
+            found = [
+                Counts(batch["value"], batch["count"].to_numpy()) for batch in table.to_batches()
+            ]  # each without repeats
             if found:
                 yield merged(found)
 

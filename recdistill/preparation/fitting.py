@@ -112,12 +112,11 @@ class _Ids:
 
     def _tallied(self) -> Iterator[Counts]:
         for part in self.counter.partitions():
-            counts = part.counts.to_numpy()
-            self.distinct, self.values = self.distinct + len(part), self.values + int(counts.sum())
+            self.distinct, self.values = self.distinct + len(part), self.values + part.total
             if self.feature.fitted and isinstance(self.feature.transform, Vocabulary):
                 known = self.feature.transform.encode(part.values) != 0
                 self.known_distinct += int(known.sum())
-                self.known_values += int(counts[known].sum())
+                self.known_values += int(part.counts[known].sum())
             yield part
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from recdistill.artefacts import digest
 from recdistill.errors import DataError
-from recdistill.fingerprints import Words, splitmix64
+from recdistill.fingerprints import Words, among, splitmix64
 from recdistill.part_files import SPLITS
 from recdistill.preparation.splitting import Codes
 from recdistill.preparation.workspace import FINGERPRINT, Workspace
@@ -26,7 +26,7 @@ def repeated_rows(workspace: Workspace, splits: list[Codes]) -> dict[str, int]:
         earlier = np.sort(words[codes == 0])
         for code, split in enumerate(SPLITS[1:], 1):
             own = words[codes == code]
-            found[split] += int(_among(own, earlier).sum())
+            found[split] += int(among(own, earlier).sum())
             earlier = np.sort(np.concatenate([earlier, own]))
     return found
 
@@ -66,14 +66,6 @@ def _rise(pieces: Iterable[np.ndarray[Any, np.dtype[np.int64]]]) -> bool:
             return False
         last = piece[-1] if len(piece) else last
     return True
-
-
-def _among(words: Words, known: Words) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """(words,) whether each is among sorted ones."""
-    if not len(known):
-        return np.zeros(len(words), bool)
-    place = np.minimum(np.searchsorted(known, words), len(known) - 1)
-    return known[place] == words
 
 
 def _partitions(splits: list[Codes], words_of: Callable[[int], Words]) -> Iterator[tuple[Words, Codes]]:

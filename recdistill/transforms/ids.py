@@ -65,7 +65,7 @@ class Vocabulary:
         """As `fitted`, however many values there are."""
         kept = [self._frequent(part) for part in parts]
         values = pa.concat_arrays([part.values for part in kept])
-        table = pa.table({"value": values, "count": pa.concat_arrays([part.counts for part in kept])})
+        table = pa.table({"value": values, "count": np.concatenate([part.counts for part in kept])})
         table = table.sort_by([("count", "descending"), ("value", "ascending")])
         return replace(self, values=pa.concat_arrays(table["value"].chunks or [values]))
 
@@ -91,7 +91,7 @@ class Vocabulary:
         return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False)).astype(np.int32) + 1
 
     def _frequent(self, part: Counts) -> Counts:
-        return part.where(pc.greater_equal(part.counts, self.min_count))
+        return part.where(part.counts >= self.min_count)
 
     def _cast(self, column: pa.Array) -> pa.Array:
         column = _plain(column)

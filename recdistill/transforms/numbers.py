@@ -38,7 +38,7 @@ class Quantiles:
 
     def fitted(self, parts: Iterable[Counts]) -> Quantiles:
         """Place the inner edges at equal steps of the numbers' distribution; see `Vocabulary.fitted` for the parts."""
-        found = [(part.values.to_numpy(), part.counts.to_numpy()) for part in parts]
+        found = [(part.values.to_numpy(), part.counts) for part in parts]
         values, counts = (np.concatenate(side) for side in zip(*found, strict=True))
         if not len(values):
             return replace(self, edges=())

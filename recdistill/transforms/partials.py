@@ -24,7 +24,7 @@ class Counts:
     """
 
     values: pa.Array
-    counts: pa.Array
+    counts: np.ndarray[Any, np.dtype[np.int64]]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -34,15 +34,20 @@ class Counts:
         """A column's values; missing ones are left out."""
         if pa.types.is_dictionary(column.type):
             indices = column.indices.drop_null().to_numpy(zero_copy_only=False)
-            counts = pa.array(np.bincount(indices, minlength=len(column.dictionary)), pa.int64())
-            found = Counts(column.dictionary, counts)
-            return found.where(pc.and_(pc.greater(counts, 0), column.dictionary.is_valid()))
+            counts = np.bincount(indices, minlength=len(column.dictionary)).astype(np.int64)
+            there = column.dictionary.is_valid().to_numpy(zero_copy_only=False)
+            return Counts(column.dictionary, counts).where((counts > 0) & there)
         values, counts = pc.value_counts(column.drop_null()).flatten()
-        return Counts(values, counts)
+        return Counts(values, counts.to_numpy())
 
-    def where(self, keep: pa.Array) -> Counts:
+    @property
+    def total(self) -> int:
+        """How many values there are, repeated ones as often as they occur."""
+        return int(self.counts.sum())
+
+    def where(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> Counts:
         """Those values alone."""
-        return Counts(self.values.filter(keep), self.counts.filter(keep))
+        return Counts(self.values.filter(pa.array(keep)), self.counts[keep])
 
 
 def merged(parts: Iterable[Counts]) -> Counts:
@@ -52,8 +57,8 @@ def merged(parts: Iterable[Counts]) -> Counts:
         return parts[0]
     coded = pa.concat_arrays([part.values for part in parts]).dictionary_encode()
     counts = np.zeros(len(coded.dictionary), np.int64)
-    np.add.at(counts, coded.indices.to_numpy(), pa.concat_arrays([part.counts for part in parts]).to_numpy())
-    return Counts(coded.dictionary, pa.array(counts))
+    np.add.at(counts, coded.indices.to_numpy(), np.concatenate([part.counts for part in parts]))
+    return Counts(coded.dictionary, counts)
 
 
 @dataclass(frozen=True)
