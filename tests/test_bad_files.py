@@ -145,7 +145,10 @@ def test_a_feature_without_any_value_teaches_nothing(tmp_path: Path) -> None:
         for row in rows[1:]:
             row[5] = ""
 
-    refused(written(tmp_path / "clicks.csv", emptied), "must have a value in some training row, got none in 'price'")
+    refused(
+        written(tmp_path / "clicks.csv", emptied),
+        "a feature needs a value in some row, got 'price' missing in all of the training rows",
+    )
 
 
 def test_labels_of_one_class_are_refused(tmp_path: Path) -> None:
@@ -163,8 +166,8 @@ def test_a_constant_is_remarked_on(tmp_path: Path) -> None:
 
     raw = written(tmp_path / "clicks.csv", constant)
     made = prepare(raw, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings())
-    remarks = json.loads((made.path / "report.json").read_text())["remarks"]
-    assert any("'country' has one value in all training rows" in line for line in remarks)
+    found = json.loads((made.path / "report.json").read_text())["findings"]
+    assert {"level": "warning", "about": "columns", "words": "country is the same in all of the training rows"} in found
 
 
 def test_a_flipped_bit_in_any_file_is_noticed(tmp_path: Path) -> None:

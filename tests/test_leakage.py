@@ -167,10 +167,7 @@ def test_of_many_rows_some_are_drawn_by_their_ids(monkeypatch: pytest.MonkeyPatc
     again = answers._drawn(train.take(np.arange(len(train))[::-1]))
     assert set(drawn.row_ids) == set(again.row_ids)
     (finding,) = answers.answer_findings({"train": train}, {"train": single_column_auc(train)})
-    assert (
-        finding.words
-        == "single columns were tried on about 800 of the 1,600 labelled rows in the target's training rows"
-    )
+    assert finding.words == "single columns were tried on about 800 of the 1,600 labelled rows in the training rows"
 
 
 def test_filled_after_needs_enough_clicks() -> None:

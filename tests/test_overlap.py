@@ -153,8 +153,8 @@ def test_columns_that_teach_nothing_are_found() -> None:
         ("warning", "zero"),
     ]
     errors = [finding.words for finding in found if finding.level == "error"]
-    assert "got 'none' missing in all of the target's training rows" in errors[0]
-    assert "got 'empty' missing in all of the target's training rows" in errors[1]
+    assert "got 'none' missing in all of the training rows" in errors[0]
+    assert "got 'empty' missing in all of the training rows" in errors[1]
     assert not [f for f in column_findings(described, unused=("none", "empty")) if f.level == "error"]
 
 

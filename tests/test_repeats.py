@@ -130,9 +130,9 @@ def test_equal_rows_across_the_splits_are_found() -> None:
     leaking = parts | {"train": concat([parts["train"], renumbered(parts["test"].take(np.arange(20)), 10**9)])}
     (finding,) = [f for f in inspect(source, leaking, by="random").findings if "equal row among" in f.words]
     assert finding.level == "warning"
-    assert finding.words.startswith("20 of 200 test rows (10 %) have an equal row among the target's training rows")
+    assert finding.words.startswith("20 of 200 test rows (10 %) have an equal row among the training rows")
     twice = parts | {"train": concat([parts["train"], renumbered(parts["test"], 10**9)])}
-    assert "the rows that judge must not be among the target's training rows, got 200 of 200 test" in errors(
+    assert "the rows that judge must not be among the training rows, got 200 of 200 test" in errors(
         inspect(source, twice, by="random")
     )
 

@@ -134,7 +134,7 @@ def prepare(
         raise UsageError(f"{', '.join(alone)} are for data files, got an experiment; its TOML says the roles")
     config = _settings(what[0] if what else None, assign)
     folder = experiment.prepare(config, out, board=board(), overwrite=overwrite)
-    show_inspection(run_inspection.read(folder))
+    show_inspection(run_inspection.read(folder), out / "prepared" / "inspection" / "inspection.json")
     done(f"{out} is prepared", ["recdistill", "teacher", str(out)])
 
 

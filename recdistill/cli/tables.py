@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recdistill.cli.words import board
+from recdistill.cli.words import board, show_inspection
 from recdistill.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,11 +31,9 @@ def prepare_files(
     from recdistill.prepared_table import PreparedTable
 
     schema, settings = _told(files, roles, side, assign)
-    encoder = None if by is None else PreparedTable.read(by).encoder
+    like = None if by is None else PreparedTable.read(by)
     told = board()
-    table = prepare(
-        list(files), out, schema=schema, settings=settings, encoder=encoder, board=told, overwrite=overwrite
-    )
+    table = prepare(list(files), out, schema=schema, settings=settings, encoder=like, board=told, overwrite=overwrite)
     show_prepared(table)
 
 
@@ -50,8 +48,7 @@ def show_prepared(table: PreparedTable) -> None:
     say = board().say
     for rule, rows in report["bad_rows"].items():
         say(f"set aside: {rows:,} rows ({rule}), in {table.path / 'quarantine.jsonl'}")
-    for line in report["remarks"]:
-        say(f"note: {line}")
+    show_inspection(report, table.path / "report.json")
     say(f"{table.path} is prepared; use it with: rd.PreparedTable.read({str(table.path)!r})")
 
 

@@ -28,14 +28,14 @@ def done(words: str, following: list[str]) -> None:
     board().say(f"{words}; next: {shlex.join(following)}")
 
 
-def show_inspection(inspection: dict[str, Any] | None) -> None:
+def show_inspection(inspection: dict[str, Any] | None, where: Path) -> None:
     """What of the target the source has, and a line for each finding."""
     from recdistill import report as reports
     from recdistill.terminal import console, show_table
 
     if table := reports.overlap_table(inspection):
         show_table(console(), table, "ids of the target, and how many of them the source has")
-    for line in (reports.more_columns(inspection), *reports.finding_lines(inspection, "warning", "note")):
+    for line in (reports.more_columns(inspection), *reports.finding_lines(inspection, "warning", "note", where=where)):
         if line:
             board().say(line)
 

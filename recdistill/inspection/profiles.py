@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from recdistill.tables import Table
 from recdistill.transforms import Counts
 
 # The rows that train, in words.
-SIDES = {"source": "the source's rows", "train": "the target's training rows"}
+SIDES = {"source": "the source's rows", "train": "the training rows"}
 IDS = ("categorical", "multi", "user", "item")
 SHARES = (0.01, 0.25, 0.5, 0.75, 0.99)
 
@@ -78,6 +79,14 @@ class ColumnProfile:
         kept = {name: getattr(self, name) for name in ("kind", "type", "rows", "missing", "distinct")}
         more = {"numbers": asdict(self.numbers) if self.numbers else None, "dim": self.dim}
         return kept | {name: value for name, value in more.items() if value is not None}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any], *, privileged: bool = False) -> ColumnProfile:
+        """The reverse of `to_dict`; without counts, and other keys are passed over."""
+        facts: dict[str, Any] = {n: values.get(n) for n in ("kind", "type", "rows", "missing", "distinct", "dim")}
+        if numbers := values.get("numbers"):
+            facts["numbers"] = Numbers(**{**numbers, "quantiles": tuple(numbers["quantiles"])})
+        return ColumnProfile(**facts, privileged=privileged)
 
 
 def profiles(table: Table) -> dict[str, ColumnProfile]:

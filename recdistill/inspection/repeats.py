@@ -90,7 +90,7 @@ def _told(one: Repeats) -> Iterator[Finding]:
             yield Finding("error", "leakage", f"{rule}, got {got}")
         return
     rows = f"{one.found:,} of {one.rows:,} {JUDGES[one.part]} rows ({share_of(one.found, one.rows)})"
-    trained = "target's training rows" if one.there == "train" else "source's rows, which the teacher learns"
+    trained = "training rows" if one.there == "train" else "source's rows, which the teacher learns"
     same = "the same answer, features" + (", user and time" if one.events else "")
     chance = f"; {share_of(one.chance, 1)} have an equal one in their own place" if one.chance else ""
     if sure and one.share >= EVERY:

@@ -1,4 +1,4 @@
-"""What was found in the rows: counts by split, unseen values, repeated rows, and what can never be right."""
+"""What is in each split: rows, labels, unseen values; and what a split must have."""
 
 from __future__ import annotations
 
@@ -43,22 +43,17 @@ def require_rows(splits: Sequence[Codes], split: SplitBy) -> None:
             raise DataError(f"the {name} split must have rows, {got}")
 
 
-def require_right(counts: Mapping[str, Any], statistics: Mapping[str, Any], schema: Schema) -> None:
-    """Refuse rows that cannot be right as a whole.
+def require_classes(counts: Mapping[str, Any], schema: Schema) -> None:
+    """Refuse a split that no ranker can be trained on, or judged by.
 
     Raises:
-        DataError: the labels of a split are of one class, or a feature has no value in any training row.
+        DataError: its labels are of one class.
     """
     for name, own in counts.items():
         labels = {label: count for label, count in own["labels"].items() if label != "missing"}
         if own["rows"] and (schema.label is not None or schema.classes > 1) and len(labels) < 2:
             got = f"{labels or 'none'} in {own['rows']:,} rows"
             raise DataError(f"the {name} split needs at least two classes among its labels, got {got}")
-    missing = (name for name, facts in statistics.items() if facts["missing"] == facts["rows"])
-    empty = [name for name in missing if name not in schema.privileged]
-    if empty:
-        rule = "features must have a value in some training row"
-        raise DataError(f"{rule}, got none in {', '.join(map(repr, empty))}; take them out of the schema")
 
 
 def unseen_shares(counts: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -68,21 +63,6 @@ def unseen_shares(counts: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         for split, own in counts.items()
         if own["rows"]
     }
-
-
-def remarks(statistics: Mapping[str, Any], repeated: Mapping[str, int], counts: Mapping[str, Any]) -> Sequence[str]:
-    """What a reader should know, a line each."""
-    lines = []
-    for name, facts in statistics.items():
-        if facts.get("distinct") == 1 and not facts["missing"]:
-            lines.append(f"{name!r} has one value in all training rows: it teaches nothing")
-        if "beyond" in facts:
-            lines.append(f"{name!r} has {facts['distinct']:,} values and is hashed to {facts['beyond']:,} buckets")
-    for split, rows in repeated.items():
-        if rows:
-            share = rows / counts[split]["rows"]
-            lines.append(f"{rows:,} {split} rows ({share:.2%}) are in an earlier split too, value for value")
-    return lines
 
 
 def _add(total: dict[str, Any], own: Mapping[str, Any]) -> None:

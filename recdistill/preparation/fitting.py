@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,13 +45,13 @@ class Measured:
 
     Args:
         feature: with its fitted transform.
-        facts: JSON-able statistics of the training rows.
-        sample: the column's values in a sample of all rows.
+        facts: JSON-able statistics of the training rows, as in `ColumnProfile`.
+        sample: the column's values in a sample of all rows; None of vectors.
     """
 
     feature: Feature
     facts: dict[str, Any]
-    sample: pa.Array
+    sample: pa.Array | None
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,21 @@ class Measuring:
     def __call__(self, feature: Feature) -> Measured:
         """Measure a column and fit its transform."""
         rows, absent, sample = 0, 0, []
+        kind = ""
         with Counter(self.workspace.counts(feature.position)) as counter:
             found = _Ids(feature, counter) if feature.kind in ("categorical", "multi") else _Numbers(feature, counter)
             for part, codes in enumerate(self.splits):
                 column = self.workspace.column(part, feature.name)
                 train = column.filter(pa.array(codes == 0))
-                rows, absent = rows + len(train), absent + train.null_count
+                rows, absent = rows + len(train), absent + _missing(train, feature.kind)
+                kind = str(plain(feature.items(train[:0])).type)
                 found.add(feature.items(train))
-                sample.append(_plain(column.filter(pa.array(self.samples[part]))))
+                if feature.kind != "vector":
+                    sample.append(plain(column.filter(pa.array(self.samples[part]))))
             transform, facts = found.finish()
-        facts = {"kind": feature.kind, "rows": rows, "missing": absent, **facts}
-        done = Feature(feature.name, feature.position, feature.kind, transform, fitted=True)
-        return Measured(done, facts, pa.concat_arrays(sample))
+        facts = {"kind": feature.kind, "type": kind, "rows": rows, "missing": absent, **facts}
+        done = replace(feature, transform=transform, fitted=True)
+        return Measured(done, facts, pa.concat_arrays(sample) if sample else None)
 
 
 class _Ids:
@@ -152,10 +155,11 @@ class _Numbers:
             transform = self._fitted(transform)
         if self.feature.kind == "vector":
             return transform, {"dim": whole.dim}
-        facts: dict[str, Any] = {"mean": whole.mean[0], "deviation": whole.deviation[0]}
-        if np.isfinite(self.least):
-            facts |= {"min": float(self.least), "max": float(self.most)}
-        return transform, facts
+        if not np.isfinite(self.least):
+            return transform, {}
+        spread = 0.0 if self.least == self.most else whole.deviation[0]
+        moments = {"mean": whole.mean[0], "deviation": spread, "low": float(self.least), "high": float(self.most)}
+        return transform, {"numbers": moments}
 
     def _fitted(self, transform: Any) -> Transform:
         if isinstance(transform, Quantiles | LogBuckets):
@@ -163,5 +167,13 @@ class _Numbers:
         return transform.fitted(self.plain if transform == Scaled() else self.own)
 
 
-def _plain(column: pa.Array) -> pa.Array:
+def plain(column: pa.Array) -> pa.Array:
+    """A column without a dictionary."""
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _missing(column: pa.Array, kind: str) -> int:
+    """How many rows have no value, or a list without items."""
+    if kind != "multi":
+        return int(column.null_count)
+    return int(pc.sum(pc.equal(pc.fill_null(pc.list_value_length(column), 0), 0)).as_py() or 0)

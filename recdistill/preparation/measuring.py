@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import is_whole, new_folder, read_json, write_json
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, nearest
 from recdistill.fingerprints import places
+from recdistill.inspection import SHARES
 from recdistill.part_files import RESERVED
 from recdistill.preparation.engine import Engine
-from recdistill.preparation.fitting import Feature, Measuring
+from recdistill.preparation.fitting import Feature, Measured, Measuring, plain
 from recdistill.preparation.settings import PrepareSettings
 from recdistill.preparation.splitting import Codes
 from recdistill.preparation.workspace import Workspace
@@ -24,6 +26,9 @@ from recdistill.progress import Board
 from recdistill.schema import Schema
 
 SAMPLED = 1 << 16
+SPLIT = "_split"
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Measurements:
     Args:
         encoder: fitted.
         statistics: JSON-able, per feature.
-        sample: the features of some rows, drawn by their row ids, with `split` beside them.
+        sample: some rows, drawn by their row ids: the columns of the schema but its vectors, with `split` beside them.
     """
 
     encoder: Encoder
@@ -91,9 +96,8 @@ def measured(
         board.end()
     found.sort(key=lambda result: result.feature.position)
     encoder = Encoder({m.feature.name: (m.feature.kind, m.feature.transform) for m in found})
-    drawn = [codes[mask] for codes, mask in zip(splits, samples, strict=True)]
-    sample = pa.table({"split": np.concatenate(drawn), **{m.feature.name: m.sample for m in found}})
-    statistics = {m.feature.name: m.facts for m in found}
+    sample = _sampled(workspace, schema, splits, samples, found)
+    statistics = {m.feature.name: _with_quantiles(m.facts, m.feature.name, sample) for m in found}
     with new_folder(workspace.encoder) as temporary:
         encoder.save(temporary)
         write_json(temporary / "statistics.json", statistics)
@@ -101,8 +105,31 @@ def measured(
     return Measurements(encoder, statistics, sample)
 
 
-def _samples(workspace: Workspace, schema: Schema, splits: list[Codes]) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
+def _samples(workspace: Workspace, schema: Schema, splits: list[Codes]) -> list[Mask]:
     """Per part (rows,) whether a row is drawn: about `SAMPLED` in all, the same ones however the rows are cut."""
     share = SAMPLED / max(1, sum(map(len, splits)))
     ids = (workspace.column(part, schema.row_id).to_numpy(zero_copy_only=False) for part in range(len(splits)))
     return [places(own.view(np.uint64), seed=1) < share for own in ids]
+
+
+def _sampled(
+    workspace: Workspace, schema: Schema, splits: list[Codes], samples: list[Mask], found: Sequence[Measured]
+) -> pa.Table:
+    """The drawn rows: their features, as they were measured, and the roles that are no features."""
+    drawn = [codes[mask] for codes, mask in zip(splits, samples, strict=True)]
+    columns = {m.feature.name: m.sample for m in found if m.sample is not None}
+    columns[SPLIT] = pa.array(np.concatenate(drawn))
+    answers = (schema.row_id, schema.label, schema.rating, schema.user, schema.item, schema.time)
+    for name in {name: None for name in answers if name is not None and name not in columns}:
+        pieces = [workspace.column(part, name).filter(pa.array(mask)) for part, mask in enumerate(samples)]
+        columns[name] = pa.concat_arrays([plain(piece) for piece in pieces])
+    return pa.table(columns)
+
+
+def _with_quantiles(facts: dict[str, Any], name: str, sample: pa.Table) -> dict[str, Any]:
+    """A number's statistics with the quantiles of the training rows in the sample."""
+    if "numbers" not in facts:
+        return facts
+    values = sample.filter(pc.equal(sample[SPLIT], 0))[name].drop_null().to_numpy()
+    quantiles = np.quantile(values, SHARES).tolist() if len(values) else [facts["numbers"]["mean"]] * len(SHARES)
+    return {**facts, "numbers": {**facts["numbers"], "quantiles": quantiles}}

@@ -12,15 +12,17 @@ import pyarrow as pa
 from recdistill.artefacts import finish, read_json, write_json
 from recdistill.encoder import Encoder
 from recdistill.errors import UsageError
+from recdistill.inspection import refuse
 from recdistill.part_files import SPLITS
-from recdistill.preparation.checking import counted, remarks, require_right, require_rows, unseen_shares
+from recdistill.preparation.checking import counted, require_classes, require_rows, unseen_shares
 from recdistill.preparation.encoding import Encoding
 from recdistill.preparation.engine import Engine, Threads
 from recdistill.preparation.inputs import changed, described
+from recdistill.preparation.inspecting import inspected
 from recdistill.preparation.measuring import Measurements, features_of, measured
-from recdistill.preparation.repeats import repeated_rows, require_unique, rows_fingerprint
+from recdistill.preparation.repeats import KEPT, keep_fingerprints, repeated_rows, require_unique, rows_fingerprint
 from recdistill.preparation.settings import PrepareSettings
-from recdistill.preparation.staging import set_aside, staged
+from recdistill.preparation.staging import contents, set_aside, staged
 from recdistill.preparation.workspace import Workspace
 from recdistill.prepared_table import KIND, PreparedTable
 from recdistill.progress import Board, Silence
@@ -38,7 +40,7 @@ def prepare(
     *,
     schema: Schema,
     settings: PrepareSettings | None = None,
-    encoder: Encoder | None = None,
+    encoder: Encoder | PreparedTable | None = None,
     engine: Engine | None = None,
     board: Board = SILENCE,
     overwrite: bool = False,
@@ -53,7 +55,8 @@ def prepare(
         out: the folder to make.
         schema: what the columns mean.
         settings: how; the defaults of `PrepareSettings` otherwise.
-        encoder: fitted before, e.g. a teacher's, to encode by. Without it one is fitted on the training rows.
+        encoder: fitted before, e.g. a teacher's, to encode by; of a prepared table, which the rows are then compared
+            with. Without it one is fitted on the training rows.
         engine: does the work; threads by default.
         board: told how far it is.
         overwrite: replace what else is there.
@@ -64,9 +67,11 @@ def prepare(
         EnvironmentFault: the disk is full.
     """
     settings, engine, out = settings or PrepareSettings(), engine or Threads(), Path(out)
+    like = encoder if isinstance(encoder, PreparedTable) else None
+    fitted = encoder.encoder if isinstance(encoder, PreparedTable) else encoder
     paths = files_of(files, settings.csv)
-    features = features_of(schema, settings, encoder)
-    fingerprint = None if encoder is None else encoder.fingerprint
+    features = features_of(schema, settings, fitted)
+    fingerprint = None if fitted is None else fitted.fingerprint
     told = {"schema": schema.to_dict(), "settings": settings.model_dump(mode="json"), "by_encoder": fingerprint}
     if out.exists() and not overwrite:
         return _as_before(out, paths, told, board)
@@ -79,12 +84,17 @@ def prepare(
         require_rows(splits, settings.split)
         require_unique(workspace, splits, schema)
         with ThreadPoolExecutor(1) as aside:
-            repeated = aside.submit(repeated_rows, workspace, splits)
+            repeats = aside.submit(repeated_rows, workspace, splits, schema, like)
             identity = aside.submit(rows_fingerprint, workspace, splits, schema)
             found = measured(workspace, schema, features, splits, engine, board)
             _encode(Encoding(workspace, schema, features_of(schema, settings, found.encoder), splits), engine, board)
-        report = _report(workspace, schema, found, repeated.result(), len(splits))
-        _finish(workspace, out, found, report, {**told, "rows_fingerprint": identity.result()})
+        counts = counted(workspace, len(splits))
+        require_classes(counts, schema)
+        looked = inspected(found, counts, repeats.result(), schema, by=settings.split.by, like=like)
+        refuse(looked.findings)
+        keep_fingerprints(workspace, splits, workspace.prepared / KEPT)
+        facts = {**told, "rows_fingerprint": identity.result(), "contents": list(contents(schema))}
+        _finish(workspace, out, found, {**_report(workspace, counts), **looked.to_dict()}, facts)
     workspace.discard()
     return PreparedTable.read(out, verify=False)
 
@@ -123,20 +133,13 @@ def _encode(encoding: Encoding, engine: Engine, board: Board) -> None:
         board.end()
 
 
-def _report(
-    workspace: Workspace, schema: Schema, found: Measurements, repeated: dict[str, int], parts: int
-) -> dict[str, Any]:
-    """What was found in the rows, once nothing of it is wrong; with the rows of each part."""
-    counts = counted(workspace, parts)
-    require_right(counts, found.statistics, schema)
+def _report(workspace: Workspace, counts: dict[str, Any]) -> dict[str, Any]:
+    """What is in the rows of each split, and what was set aside."""
+    parts = len(counts["train"]["parts"])
     return {
-        "rows": {split: counts[split]["rows"] for split in SPLITS},
-        "labels": {split: counts[split]["labels"] for split in SPLITS},
-        "parts": {split: counts[split]["parts"] for split in SPLITS},
+        **{fact: {split: counts[split][fact] for split in SPLITS} for fact in ("rows", "labels", "parts")},
         "unseen": unseen_shares(counts),
-        "repeated": repeated,
         "bad_rows": set_aside(workspace, parts, workspace.prepared / "quarantine.jsonl"),
-        "remarks": remarks(found.statistics, repeated, counts),
     }
 
 

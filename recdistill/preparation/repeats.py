@@ -1,34 +1,58 @@
-"""Rows that occur more than once among all parts, found in bounded memory by their fingerprints."""
+"""Rows that occur more than once, found by their fingerprints, a share of these at a time."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from recdistill.artefacts import digest
+from recdistill.artefacts import digest, new_file
 from recdistill.errors import DataError
 from recdistill.fingerprints import Words, among, splitmix64
+from recdistill.inspection import Repeats
 from recdistill.part_files import SPLITS
 from recdistill.preparation.splitting import Codes
+from recdistill.preparation.staging import contents
 from recdistill.preparation.workspace import FINGERPRINT, Workspace
+from recdistill.prepared_table import PreparedTable
 from recdistill.schema import Schema
 
 AT_A_TIME = 8_000_000
+KEPT = "fingerprints.parquet"  # of the training rows, to find them in other tables
 
 
-def repeated_rows(workspace: Workspace, splits: list[Codes]) -> dict[str, int]:
-    """How many rows of the validation and test rows are in an earlier split too, but for their row ids."""
-    found = dict.fromkeys(SPLITS[1:], 0)
-    for words, codes in _partitions(splits, lambda part: _words(workspace, part, FINGERPRINT)):
-        earlier = np.sort(words[codes == 0])
-        for code, split in enumerate(SPLITS[1:], 1):
-            own = words[codes == code]
-            found[split] += int(among(own, earlier).sum())
-            earlier = np.sort(np.concatenate([earlier, own]))
-    return found
+def repeated_rows(
+    workspace: Workspace, splits: list[Codes], schema: Schema, like: PreparedTable | None
+) -> list[Repeats]:
+    """How many of the validation and test rows have an equal row among those that train.
+
+    Args:
+        workspace: where the rows are.
+        splits: per part (rows,) which split each row is in.
+        schema: of the rows.
+        like: the table whose encoder they are encoded by: a teacher learns its training rows. It is compared where it
+            knows its rows by the same columns.
+    """
+    compared = like is not None and like.facts.get("contents") == list(contents(schema))
+    events = {schema.user, schema.time} <= set(contents(schema))
+    own = {split: _Tally(split, "train", events) for split in SPLITS}
+    taught = {name: _Tally(name, "source", events) for name in (*SPLITS, "target")}
+    for share, words, codes in _shares(splits, lambda part: _words(workspace, part, FINGERPRINT)):
+        whole = {split: np.sort(words[codes == code]) for code, split in enumerate(SPLITS)}
+        for split, found in whole.items():
+            own[split].add(found, whole["train"])
+        if compared and like is not None:
+            learnt = np.sort(_kept(like.path / KEPT, share))
+            for name, found in {**whole, "target": words}.items():
+                taught[name].add(found, learnt)
+    judges = [own[split] for split in SPLITS[1:]]
+    judges += [taught[name] for name in (*SPLITS[1:], "target")] if compared else []
+    return [tally.repeats for tally in judges if tally.rows]
 
 
 def require_unique(workspace: Workspace, splits: list[Codes], schema: Schema) -> None:
@@ -41,7 +65,7 @@ def require_unique(workspace: Workspace, splits: list[Codes], schema: Schema) ->
     if _rise(ids):
         return
     twice = 0
-    for words, _ in _partitions(splits, lambda part: splitmix64(_words(workspace, part, schema.row_id))):
+    for _, words, _ in _shares(splits, lambda part: splitmix64(_words(workspace, part, schema.row_id))):
         whole = np.sort(words)
         twice += int((whole[1:] == whole[:-1]).sum())
     if twice:
@@ -58,6 +82,41 @@ def rows_fingerprint(workspace: Workspace, splits: list[Codes], schema: Schema) 
     return digest([total.hexdigest() for total in (ids, values, where)])
 
 
+def keep_fingerprints(workspace: Workspace, splits: list[Codes], path: Path) -> None:
+    """Write the fingerprints of the training rows."""
+    with new_file(path) as temporary, pq.ParquetWriter(temporary, pa.schema([(FINGERPRINT, pa.uint64())])) as writer:
+        for part, codes in enumerate(splits):
+            trained = _words(workspace, part, FINGERPRINT)[codes == 0]
+            writer.write_table(pa.table({FINGERPRINT: trained}))
+
+
+class _Tally:
+    """Counts of equal rows, a share of the rows at a time."""
+
+    def __init__(self, part: str, there: str, events: bool) -> None:
+        self.part, self.there, self.events = part, there, events
+        self.rows = self.found = self.beside = self.others = self.beside_there = 0
+
+    def add(self, words: Words, others: Words) -> None:
+        """Count words of the part among others; both are of one share, and the others sorted."""
+        self.rows, self.others = self.rows + len(words), self.others + len(others)
+        self.found += int(among(words, others).sum())
+        self.beside += _beside_an_equal(np.sort(words))
+        self.beside_there += _beside_an_equal(others)
+
+    @property
+    def repeats(self) -> Repeats:
+        """What was counted."""
+        chance = max(self.beside / self.rows, self.beside_there / max(1, self.others))
+        return Repeats(self.part, self.there, self.rows, self.found, chance, self.events)
+
+
+def _beside_an_equal(words: Words) -> int:
+    """How many of sorted words have an equal one beside them."""
+    same = words[1:] == words[:-1]
+    return int((np.append(same, False) | np.append(False, same)).sum()) if len(words) else 0
+
+
 def _rise(pieces: Iterable[np.ndarray[Any, np.dtype[np.int64]]]) -> bool:
     """Whether numbers rise from each to the next, so that none occurs twice."""
     last = -(2**63)
@@ -68,17 +127,31 @@ def _rise(pieces: Iterable[np.ndarray[Any, np.dtype[np.int64]]]) -> bool:
     return True
 
 
-def _partitions(splits: list[Codes], words_of: Callable[[int], Words]) -> Iterator[tuple[Words, Codes]]:
-    """The words of all parts with their splits, a share of the words at a time; equal words come together."""
-    shares = max(1, -(-sum(map(len, splits)) // AT_A_TIME))
-    for share in range(shares):
+def _shares(splits: list[Codes], words_of: Callable[[int], Words]) -> Iterator[tuple[tuple[int, int], Words, Codes]]:
+    """The words of all parts with their splits, a share of them at a time; equal words are in the same share.
+
+    Yields:
+        Which share of how many, (words,) and (words,) the split of each.
+    """
+    count = max(1, -(-sum(map(len, splits)) // AT_A_TIME))
+    for number in range(count):
         kept, codes = [], []
         for part, split in enumerate(splits):
             words = words_of(part)
-            mine = words % np.uint64(shares) == share
+            mine = words % np.uint64(count) == number
             kept.append(words[mine])
             codes.append(split[mine])
-        yield np.concatenate(kept), np.concatenate(codes)
+        yield (number, count), np.concatenate(kept), np.concatenate(codes)
+
+
+def _kept(path: Path, share: tuple[int, int]) -> Words:
+    """A share of the fingerprints that `keep_fingerprints` wrote."""
+    number, count = share
+    found = []
+    for batch in pq.ParquetFile(path).iter_batches():
+        words = batch[FINGERPRINT].to_numpy()
+        found.append(words[words % np.uint64(count) == number])
+    return np.concatenate([np.empty(0, np.uint64), *found])
 
 
 def _words(workspace: Workspace, part: int, name: str) -> Words:

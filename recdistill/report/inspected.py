@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+FILE = "prepared/inspection/inspection.json"
 MOST = 12  # columns shown in the overlap's table, and findings of one level
 
 
@@ -25,14 +27,14 @@ def more_columns(inspection: dict[str, Any] | None) -> str:
     return f"and {rest} more columns, each shared more than these" if rest > 0 else ""
 
 
-def finding_lines(inspection: dict[str, Any] | None, *levels: str) -> list[str]:
+def finding_lines(inspection: dict[str, Any] | None, *levels: str, where: str | Path = FILE) -> list[str]:
     """A line for each finding of some levels, in their order; of many in one level the first."""
     found = inspection["findings"] if inspection else []
     lines = []
     for level in levels:
         own = [f"{level}: {finding['words']}" for finding in found if finding["level"] == level]
         rest = len(own) - MOST
-        lines += own[:MOST] + ([f"{level}: and {rest} more in prepared/inspection/inspection.json"] if rest > 0 else [])
+        lines += own[:MOST] + ([f"{level}: and {rest} more in {where}"] if rest > 0 else [])
     return lines
 
 

@@ -1,0 +1,135 @@
+"""What is wrong or risky in prepared rows, alone and beside the table whose encoder they are encoded by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+
+from recdistill.artefacts import read_json
+from recdistill.inspection import (
+    ColumnProfile,
+    Drift,
+    Finding,
+    Overlap,
+    Repeats,
+    answer_findings,
+    column_findings,
+    drift_findings,
+    drifts,
+    gravest_first,
+    label_findings,
+    overlap_findings,
+    repeat_findings,
+    separation_findings,
+    single_column_auc,
+)
+from recdistill.part_files import SPLITS
+from recdistill.preparation.measuring import SPLIT, Measurements
+from recdistill.prepared_table import PreparedTable
+from recdistill.schema import Schema
+from recdistill.tables import Table
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What was found.
+
+    Args:
+        findings: the gravest first.
+        overlap: of every id column with the table whose encoder was used; none without one.
+        drift: of every column from that table, the furthest apart first.
+    """
+
+    findings: tuple[Finding, ...]
+    overlap: tuple[Overlap, ...]
+    drift: tuple[Drift, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "findings": [vars(finding) for finding in self.findings],
+            "overlap": {one.column: one.to_dict() for one in self.overlap},
+            "drift": [vars(one) for one in self.drift],
+        }
+
+
+def inspected(
+    found: Measurements,
+    counts: Mapping[str, Any],
+    repeats: Sequence[Repeats],
+    schema: Schema,
+    *,
+    by: str,
+    like: PreparedTable | None,
+) -> Inspected:
+    """Look for what is wrong or risky; nothing is refused here, see `refuse`.
+
+    Single columns that tell the label, and rows out of order, are looked for in the sample.
+
+    Args:
+        found: what was measured.
+        counts: per split, see `counted`.
+        repeats: of rows that are there twice.
+        schema: of the rows.
+        by: how they were split.
+        like: the table whose encoder they are encoded by.
+    """
+    profiles = _profiles(found.statistics, schema)
+    parts = _parts(found, schema)
+    train = {"train": parts["train"]}
+    told = [
+        *column_findings({"train": profiles}, unused=()),
+        *(label_findings(_rates(counts)) if schema.classes == 1 else ()),
+        *repeat_findings(list(repeats)),
+        *(separation_findings(None, parts, by=by) if len(parts) == len(SPLITS) else ()),
+        *answer_findings(train, {"train": single_column_auc(parts["train"])}),
+        *_hashed(found.statistics),
+    ]
+    shared: list[Overlap] = []
+    apart: list[Drift] = []
+    if like is not None:
+        own = {name for name in (schema.user, schema.item) if name is not None}
+        shared = [_overlap(name, facts) for name, facts in found.statistics.items() if "seen" in facts]
+        there = _profiles(read_json(like.path / "statistics.json"), like.schema)
+        apart = drifts(there, profiles, own=own, shared={one.column: one for one in shared})
+        nothing = [one.column for one in shared if one.shares_nothing]
+        told += overlap_findings(shared, nothing, list(profiles), own=own, setting="keep")
+        told += drift_findings(apart)
+    return Inspected(gravest_first(told), tuple(shared), tuple(apart))
+
+
+def _profiles(statistics: Mapping[str, Any], schema: Schema) -> dict[str, ColumnProfile]:
+    return {n: ColumnProfile.from_dict(f, privileged=n in schema.privileged) for n, f in statistics.items()}
+
+
+def _parts(found: Measurements, schema: Schema) -> dict[str, Table]:
+    """The sample's rows by split, for those that have any."""
+    lacking = [name for name in schema.columns if name not in found.sample.column_names]
+    plain = schema.without(*lacking)
+    roles = {role: None for role in ("domain", "truth", "score") if getattr(schema, role) in lacking}
+    plain = Schema.from_dict({name: value for name, value in plain.to_dict().items() if name not in roles})
+    rows = {split: found.sample.filter(pc.equal(found.sample[SPLIT], code)) for code, split in enumerate(SPLITS)}
+    return {split: Table(own, plain) for split, own in rows.items() if own.num_rows}
+
+
+def _rates(counts: Mapping[str, Any]) -> dict[str, float]:
+    """Per split the share of its labels that are 1."""
+    labels = {split: own["labels"] for split, own in counts.items() if own["rows"]}
+    known = {split: of.get("0", 0) + of.get("1", 0) for split, of in labels.items()}
+    return {split: labels[split].get("1", 0) / total for split, total in known.items() if total}
+
+
+def _hashed(statistics: Mapping[str, Any]) -> list[Finding]:
+    return [
+        Finding("note", "columns", f"{n} has {f['distinct']:,} values and is hashed to {f['beyond']:,} buckets")
+        for n, f in statistics.items()
+        if "beyond" in f
+    ]
+
+
+def _overlap(name: str, facts: Mapping[str, Any]) -> Overlap:
+    seen = facts["seen"]
+    return Overlap(name, facts["values"], seen["values"], facts["distinct"], seen["distinct"])
