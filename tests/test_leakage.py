@@ -139,7 +139,7 @@ def test_a_column_that_is_the_label_is_found(leak: Callable[..., Any], kind: str
     assert [finding.level for finding in found] == ([level] if level else [])
     if level == "error":
         assert (
-            "a feature must not be the label itself, got 'leak', whose AUC alone is 1.0000 in the target's"
+            "a feature must not be the label itself, got 'leak', whose AUC alone is 1.0000 in the training rows"
             in errors(found)
         )
     if level:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 from collections import Counter as Bag
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recdistill import fingerprints as fp
+from recdistill.artefacts import read_json
 from recdistill.encoder_settings import EncoderSettings
 from recdistill.errors import DataError, UsageError
 from recdistill.features import PAD
+from recdistill.inspection import SHARES
 from recdistill.preparation import SplitBy, Threads, prepare
 from recdistill.preparation.counting import Counter
 from recdistill.prepared_table import PreparedTable
 from recdistill.readers import CsvSettings, read, typed
+from recdistill.schema import Schema
 from recdistill.tables import Table
 from recdistill.transforms import Counts
 
@@ -273,3 +277,106 @@ def test_rows_encoded_by_a_teachers_encoder_are_the_same_rows(raw: Path, made: P
     rows = whole(raw)
     ids = stored(seen.path, "test")["_row_id"].to_numpy()
     assert seen.examples("test").features.ids.equal(teacher.encoder.encode(rows.take(ids)).ids)
+
+
+# ------------------------------------------------------------------------------------------ what is found
+
+
+def words(made: PreparedTable) -> str:
+    findings = read_json(made.path / "report.json")["findings"]
+    return "\n".join(f"{finding['level']}: {finding['words']}" for finding in findings)
+
+
+def changed(path: Path, change: Callable[[int, list[str]], None]) -> Path:
+    """The file with each of its lines of fields changed; the header is line 0."""
+    lines = [line.split(",") for line in path.read_text("utf-8").splitlines()]
+    for number, fields in enumerate(lines):
+        change(number, fields)
+    path.write_text("\n".join(map(",".join, lines)) + "\n", "utf-8")
+    return path
+
+
+def test_statistics_are_those_of_the_training_rows(raw: Path, made: PreparedTable) -> None:
+    statistics = read_json(made.path / "statistics.json")
+    train = whole(raw).take(made.row_ids("train"))
+    for name in ("user", "item", "country", "tags"):
+        values = train.column(name).to_pylist()
+        items = [item for value in values for item in value or ()] if name == "tags" else [v for v in values if v]
+        assert (statistics[name]["distinct"], statistics[name]["values"]) == (len(set(items)), len(items))
+        assert statistics[name]["missing"] == sum(not value for value in values)
+    for name in ("price", "age"):
+        values = train.column(name).drop_null().to_numpy()
+        found = statistics[name]["numbers"]
+        expected = [values.mean(), values.std(), values.min(), values.max(), *np.quantile(values, SHARES)]
+        assert [found[k] for k in ("mean", "deviation", "low", "high")] + found["quantiles"] == pytest.approx(expected)
+
+
+def test_unseen_shares_are_what_is_encoded_as_0(made: PreparedTable) -> None:
+    unseen = read_json(made.path / "report.json")["unseen"]
+    for split in SPLITS:
+        rows = stored(made.path, split)
+        for name in ("user", "item", "country"):
+            assert unseen[split][name] == pytest.approx((rows[name].to_numpy() == 0).mean())
+
+
+def test_a_column_that_is_the_label_is_refused(raw: Path, tmp_path: Path) -> None:
+    leaking = changed(
+        Path(shutil.copy(raw, tmp_path / "clicks.csv")), lambda n, f: f.__setitem__(6, f[0] if n else f[6])
+    )
+    with pytest.raises(DataError, match="a feature must not be the label itself, got 'age'"):
+        prepare(leaking, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings())
+    assert not (tmp_path / "out").exists()
+
+
+def test_test_rows_that_also_train_are_refused(raw: Path, tmp_path: Path) -> None:
+    lines = raw.read_text("utf-8").splitlines(keepends=True)
+    twice = tmp_path / "clicks.csv"
+    twice.write_text("".join([*lines[:301], *lines[1:201]]), "utf-8")
+    settings = clicks.settings(split=SplitBy(by="position", valid=0.2, test=0.2))
+    with pytest.raises(DataError, match="must not be among the training rows, got 100 of 100 validation rows"):
+        prepare(twice, tmp_path / "out", schema=clicks.SCHEMA, settings=settings)
+
+
+def test_what_the_teacher_learnt_does_not_judge_the_student(raw: Path, made: PreparedTable, tmp_path: Path) -> None:
+    """The target's rows are among those that the table of the teacher's encoder trains on."""
+    copy = tmp_path / "clicks.csv"
+    copy.write_text("".join(raw.read_text("utf-8").splitlines(keepends=True)[:401]), "utf-8")
+    with pytest.raises(DataError, match="among the source's rows, which the teacher learns, got 40 of 40"):
+        prepare(copy, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings(), encoder=made)
+    prepare(copy, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings(), encoder=made.encoder)
+
+
+def test_overlap_and_drift_are_told_against_the_table_of_the_encoder(made: PreparedTable, tmp_path: Path) -> None:
+    def other(number: int, fields: list[str]) -> None:
+        if number:
+            fields[1], fields[6] = f"new{fields[1]}", str(10 * float(fields[6]) + 1000)
+
+    target = changed(clicks.write(tmp_path / "target.csv", rows=300, seed=9), other)
+    found = prepare(target, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings(), encoder=made)
+    report, train = read_json(found.path / "report.json"), whole(target).take(found.row_ids("train"))
+    for name in ("user", "item", "country"):
+        known = set(made.encoder.columns[name][1].values.to_pylist())
+        values = [value for value in train.column(name).to_pylist() if value is not None]
+        of = report["overlap"][name]
+        assert (of["rows"], of["seen_rows"]) == (len(values), sum(value in known for value in values))
+        assert (of["ids"], of["seen_ids"]) == (len(set(values)), len(set(values) & known))
+    assert "note: source and target share no user" in words(found)
+    assert "warning: age: " in words(found)
+
+
+def test_rows_of_a_domain_are_chosen_and_keep_their_ids(raw: Path, tmp_path: Path) -> None:
+    rows = whole(raw)
+    german = np.array([value == "de" for value in rows.column("country").to_pylist()])
+    for how, kept in (("only", german), ("without", ~german)):
+        chosen = clicks.settings(**{how: {"country": ["de"]}})
+        made = prepare(raw, tmp_path / how, schema=clicks.SCHEMA, settings=chosen)
+        ids = np.sort(np.concatenate([made.row_ids(split) for split in SPLITS]))
+        assert ids.tolist() == rows.row_ids[kept].tolist()
+    with pytest.raises(UsageError, match="no column 'contry' to choose rows by, did you mean 'country'"):
+        prepare(raw, tmp_path / "none", schema=clicks.SCHEMA, settings=clicks.settings(only={"contry": ["de"]}))
+
+
+def test_names_that_the_table_keeps_for_itself_are_refused(raw: Path, tmp_path: Path) -> None:
+    schema = Schema(label="click", number=("_label",))
+    with pytest.raises(DataError, match=r"keeps the columns _row_id, .* for itself, got a feature '_label'"):
+        prepare(raw, tmp_path / "out", schema=schema, settings=clicks.settings())
