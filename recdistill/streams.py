@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def seed(*parts: object) -> int:
@@ -18,4 +20,6 @@ def seed(*parts: object) -> int:
 
 def stream(*parts: object) -> torch.Generator:
     """A torch generator seeded by the parts."""
+    import torch  # takes a second to import, and most uses of chance need none of it
+
     return torch.Generator().manual_seed(seed(*parts))

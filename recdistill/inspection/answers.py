@@ -13,7 +13,6 @@ from recdistill.columns import is_list
 from recdistill.fingerprints import places, splitmix64
 from recdistill.inspection.findings import Finding
 from recdistill.inspection.profiles import SIDES, items
-from recdistill.metrics import auc
 from recdistill.tables import Table
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -121,9 +120,16 @@ def rates(column: pa.Array, label: Mask, fold: np.ndarray[Any, np.dtype[np.int64
 
 
 def auc_of(scores: Floats, label: Mask) -> float:
-    """AUC, whichever way round."""
-    value = auc(scores, label)
-    return max(value, 1 - value)
+    """AUC, whichever way round: of all pairs of a 1 and a 0 the share in order, where equal scores count half.
+
+    Written out, as the mean rank of the ones (Mann and Whitney 1947): importing a library for it takes longer than all
+    the rest of what is looked at.
+    """
+    _, value, count = np.unique(scores, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[value]
+    ones, zeros = int(label.sum()), int((~label).sum())
+    share = float((rank[label].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+    return max(share, 1 - share)
 
 
 def _of_number(column: pa.Array, label: Mask) -> float:

@@ -89,7 +89,8 @@ class Encoding:
         """Write each split's rows, then what is in them."""
         counted: dict[str, Any] = {}
         for code, split in enumerate(SPLITS):
-            rows = table.filter(pa.array(self.splits[part] == code))
+            chosen = self.splits[part] == code
+            rows = table if chosen.all() else table.filter(pa.array(chosen))
             if rows.num_rows:
                 with new_file(self.workspace.encoded(part, split)) as temporary:
                     write_part(rows, temporary)

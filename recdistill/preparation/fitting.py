@@ -76,7 +76,7 @@ class Measuring:
             found = _Ids(feature, counter) if feature.kind in ("categorical", "multi") else _Numbers(feature, counter)
             for part, codes in enumerate(self.splits):
                 column = self.workspace.column(part, feature.name)
-                train = column.filter(pa.array(codes == 0))
+                train = column.filter(pa.array(codes == 0)) if codes.any() else column
                 rows, absent = rows + len(train), absent + _missing(train, feature.kind)
                 kind = str(plain(feature.items(train[:0])).type)
                 found.add(feature.items(train))

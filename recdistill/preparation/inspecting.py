@@ -14,7 +14,6 @@ from recdistill.inspection import (
     Drift,
     Finding,
     Overlap,
-    Repeats,
     answer_findings,
     column_findings,
     drift_findings,
@@ -22,7 +21,6 @@ from recdistill.inspection import (
     gravest_first,
     label_findings,
     overlap_findings,
-    repeat_findings,
     separation_findings,
     single_column_auc,
 )
@@ -56,36 +54,43 @@ class Inspected:
         }
 
 
+def of_sample(found: Measurements, schema: Schema, by: str) -> list[Finding]:
+    """Single columns that tell the label, and rows out of order, among the rows of the sample.
+
+    Args:
+        found: what was measured.
+        schema: of the rows.
+        by: how they were split.
+    """
+    parts = _parts(found, schema)
+    apart = separation_findings(None, parts, by=by) if len(parts) == len(SPLITS) else []
+    if "train" not in parts:
+        return apart
+    return [*apart, *answer_findings({"train": parts["train"]}, {"train": single_column_auc(parts["train"])})]
+
+
 def inspected(
     found: Measurements,
     counts: Mapping[str, Any],
-    repeats: Sequence[Repeats],
     schema: Schema,
     *,
-    by: str,
     like: PreparedTable | None,
+    told: Sequence[Finding],
 ) -> Inspected:
     """Look for what is wrong or risky; nothing is refused here, see `refuse`.
-
-    Single columns that tell the label, and rows out of order, are looked for in the sample.
 
     Args:
         found: what was measured.
         counts: per split, see `counted`.
-        repeats: of rows that are there twice.
         schema: of the rows.
-        by: how they were split.
         like: the table whose encoder they are encoded by.
+        told: what was found already.
     """
     profiles = _profiles(found.statistics, schema)
-    parts = _parts(found, schema)
-    train = {"train": parts["train"]}
     told = [
+        *told,
         *column_findings({"train": profiles}, unused=()),
         *(label_findings(_rates(counts)) if schema.classes == 1 else ()),
-        *repeat_findings(list(repeats)),
-        *(separation_findings(None, parts, by=by) if len(parts) == len(SPLITS) else ()),
-        *answer_findings(train, {"train": single_column_auc(parts["train"])}),
         *_hashed(found.statistics),
     ]
     shared: list[Overlap] = []

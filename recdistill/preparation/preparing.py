@@ -12,13 +12,13 @@ import pyarrow as pa
 from recdistill.artefacts import finish, read_json, write_json
 from recdistill.encoder import Encoder
 from recdistill.errors import UsageError
-from recdistill.inspection import refuse
+from recdistill.inspection import refuse, repeat_findings
 from recdistill.part_files import SPLITS
 from recdistill.preparation.checking import counted, require_classes, require_rows, unseen_shares
 from recdistill.preparation.encoding import Encoding
 from recdistill.preparation.engine import Engine, Threads
 from recdistill.preparation.inputs import changed, described
-from recdistill.preparation.inspecting import inspected
+from recdistill.preparation.inspecting import inspected, of_sample
 from recdistill.preparation.measuring import Measurements, features_of, measured
 from recdistill.preparation.repeats import KEPT, keep_fingerprints, repeated_rows, require_unique, rows_fingerprint
 from recdistill.preparation.settings import PrepareSettings
@@ -30,7 +30,8 @@ from recdistill.readers import files_of
 from recdistill.schema import Schema
 from recdistill.settings import differences
 
-GROUP_ROWS = 1_000_000
+# Rows that are encoded together look a vocabulary up once; more than one group keeps all workers busy.
+GROUPS, LEAST_GROUP, MOST_GROUP = 8, 250_000, 1_000_000
 SILENCE = Silence()
 
 
@@ -87,10 +88,12 @@ def prepare(
             repeats = aside.submit(repeated_rows, workspace, splits, schema, like)
             identity = aside.submit(rows_fingerprint, workspace, splits, schema)
             found = measured(workspace, schema, features, splits, engine, board)
+            sampled = aside.submit(of_sample, found, schema, settings.split.by)
             _encode(Encoding(workspace, schema, features_of(schema, settings, found.encoder), splits), engine, board)
         counts = counted(workspace, len(splits))
         require_classes(counts, schema)
-        looked = inspected(found, counts, repeats.result(), schema, by=settings.split.by, like=like)
+        told_so_far = [*repeat_findings(repeats.result()), *sampled.result()]
+        looked = inspected(found, counts, schema, like=like, told=told_so_far)
         refuse(looked.findings)
         keep_fingerprints(workspace, splits, workspace.prepared / KEPT)
         facts = {**told, "rows_fingerprint": identity.result(), "contents": list(contents(schema))}
@@ -116,19 +119,18 @@ def _as_before(out: Path, files: Sequence[Path], told: dict[str, Any], board: Bo
 
 def _encode(encoding: Encoding, engine: Engine, board: Board) -> None:
     """Encode what is not encoded yet, some parts at a time."""
-    left = [part for part in range(len(encoding.splits)) if not encoding.workspace.done(part).is_file()]
+    rows = [len(codes) for codes in encoding.splits]
+    left = [part for part in range(len(rows)) if not encoding.workspace.done(part).is_file()]
+    most = min(max(sum(rows) // GROUPS, LEAST_GROUP), MOST_GROUP)
     groups: list[list[int]] = []
-    room = 0
     for part in left:
-        if not groups or room < len(encoding.splits[part]):
+        if not groups or sum(rows[other] for other in groups[-1]) + rows[part] > most:
             groups.append([])
-            room = GROUP_ROWS
         groups[-1].append(part)
-        room -= len(encoding.splits[part])
-    board.track("encoding", sum(len(encoding.splits[part]) for part in left), "rows")
+    board.track("encoding", sum(rows[part] for part in left), "rows")
     try:
-        for rows in engine.run(encoding, groups):
-            board.advance(rows)
+        for done in engine.run(encoding, groups):
+            board.advance(done)
     finally:
         board.end()
 

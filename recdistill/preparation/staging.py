@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +35,16 @@ class Staging:
         workspace: where to.
         schema: what the columns mean.
         settings: how the files are read.
-        kinds: what the first chunk decided for all.
+        kinds: what the first chunk decided for all; None for the first.
     """
 
     workspace: Workspace
     schema: Schema
     settings: PrepareSettings
-    kinds: Kinds | None
+    kinds: Kinds | None = None
 
-    def __call__(self, chunk: Chunk) -> tuple[int, int]:
+    def __call__(self, chunk: Chunk) -> None:
         """Read a chunk.
-
-        Returns:
-            How many good and bad rows it has.
 
         Raises:
             DataError: a row is not what its columns must hold, and bad rows are not set aside.
@@ -60,14 +57,16 @@ class Staging:
             kinds=self.kinds,
             on_bad_row=self.settings.on_bad_row,
         )
-        if read.bad:  # first, so that where the rows are there their bad ones are too
+        # What is written first is there where the rows are.
+        if self.kinds is None:
+            write_json(self.workspace.kinds, read.kinds)
+        if read.bad:
             quarantine = Quarantine()
             quarantine.add(sorted(read.bad, key=lambda row: row.line))
             quarantine.write(self.workspace.bad(chunk.number))
         table = with_privileged(wanted(read.table, self.settings), self.schema)
         words = row_fingerprints(table, contents(self.schema))
         self.workspace.write_rows(chunk.number, table.append_column(FINGERPRINT, pa.array(words)))
-        return table.num_rows, len(read.bad)
 
 
 def staged(
@@ -90,7 +89,10 @@ def staged(
         with ThreadPoolExecutor(1) as aside:
             inputs = aside.submit(as_read, files)
             first = next(pieces)
-            staging = Staging(workspace, schema, settings, _kinds(first, workspace, schema, settings))
+            staging = Staging(workspace, schema, settings)
+            if not workspace.rows(first.number).is_file():
+                staging(first)
+            staging = replace(staging, kinds=read_json(workspace.kinds))
             for _ in engine.run(staging, _missing(itertools.chain([first], pieces), workspace, numbers)):
                 pass
     finally:
@@ -113,16 +115,6 @@ def _missing(pieces: Iterable[Chunk], workspace: Workspace, numbers: list[int]) 
         numbers.append(chunk.number)
         if not workspace.rows(chunk.number).is_file():
             yield chunk
-
-
-def _kinds(first: Chunk, workspace: Workspace, schema: Schema, settings: PrepareSettings) -> Kinds:
-    """What the first chunk decides for all."""
-    if not workspace.kinds.is_file():
-        columns, on_bad_row = settings.columns, settings.on_bad_row
-        read = parsed(first, schema, settings.csv, columns=columns, on_bad_row=on_bad_row)
-        write_json(workspace.kinds, read.kinds)
-    kinds: Kinds = read_json(workspace.kinds)
-    return kinds
 
 
 def contents(schema: Schema) -> tuple[str, ...]:
