@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pairs import errors, levels, renumbered, world
 
 from recdistill import inspection
 from recdistill.datasets import criteo, movielens
 from recdistill.inspection import answers, filled_after, inspect, single_column_auc
-from recdistill.inspection.answers import PRIOR_ROWS, rates
+from recdistill.inspection.answers import PRIOR_ROWS, auc_of, rates
 from recdistill.inspection.separation import separation_findings
 from recdistill.metrics import auc
 from recdistill.splits import split
@@ -224,3 +224,12 @@ def test_without_source_rows_the_target_is_looked_at() -> None:
     assert (found.overlap, found.drift, set(found.profiles)) == ((), (), {"train"})
     assert {finding.level for finding in found.findings} <= {"note"}
     assert inspection.refuse(found.findings) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=40))
+def test_the_auc_of_a_column_is_that_of_pairs(rows: list[tuple[int, bool]]) -> None:
+    ones, zeros = [s for s, label in rows if label], [s for s, label in rows if not label]
+    assume(ones and zeros)
+    share = sum((a > b) + 0.5 * (a == b) for a in ones for b in zeros) / (len(ones) * len(zeros))
+    scores, labels = (np.array(side) for side in zip(*rows, strict=True))
+    assert auc_of(scores.astype(float), labels.astype(bool)) == pytest.approx(max(share, 1 - share))

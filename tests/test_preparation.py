@@ -237,6 +237,17 @@ def test_a_second_call_does_nothing_and_says_so(raw: Path, tmp_path: Path) -> No
     assert "fr" in fresh.encoder.columns["country"][1].values.to_pylist()
 
 
+def test_nothing_but_a_prepared_table_is_replaced(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("keep me")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="mine is not empty and holds no prepared table"):
+            prepare(raw, tmp_path / "mine", schema=clicks.SCHEMA, settings=clicks.settings(), overwrite=overwrite)
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"
+    (tmp_path / "empty").mkdir()
+    prepare(raw, tmp_path / "empty", schema=clicks.SCHEMA, settings=clicks.settings())
+
+
 def test_an_unfinished_preparation_of_other_files_is_begun_anew(raw: Path, tmp_path: Path, monkeypatch: Any) -> None:
     copy = Path(shutil.copy(raw, tmp_path / "clicks.csv"))
     monkeypatch.setattr("recdistill.preparation.preparing.measured", lambda *_: pytest.fail("stopped"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recdistill.artefacts import finish, read_json, write_json
+from recdistill.artefacts import MANIFEST, finish, manifest, read_json, write_json
 from recdistill.encoder import Encoder
 from recdistill.errors import UsageError
 from recdistill.inspection import refuse, repeat_findings
@@ -74,7 +74,7 @@ def prepare(
     features = features_of(schema, settings, fitted)
     fingerprint = None if fitted is None else fitted.fingerprint
     told = {"schema": schema.to_dict(), "settings": settings.model_dump(mode="json"), "by_encoder": fingerprint}
-    if out.exists() and not overwrite:
+    if _is_there(out) and not overwrite:
         return _as_before(out, paths, told, board)
     workspace = Workspace.of(out)
     with workspace.held():
@@ -100,6 +100,19 @@ def prepare(
         _finish(workspace, out, found, {**_report(workspace, counts), **looked.to_dict()}, facts)
     workspace.discard()
     return PreparedTable.read(out, verify=False)
+
+
+def _is_there(out: Path) -> bool:
+    """Whether there is a prepared table, of whatever rows.
+
+    Raises:
+        UsageError: there is something else, which is not replaced.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    if (out / MANIFEST).is_file() and (manifest(out).get("facts") or {}).get("kind") == KIND:
+        return True
+    raise UsageError(f"{out} is not empty and holds no prepared table; choose another folder")
 
 
 def _as_before(out: Path, files: Sequence[Path], told: dict[str, Any], board: Board) -> PreparedTable:
