@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recdistill.artefacts import digest, read_json, write_json
+from recdistill.artefacts import read_json, write_json
 from recdistill.errors import DataError, nearest
 from recdistill.features import UNSEEN, FeatureSpec, padded
 from recdistill.schema import FEATURE_KINDS, Schema
 from recdistill.tables import Table
-from recdistill.transforms import Hashing, Scaled, Transform, Vocabulary, restore, state
+from recdistill.transforms import Hashing, Scaled, Transform, Vocabulary, fingerprint_of, restore, state
 
 if TYPE_CHECKING:
     from recdistill.batch import Batch
@@ -137,10 +138,10 @@ class Encoder:
                     shares[name] = {"rows": _seen(transform, items), "values": _seen(transform, pc.unique(items))}
         return shares
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """sha256 of every fitted value."""
-        return digest([[n, k, *_json_state(t)] for n, (k, t) in self.columns.items()])
+        return fingerprint_of((name, kind, transform) for name, (kind, transform) in self.columns.items())
 
     def save(self, folder: Path) -> None:
         """Write `encoder.json` and one Parquet file per vocabulary into an existing folder."""

@@ -33,7 +33,7 @@ class EncoderSettings(Settings):
     """
 
     min_count: int = Field(1, ge=1)
-    max_vocabulary: int | None = Field(None, ge=1)
+    max_vocabulary: int = Field(4_000_000, ge=1)
     hashing: dict[str, Annotated[int, Field(ge=1)]] = {}
     numbers: Literal["standardise", "log", "quantiles", "log_buckets"] = "standardise"
     drop: tuple[str, ...] = ()
