@@ -1,6 +1,6 @@
 """A file of columns that can be read one by one: Arrow streams one after another, then where each begins.
 
-It holds rows between the passes. Parquet costs three times as much to write, and Arrow's own file format unpacks the
+It holds rows between the passes. Parquet takes much longer to write, and Arrow's own file format unpacks the
 dictionaries of all columns whichever is read.
 """
 
