@@ -16,10 +16,8 @@ from recdistill.schema import Schema
 
 
 def counted(workspace: Workspace, parts: int) -> dict[str, dict[str, Any]]:
-    """Per split its rows, the rows of each part, its labels, unseen values and times, over all parts."""
-    found: dict[str, dict[str, Any]] = {
-        split: {"rows": 0, "parts": [], "labels": {}, "unseen": {}, "time": None} for split in SPLITS
-    }
+    """Per split its rows, the rows of each part, its labels and unseen values, over all parts."""
+    found: dict[str, dict[str, Any]] = {split: {"rows": 0, "parts": [], "labels": {}, "unseen": {}} for split in SPLITS}
     for part in range(parts):
         told = read_json(workspace.done(part))
         for split, total in found.items():
@@ -72,6 +70,3 @@ def _add(total: dict[str, Any], own: Mapping[str, Any]) -> None:
     for name, pair in own["unseen"].items():
         before = total["unseen"].get(name, [0, 0])
         total["unseen"][name] = [before[0] + pair[0], before[1] + pair[1]]
-    if "time" in own:
-        before = total["time"] or own["time"]
-        total["time"] = [min(before[0], own["time"][0]), max(before[1], own["time"][1])]

@@ -19,7 +19,7 @@ from recdistill.preparation.fitting import Feature
 from recdistill.preparation.splitting import Codes
 from recdistill.preparation.workspace import Workspace
 from recdistill.schema import Schema
-from recdistill.transforms import Hashing, Scaled, Vocabulary, gathered
+from recdistill.transforms import Scaled, gathered
 
 GROUP_ROWS = 1 << 16  # small groups mix better when they are shuffled
 
@@ -57,14 +57,15 @@ class Encoding:
         columns, transform = [self.workspace.column(part, feature.name) for part in parts], feature.transform
         if isinstance(transform, Scaled):
             return [_scaled(transform.encode(column), feature.kind) for column in columns]
-        if isinstance(transform, Vocabulary | Hashing) and feature.kind == "categorical":
-            ends = np.cumsum([len(column.dictionary) for column in columns])
-            ids = np.split(transform.encode(pa.concat_arrays([column.dictionary for column in columns])), ends[:-1])
+        coded = feature.kind == "categorical"
+        pieces = [column.dictionary if coded else feature.items(column) for column in columns]
+        whole = transform.encode(pa.concat_arrays(pieces))
+        ids = np.split(whole, np.cumsum([len(piece) for piece in pieces])[:-1])
+        if coded:
             return [pa.array(gathered(own, column)) for own, column in zip(ids, columns, strict=True)]
-        ids = [pa.array(transform.encode(feature.items(column)), pa.int32()) for column in columns]
-        if feature.kind != "multi":
-            return ids
-        return [_lists(column, own) for column, own in zip(columns, ids, strict=True)]
+        if feature.kind == "multi":
+            return [_lists(column, pa.array(own)) for own, column in zip(ids, columns, strict=True)]
+        return [pa.array(own) for own in ids]
 
     def _roles(self, part: int) -> dict[str, pa.Array]:
         """The row ids, labels and other roles of a part."""
@@ -105,11 +106,7 @@ class Encoding:
             for f in self.features
             if not isinstance(f.transform, Scaled)
         }
-        found: dict[str, Any] = {"rows": rows.num_rows, "labels": told, "unseen": unseen}
-        if self.schema.time is not None:
-            times = pc.min_max(_whole(rows["_time"]))
-            found["time"] = [times["min"].as_py(), times["max"].as_py()]
-        return found
+        return {"rows": rows.num_rows, "labels": told, "unseen": unseen}
 
     def _unseen(self, feature: Feature, column: pa.Array) -> list[int]:
         """How many of a column's ids stand for unseen or missing values, and how many there are."""
@@ -141,7 +138,3 @@ def _scaled(values: np.ndarray[Any, Any], kind: str) -> pa.Array:
 def _lists(column: pa.Array, ids: pa.Array) -> pa.Array:
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32)), ids)
-
-
-def _whole(times: pa.ChunkedArray) -> pa.ChunkedArray:
-    return times.cast(pa.int64()) if pa.types.is_temporal(times.type) else times

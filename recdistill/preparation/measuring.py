@@ -38,7 +38,7 @@ class Measurements:
     Args:
         encoder: fitted.
         statistics: JSON-able, per feature.
-        sample: some rows, drawn by their row ids: the columns of the schema but its vectors, with `split` beside them.
+        sample: some rows, drawn by their row ids: the columns of the schema but its vectors, and `SPLIT`.
     """
 
     encoder: Encoder
