@@ -42,6 +42,8 @@ class DataSettings(Settings):
         root: the folder of its files, where it has any; `$NAME` is an environment variable, and reports show it so.
         arguments: of its `load`, e.g. what tells the domains apart.
         source: whether the source's rows are at hand; without them scores are the only teacher.
+        on_bad_row: "strict" stops at the first row that is not what its columns must hold; "quarantine" sets such rows
+            of one's own files and of Criteo aside with the reason, up to a tenth.
         note: what a reader of the report must know about the data.
     """
 
@@ -49,11 +51,12 @@ class DataSettings(Settings):
     root: str | None = None
     arguments: dict[str, Any] = {}
     source: bool = True
+    on_bad_row: Literal["strict", "quarantine"] = "strict"
     note: str = ""
 
     @model_validator(mode="after")
     def _known(self) -> DataSettings:
-        datasets.require(self.name, self.arguments)
+        datasets.require(self.name, self.arguments, quarantine=self.on_bad_row == "quarantine")
         return self
 
 

@@ -16,6 +16,7 @@ from recdistill.devices import device_of
 from recdistill.errors import DataError, UsageError
 from recdistill.inputs import Input, is_there, require_unchanged
 from recdistill.progress import Board, Silence
+from recdistill.readers import Quarantine
 from recdistill.rehearsal import rehearse
 from recdistill.results import evaluated
 from recdistill.run_folder import Cell, RunFolder
@@ -75,15 +76,15 @@ def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: boo
     folder = RunFolder(out)
     again = overwrite and folder.is_run
     if not again and folder.holds(config) and folder.is_prepared:
-        board.say(_unchanged(folder.inputs))
-        if run_inspection.read(folder) is None:  # other rows were put there, or an earlier version prepared them
-            rows = dict(folder.tables())
-            run_inspection.write(folder, run_inspection.inspected(config, rows.pop("source", None), rows))
-        return folder
+        words = _unchanged(folder.inputs, _files_now(config))
+        if _is_inspected(folder):
+            board.say(words)
+            return folder
     board.say(f"preparing {config.data.name}")
     inputs = datasets.inputs(config.data.name, config.data.root, config.data.arguments)
     read = [Input.of(path) for path in inputs if is_there(path)]
-    loaded, target = datasets.load(config.data.name, config.data.root, config.data.arguments)
+    aside = Quarantine() if config.data.on_bad_row == "quarantine" else None
+    loaded, target = datasets.load(config.data.name, config.data.root, config.data.arguments, quarantine=aside)
     source = loaded if config.data.source else None
     train, valid, test = split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
     # Rows that came without a label can train, where their part does.
@@ -94,15 +95,33 @@ def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: boo
     for part, table in (parts if source is None else {"source": source, **parts}).items():
         table.write(folder.prepared(part))
         board.say(f"  {part}: {len(table):,} rows")
-    run_inspection.write(folder, found)
+    run_inspection.write(folder, found, aside)
     return folder
 
 
-def _unchanged(inputs: Sequence[Input] | None) -> str:
+def _is_inspected(folder: RunFolder) -> bool:
+    """Whether what was found in the rows is there, or can be found again: rows that were set aside cannot."""
+    if run_inspection.read(folder) is None:  # other rows were put there, or an earlier version prepared them
+        config, rows = folder.config, dict(folder.tables())
+        if config.data.on_bad_row == "quarantine":
+            return False
+        run_inspection.write(folder, run_inspection.inspected(config, rows.pop("source", None), rows))
+    return True
+
+
+def _files_now(config: Config) -> list[str] | None:
+    """The files that preparing would read now; None where the data set is no longer there."""
+    try:
+        return datasets.inputs(config.data.name, config.data.root, config.data.arguments)
+    except (DataError, UsageError):
+        return None
+
+
+def _unchanged(inputs: Sequence[Input] | None, now: Sequence[str] | None) -> str:
     """What to say of rows that are there; refuses them where the files that they were read from have changed."""
     if inputs is None:
         return "prepared before with the same settings (from which files was not written down then): nothing to do"
-    gone = require_unchanged(inputs)
+    gone = require_unchanged(inputs, now)
     if gone:
         return f"prepared before with the same settings; no longer there to compare: {', '.join(gone)}: nothing to do"
     return f"prepared before from the same {'files and ' if inputs else ''}settings: nothing to do"

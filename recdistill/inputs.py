@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,12 @@ class Input:
         return "" if content_hash(file) == self.xxh3_128 else f"{self.bytes:,} bytes as then, but others"
 
 
-def require_unchanged(inputs: Iterable[Input]) -> list[str]:
+def require_unchanged(inputs: Iterable[Input], now: Collection[str] | None = None) -> list[str]:
     """Refuse files that are not what they were.
+
+    Args:
+        inputs: that were read.
+        now: the files that would be read now; None where that cannot be told.
 
     Returns:
         The files that are no longer there: whether those changed cannot be told.
@@ -77,6 +81,10 @@ def require_unchanged(inputs: Iterable[Input]) -> list[str]:
     inputs = list(inputs)
     there = [one for one in inputs if is_there(one.path)]
     changed = [f"{one.path} ({words})" for one in there if (words := one.change())]
+    if now is not None:
+        then = [one.path for one in inputs]
+        changed += [f"{path} (not among them then)" for path in now if path not in then and is_there(path)]
+        changed += [f"{path} (not among them now)" for path in then if path not in now]
     if changed:
         raise UsageError(
             f"the rows were prepared from other files than there are now: {', '.join(changed)}; --overwrite reads the "

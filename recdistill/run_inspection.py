@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from recdistill.artefacts import is_whole, manifest, new_folder, read_json, verify, write_json
 from recdistill.configuration import Config
-from recdistill.inspection import Inspection, inspect, refuse
+from recdistill.inspection import Finding, Inspection, inspect, refuse
+from recdistill.readers import Quarantine, rules_told
 from recdistill.run_folder import RunFolder
 from recdistill.tables import Table
 
-FILE = "inspection.json"
+FILE, ASIDE = "inspection.json", "quarantine.jsonl"
 
 
 def inspected(config: Config, source: Table | None, parts: Mapping[str, Table]) -> Inspection:
@@ -34,10 +36,21 @@ def inspected(config: Config, source: Table | None, parts: Mapping[str, Table]) 
     return found
 
 
-def write(run: RunFolder, found: Inspection) -> None:
-    """Keep it beside the rows that it speaks of, which are prepared already."""
+def write(run: RunFolder, found: Inspection, aside: Quarantine | None = None) -> None:
+    """Keep it beside the rows that it speaks of, which are prepared already.
+
+    Args:
+        run: of the rows.
+        found: in them.
+        aside: the rows that were wrong; they are kept too, and told first.
+    """
+    counts = aside.counts() if aside else {}
+    if aside:
+        found = replace(found, findings=(_of(aside), *found.findings))
     with new_folder(run.prepared("inspection"), kind="inspection", prepared=run.identity) as temporary:
-        write_json(temporary / FILE, found.to_dict())
+        write_json(temporary / FILE, found.to_dict() | {"set_aside": counts})
+        if aside:
+            aside.write(temporary / ASIDE)
 
 
 def read(run: RunFolder) -> dict[str, Any] | None:
@@ -58,3 +71,9 @@ def of_report(run: RunFolder) -> dict[str, Any] | None:
     """What the report repeats of it: all but the columns' own statistics."""
     found = read(run)
     return None if found is None else {key: value for key, value in found.items() if key not in ("columns", "aucs")}
+
+
+def _of(aside: Quarantine) -> Finding:
+    were = "1 row was" if len(aside) == 1 else f"{len(aside):,} rows were"
+    words = f"{were} set aside ({rules_told(aside.counts())}), see prepared/inspection/{ASIDE}"
+    return Finding("warning", "rows", words)

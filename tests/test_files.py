@@ -149,7 +149,7 @@ def test_a_source_may_lack_what_only_the_target_needs(root: Path) -> None:
         (
             {"schema": schema(categorical=["kunde"])},
             UsageError,
-            "'kunde' is renamed to 'user' in data.arguments.columns; name it so here",
+            "'kunde' is renamed to 'user' under columns; the schema must name it so",
         ),
         ({"schema": schema(categorical=["p"])}, UsageError, r"old.csv has no column 'p', .*columns = \{\"its name\""),
         (

@@ -209,21 +209,23 @@ def test_rules_are_counted_and_rows_written_as_json(tmp_path: Path) -> None:
 
 
 def test_a_users_two_files_go_on_without_their_wrong_rows(tmp_path: Path) -> None:
-    (tmp_path / "old.csv").write_text("kunde,price,click\na,1,1\nb,dear,0\nc,3,0\nd,4,1,9\n")
-    (tmp_path / "new.csv").write_text("user,price,click\n,1,1\nx,2,0\ny,3,1\n")
+    many = [f"u{row},{row},{row % 2}\n" for row in range(20)]
+    (tmp_path / "old.csv").write_text("".join(["kunde,price,click\na,1,1\nb,dear,0\nc,3,0\nd,4,1,9\n", *many]))
+    (tmp_path / "new.csv").write_text("".join(["user,price,click\n,1,1\nx,2,0\ny,3,1\n", *many[:9]]))
     schema = {"label": "click", "categorical": ["user"], "number": ["price"], "user": "user"}
     given = files.Files("new.csv", schema, source="old.csv", columns={"kunde": "user"})
     quarantine = Quarantine()
     source, target = files.tables(tmp_path, given, quarantine=quarantine)
     assert source is not None
-    assert source.row_ids.tolist() == [10**12, 10**12 + 2]
-    assert target.row_ids.tolist() == [1, 2]
+    assert source.row_ids.tolist() == [10**12 + row for row in range(24) if row not in (1, 3)]
+    assert target.row_ids.tolist() == list(range(1, 12))
     found = [(row.file.name, row.line, row.column) for row in quarantine.rows]
     assert found == [("old.csv", 5, None), ("old.csv", 3, "price"), ("new.csv", 2, "user")]
     with pytest.raises(DataError, match=r"old.csv line 5 must have 3 fields like the first line, got 4"):
         files.tables(tmp_path, given)
-    (tmp_path / "new.csv").write_text("user,price,click\n,1,1\n")
-    with pytest.raises(DataError, match=r"new.csv must have rows that are right, got none"):
+    (tmp_path / "new.csv").write_text("user,price,click\n,1,1\nx,2,0\n")
+    rule = r"new.csv: at most 10 % of the rows may be set aside, got 1 of 2 \(user: users, items and times must not be"
+    with pytest.raises(DataError, match=rule):
         files.tables(tmp_path, given, quarantine=Quarantine())
 
 
@@ -233,12 +235,12 @@ def criteo_line(label: str = "0", count: str = "3", fields: int = 40) -> str:
 
 def test_criteo_without_its_wrong_lines(tmp_path: Path) -> None:
     lines = [criteo_line(), criteo_line(""), criteo_line("2"), criteo_line(count="3.5"), criteo_line(count="9" * 10)]
-    lines += [criteo_line(fields=39), criteo_line("1", count="")]
+    lines += [criteo_line(fields=39), criteo_line("1", count=""), *[criteo_line()] * 43]
     (tmp_path / "train.txt").write_text("\n".join(lines))
     quarantine = Quarantine()
     table = criteo.read(tmp_path, quarantine=quarantine)
-    assert table.row_ids.tolist() == [0, 6]
-    assert table.column("I1").to_pylist() == [3, None]
+    assert table.row_ids.tolist() == [0, *range(6, 50)]
+    assert table.column("I1").to_pylist()[:3] == [3, None, 3]
     assert quarantine.counts() == {
         "click: labels must be 0 or 1": 2,
         "I1: counts must be whole numbers below 2^31": 2,

@@ -78,11 +78,15 @@ Roles = Annotated[
 ]
 SideOf = Annotated[
     Literal["source", "target"] | None,
-    typer.Option(help="Of data files: which of the experiment's tables they are.  Default: target."),
+    typer.Option(help="Of data files: which of the experiment's tables they are. Default: target."),
 ]
 By = Annotated[
     Path | None,
     typer.Option("--encoder", help="Of data files: a prepared table whose encoder to use, e.g. the teacher's source."),
+]
+Made = Annotated[
+    Path,
+    typer.Option(help="The run's folder, or of data files the prepared table's. The same command continues there."),
 ]
 Run = Annotated[Path, typer.Argument(help="A run's folder, made by `prepare` or `run`.", callback=_a_run)]
 
@@ -110,7 +114,7 @@ def run(
 @app.command()
 def prepare(
     what: What = None,
-    out: Out = Path("runs/run"),
+    out: Made = Path("runs/run"),
     assign: Assign = None,
     overwrite: Overwrite = False,
     on_bad_row: OnBadRow = None,
@@ -125,14 +129,13 @@ def prepare(
     """
     from recdistill import experiment, run_inspection
 
-    what = what or []
+    what, bad = what or [], [] if on_bad_row is None else [f"on_bad_row={on_bad_row}"]
     if what and not (len(what) == 1 and what[0].suffix == ".toml"):
-        assigned = [*(assign or []), *([] if on_bad_row is None else [f"on_bad_row={on_bad_row}"])]
-        prepare_files(what, out, roles=roles, side=side or "target", by=by, assign=assigned, overwrite=overwrite)
+        prepare_files(what, out, roles=roles, side=side, by=by, assign=[*(assign or []), *bad], overwrite=overwrite)
         return
     if alone := [name for name, value in (("--roles", roles), ("--side", side), ("--encoder", by)) if value]:
         raise UsageError(f"{', '.join(alone)} are for data files, got an experiment; its TOML says the roles")
-    config = _settings(what[0] if what else None, assign)
+    config = _settings(_a_file(what[0]) if what else None, [*(assign or []), *(f"data.{one}" for one in bad)])
     folder = experiment.prepare(config, out, board=board(), overwrite=overwrite)
     show_inspection(run_inspection.read(folder), out / "prepared" / "inspection" / "inspection.json")
     done(f"{out} is prepared", ["recdistill", "teacher", str(out)])

@@ -21,7 +21,7 @@ def prepare_files(
     out: Path,
     *,
     roles: Path | None,
-    side: Side,
+    side: Side | None,
     by: Path | None,
     assign: Sequence[str],
     overwrite: bool,
@@ -53,7 +53,7 @@ def show_prepared(table: PreparedTable) -> None:
 
 
 def _told(
-    files: Sequence[Path], roles: Path | None, side: Side, assign: Sequence[str]
+    files: Sequence[Path], roles: Path | None, side: Side | None, assign: Sequence[str]
 ) -> tuple[Schema, PrepareSettings]:
     from recdistill.datasets import criteo
     from recdistill.preparation import PrepareSettings
@@ -62,7 +62,9 @@ def _told(
     from recdistill.settings import fill, override
 
     if roles is not None:
-        return told(roles, side, assign)
+        return told(roles, files, side, assign)
+    if side is not None:
+        raise UsageError(f"--side is a side of an experiment: give its TOML with --roles, got --side {side} alone")
     if not all(map(criteo.has_layout, files_of(list(files), criteo.LAYOUT))):
         raise UsageError(
             "data files need the roles of their columns: --roles TOML, e.g. the one that "

@@ -10,6 +10,7 @@ from typing import Any
 
 from recdistill.datasets import amazon, criteo, files, movielens, synthetic
 from recdistill.errors import UsageError
+from recdistill.readers import Quarantine
 from recdistill.settings import require_known
 from recdistill.tables import Table
 
@@ -27,19 +28,33 @@ INPUTS: dict[str, Callable[..., list[Path]]] = {
     "files": files.inputs,
     "movielens": movielens.inputs,
 }
+# Those that can set wrong rows aside: a user's own, and what is as raw.
+ASIDE: dict[str, Callable[[str, Mapping[str, Any], Quarantine], tuple[Table | None, Table]]] = {
+    "criteo": lambda root, given, quarantine: criteo.load(root, **given, quarantine=quarantine),
+    "files": lambda root, given, quarantine: files.tables(root, files.Files(**given), quarantine=quarantine),
+}
 
 
-def require(name: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse a data set or an argument of its `load` that there is not.
+def require(name: str, arguments: Mapping[str, Any], *, quarantine: bool = False) -> None:
+    """Refuse a data set or an argument of its `load` that there is not, or that is not for it.
 
     Raises:
-        UsageError: names the nearest.
+        UsageError: names the nearest, or the data sets that can set rows aside.
     """
+    if "quarantine" in arguments:
+        raise UsageError("wrong rows are set aside with data.on_bad_row, got data.arguments.quarantine")
     require_known("data set", name, DATASETS, arguments, given="root")
+    if quarantine and name not in ASIDE:
+        known = " and ".join(map(repr, ASIDE))
+        raise UsageError(f"wrong rows can be set aside of the data sets {known} alone, got {name!r}")
 
 
 def load(
-    name: str, root: Path | str | None = None, arguments: Mapping[str, Any] | None = None
+    name: str,
+    root: Path | str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    quarantine: Quarantine | None = None,
 ) -> tuple[Table | None, Table]:
     """Source and target of a data set by its name; the source is None where its rows are not at hand.
 
@@ -47,14 +62,18 @@ def load(
         name: a key of `DATASETS`.
         root: the folder of its files, environment variables as `$NAME`; data sets that are made, not read, need none.
         arguments: the data set's own keyword arguments.
+        quarantine: what takes the wrong rows; without it the first is refused.
 
     Raises:
-        UsageError: the name or an argument is not known, or the folder is not given.
+        UsageError: the name or an argument is not known, the folder is not given, or the data set has no use for a
+            quarantine.
         DataError: the files are not what they must be.
     """
-    require(name, arguments or {})
+    require(name, arguments or {}, quarantine=quarantine is not None)
     folder = _folder(name, root)
     try:
+        if quarantine is not None:
+            return ASIDE[name](str(folder), arguments or {}, quarantine)
         return DATASETS[name](folder, **(arguments or {}))
     except TypeError as error:
         raise UsageError(f"data set {name!r} cannot take {dict(arguments or {})}: {error}") from error
@@ -91,4 +110,16 @@ def _folder(name: str, root: Path | str | None) -> str | None:
     return folder
 
 
-__all__ = ["DATASETS", "INPUTS", "amazon", "criteo", "files", "inputs", "load", "movielens", "require", "synthetic"]
+__all__ = [
+    "ASIDE",
+    "DATASETS",
+    "INPUTS",
+    "amazon",
+    "criteo",
+    "files",
+    "inputs",
+    "load",
+    "movielens",
+    "require",
+    "synthetic",
+]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from recdistill.datasets.delimited import contents, read_delimited
 from recdistill.domains import source_and_target
 from recdistill.errors import DataError
-from recdistill.readers import CsvSettings, Quarantine, typed
+from recdistill.readers import CsvSettings, Quarantine, require_few, typed
 from recdistill.readers import read as read_file
 from recdistill.readers.numbers import from_text
 from recdistill.schema import Schema
@@ -68,7 +68,8 @@ def read(root: Path | str, *, quarantine: Quarantine | None = None) -> Table:
         quarantine: what takes the wrong rows, which keep their positions; without it the first is refused.
 
     Raises:
-        DataError: the file is missing, a line has not 40 fields, a label is not 0 or 1, or a count is no integer.
+        DataError: the file is missing, a line has not 40 fields, a label is not 0 or 1, or a count is no integer; with
+            a quarantine, more than a tenth of the lines are wrong.
     """
     path = _file(Path(root))
     types = {"click": pa.int8(), **dict.fromkeys(NUMBERS, pa.int32()), **dict.fromkeys(CATEGORIES, pa.string())}
@@ -89,6 +90,7 @@ def _sound(path: Path, quarantine: Quarantine, types: Mapping[str, pa.DataType])
     for name in NUMBERS:
         from_text(rows.column(name), types[name], "counts must be whole numbers below 2^31")
     sound = typed(rows, SCHEMA, LAYOUT, first=0)
+    require_few(quarantine.counts([path]), len(sound), path)
     return sound.cast(pa.schema([(name, types.get(name, pa.int64())) for name in sound.column_names]))
 
 

@@ -11,16 +11,29 @@ from pydantic import model_validator
 
 from recdistill.domains import require_disjoint, source_and_target
 from recdistill.errors import DataError, UsageError, nearest
-from recdistill.readers import CsvSettings, Quarantine, Rows, read, require_two, typed
-from recdistill.schema import FEATURE_KINDS, Schema
+from recdistill.readers import (
+    CsvSettings,
+    Quarantine,
+    Rows,
+    files_of,
+    is_several,
+    new_names,
+    of_source,
+    read_all,
+    require_columns,
+    require_few,
+    require_lists,
+    require_mapped,
+    require_two,
+    typed,
+)
+from recdistill.schema import Schema
 from recdistill.settings import Settings, fill
 from recdistill.splits import require_classes
 from recdistill.tables import Table
 
 # Rows without an id of their own: the target's are numbered from 0, so that they do not depend on the source.
 FIRST_SOURCE_ROW = 1_000_000_000_000
-# A source may lack these: they are the target's, or nice to know.
-TARGETS_OWN = ("rating", "user", "item", "time", "domain", "truth", "score")
 
 
 class Domain(Settings):
@@ -79,8 +92,10 @@ def load(
 
     Args:
         root: the folder that the files' paths start from.
-        target, source: the files, below root. Without a source file, `domain` tells the rows of the target's file
-            apart; without that too the schema names a score, and there are no source rows.
+        target, source: the files, below root. A folder, or a pattern with *, ? or [ ], stands for its files: they have
+            the same columns and are read by name, day_2 before day_10, as if they were one. Without a source, `domain`
+            tells the rows of the target's file apart; without that too the schema names a score, and there are no
+            source rows.
         schema: the roles of the columns, see `recdistill.Schema`, in the target's names.
         columns: the source's names that differ, each with the target's name for it.
         domain: see `Domain`.
@@ -108,23 +123,18 @@ def tables(root: Path | str, files: Files, *, quarantine: Quarantine | None = No
 
     Raises:
         UsageError: as `load`.
-        DataError: as `load`, or no row is right.
+        DataError: as `load`, or more than a tenth of a side's rows are wrong.
     """
     roles, how = Schema.from_dict(files.schema), fill(CsvSettings, files.csv)
     columns, domain = files.columns, files.domain
     _require_answer(roles)
-    _require_lists(how, roles, domain)
+    require_lists(how, roles, *([str(domain["column"])] if domain is not None and "column" in domain else ()))
     if files.source is not None:
         if domain is not None:
             raise UsageError("a domain tells the rows of one file apart, got two files; leave out source or domain")
-        there = _renamed(read(Path(root) / files.source, how, quarantine=quarantine), columns)
-        here = read(Path(root) / files.target, how, quarantine=quarantine)
-        require_two(there, here)
-        _require_mapped(columns, here, roles)
-        pair = (
-            _table(there, _of_source(there, roles, columns), how, first=FIRST_SOURCE_ROW),
-            _table(here, _of_target(here, roles), how),
-        )
+        there = read_all(Path(root) / files.source, how, quarantine=quarantine)
+        here = read_all(Path(root) / files.target, how, quarantine=quarantine)
+        pair = _two(there, here, roles, columns, how)
         require_disjoint(pair[0], pair[1], on=tuple(dict.fromkeys(("rows", *files.disjoint))))
         _require_other_rows(*pair)
         require_classes(pair[0], "source")
@@ -134,17 +144,25 @@ def tables(root: Path | str, files: Files, *, quarantine: Quarantine | None = No
     if domain is None and roles.score is None:
         ways = "a source file, a domain that tells the target file's rows apart, or a score column in the schema"
         raise UsageError(f"data set 'files' needs {ways}, got none of them")
-    here = read(Path(root) / files.target, how, quarantine=quarantine)
+    here = read_all(Path(root) / files.target, how, quarantine=quarantine)
     if domain is None:
-        return None, _table(here, _of_target(here, roles), how)
+        return None, _of_target(here, roles, how)
     pair = _apart(here, roles, fill(Domain, domain), how, disjoint=files.disjoint)
     require_classes(pair[0], "source")
     return pair
 
 
-def inputs(root: Path | str, *, target: str, source: str | None = None) -> list[Path]:
-    """The files that `load` reads."""
-    return [Path(root) / name for name in (source, target) if name is not None]
+def inputs(
+    root: Path | str, *, target: str, source: str | None = None, csv: Mapping[str, Any] | None = None
+) -> list[Path]:
+    """The files that `load` reads.
+
+    Raises:
+        UsageError: a setting is not known.
+        DataError: a folder or a pattern has no files, or has text and Parquet.
+    """
+    how, given = fill(CsvSettings, csv or {}), [Path(root) / name for name in (source, target) if name is not None]
+    return [file for one in given for file in (files_of(one, how) if is_several(one) else [one])]
 
 
 def _require_answer(schema: Schema) -> None:
@@ -155,17 +173,6 @@ def _require_answer(schema: Schema) -> None:
         )
 
 
-def _require_lists(how: CsvSettings, schema: Schema, domain: Mapping[str, Any] | None) -> None:
-    """Refuse a separator of a column that holds no lists; the domain's may."""
-    listed = [*schema.multi, *schema.vector]
-    if domain is not None and "column" in domain:
-        listed.append(str(domain["column"]))
-    for name in how.separators:
-        if name not in listed:
-            rule = "csv.separators are for the schema's multi and vector columns"
-            raise UsageError(f"{rule}, got {name!r}, {nearest(name, listed)}")
-
-
 def _require_other_rows(source: Table, target: Table) -> None:
     """Refuse a copy: rows that differ in their ids alone, which may be their positions."""
     names = [name for name in target.arrow.column_names if name in source.arrow.column_names]
@@ -174,59 +181,25 @@ def _require_other_rows(source: Table, target: Table) -> None:
         raise DataError(f"source and target must be different rows, got the same {len(target):,} rows twice")
 
 
-def _renamed(rows: Rows, columns: Mapping[str, str]) -> Rows:
-    """The source's rows under the target's names."""
-    names = rows.arrow.column_names
-    for old in columns:
-        if old not in names:
-            raise UsageError(f"columns: {rows.path} has no column {old!r}, {nearest(old, names)}")
-    renamed = rows.renamed(columns)
-    new = renamed.arrow.column_names
-    twice = sorted({name for name in new if new.count(name) > 1})
-    if twice:
-        raise UsageError(f"columns: each name may stand for one column of {rows.path}, got {twice} for several")
-    return renamed
+def _two(there: Rows, here: Rows, schema: Schema, columns: Mapping[str, str], how: CsvSettings) -> tuple[Table, Table]:
+    """Source and target of two files."""
+    require_two(there, here)
+    names = new_names(there.path, there.arrow.column_names, columns)
+    require_mapped(here.path, here.arrow.column_names, schema, columns)
+    own = of_source(there.path, names, schema, columns)
+    return _table(there.renamed(columns), own, how, first=FIRST_SOURCE_ROW), _of_target(here, schema, how)
 
 
-def _require_mapped(columns: Mapping[str, str], rows: Rows, schema: Schema) -> None:
-    names = rows.arrow.column_names
-    for new in columns.values():
-        if new not in names and new not in schema.privileged:
-            raise UsageError(f"columns: {rows.path} has no column {new!r}, {nearest(new, names)}")
-
-
-def _of_source(rows: Rows, schema: Schema, columns: Mapping[str, str]) -> Schema:
-    """The schema without the single roles that the source, its columns renamed already, has no column for."""
-    names = rows.arrow.column_names
-    lacking: dict[str, Any] = {role: None for role in TARGETS_OWN if getattr(schema, role) not in names}
-    if schema.label is None:  # then the rating is what is learnt
-        lacking.pop("rating", None)
-    own = replace(schema, **lacking)
-    for name in own.columns:
-        if name not in names and name in columns:
-            raise UsageError(f"{name!r} is renamed to {columns[name]!r} in data.arguments.columns; name it so here")
-        if name not in (*names, own.row_id):
-            fix = f'if it has another name there, say columns = {{"its name" = "{name}"}}'
-            raise UsageError(f"{rows.path} has no column {name!r}, {nearest(name, names)} ({fix})")
-    return own
-
-
-def _of_target(rows: Rows, schema: Schema) -> Schema:
-    """The schema, once the target has every column that may not be missing."""
-    names = rows.arrow.column_names
-    for name in schema.columns:
-        if name not in (*names, schema.row_id, *schema.privileged):
-            feature = any(name in getattr(schema, kind) for kind in FEATURE_KINDS)
-            fix = " (if only the source has it, list it under privileged too)" if feature else ""
-            raise UsageError(f"{rows.path} has no column {name!r}, {nearest(name, names)}{fix}")
-    return schema
+def _of_target(rows: Rows, schema: Schema, how: CsvSettings) -> Table:
+    require_columns(rows.path, rows.arrow.column_names, schema)
+    return _table(rows, schema, how)
 
 
 def _table(rows: Rows, schema: Schema, how: CsvSettings, *, first: int = 0) -> Table:
     """A file's rows; numbered from `first` where it has no row ids."""
     arrow = typed(rows, schema, how, first=first)
-    if not len(arrow):
-        raise DataError(f"{rows.path} must have rows that are right, got none")
+    if rows.quarantine is not None:
+        require_few(rows.quarantine.counts(rows.files), len(arrow), rows.path)
     try:
         return Table(arrow, schema)
     except DataError as error:
@@ -246,7 +219,7 @@ def _apart(
         raise UsageError(f"a domain by time has one time column, got {got}")
     roles = replace(schema, time=domain.column) if by_time else replace(schema, domain=domain.column)
     return source_and_target(
-        _table(rows, _of_target(rows, roles), how),
+        _of_target(rows, roles, how),
         "time" if by_time else domain.column,
         source=domain.source,
         target=domain.target,

@@ -18,7 +18,7 @@ class Finding:
 
     Args:
         level: "error" can never be right; "warning" may spoil a result; "note" is good to know.
-        about: "columns", "overlap", "drift" or "leakage".
+        about: "rows", "columns", "overlap", "drift" or "leakage".
         words: a sentence without its point.
     """
 

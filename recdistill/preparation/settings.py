@@ -8,7 +8,7 @@ from pydantic import Field
 
 from recdistill.encoder_settings import EncoderSettings
 from recdistill.preparation.splitting import SplitBy
-from recdistill.readers import CsvSettings
+from recdistill.readers import MOST_BAD, CsvSettings
 from recdistill.settings import Settings
 
 
@@ -35,6 +35,6 @@ class PrepareSettings(Settings):
     only: dict[str, tuple[str, ...]] = {}
     without: dict[str, tuple[str, ...]] = {}
     on_bad_row: Literal["strict", "quarantine"] = "strict"
-    most_bad: float = Field(0.1, ge=0, le=1)
+    most_bad: float = Field(MOST_BAD, ge=0, le=1)
     privileged: bool = False
     chunk_bytes: int = Field(32 << 20, ge=1 << 10)

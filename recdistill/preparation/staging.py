@@ -9,21 +9,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.artefacts import new_file, read_json, write_json
 from recdistill.columns import missing
-from recdistill.errors import DataError, UsageError, nearest
+from recdistill.errors import UsageError, nearest
 from recdistill.fingerprints import row_fingerprints
 from recdistill.preparation.engine import Engine
 from recdistill.preparation.inputs import as_read
 from recdistill.preparation.settings import PrepareSettings
 from recdistill.preparation.workspace import FINGERPRINT, Workspace
 from recdistill.progress import Board
-from recdistill.readers import Chunk, Kinds, Quarantine, chunks, parsed, stored_bytes
+from recdistill.readers import (
+    Chunk,
+    Kinds,
+    Quarantine,
+    chunks,
+    new_names,
+    parsed,
+    require_columns,
+    require_few,
+    require_lists,
+    rule_of,
+    stored_bytes,
+)
 from recdistill.schema import Schema
 
 
@@ -78,6 +89,7 @@ def staged(
         How many good rows each part has.
 
     Raises:
+        UsageError: the files lack a column.
         DataError: too many rows are bad.
     """
     if workspace.read.is_file():
@@ -89,6 +101,7 @@ def staged(
         with ThreadPoolExecutor(1) as aside:
             inputs = aside.submit(as_read, files)
             first = next(pieces)
+            _require_all(first, schema, settings)
             staging = Staging(workspace, schema, settings)
             if not workspace.rows(first.number).is_file():
                 staging(first)
@@ -98,15 +111,18 @@ def staged(
     finally:
         board.end()
     rows = [len(workspace.column(part, schema.row_id)) for part in range(len(numbers))]
-    _require_few(sum(map(workspace.bad_count, range(len(numbers)))), sum(rows), settings.most_bad)
+    where = files[0] if len(files) == 1 else files[0].parent
+    remedy = " Else raise most_bad"
+    require_few(bad_rows(workspace, len(numbers)), sum(rows), where, settings.most_bad, remedy=remedy)
     write_json(workspace.read, {"rows": rows, "inputs": inputs.result()})
     return rows
 
 
-def _require_few(bad: int, good: int, most: float) -> None:
-    if bad > most * (bad + good):
-        rule, got = f"at most {100 * most:g} % of the rows may be set aside", f"{bad:,} of {bad + good:,}"
-        raise DataError(f"{rule}, got {got}; look at the settings, or raise most_bad")
+def _require_all(first: Chunk, schema: Schema, settings: PrepareSettings) -> None:
+    """Refuse files without a column that the schema names; all have the same, and any may lack privileged ones."""
+    names = new_names(first.file, first.names, settings.columns)
+    require_columns(first.file, names, schema, settings.columns)
+    require_lists(settings.csv, schema, *([] if schema.domain is None else [schema.domain]))
 
 
 def _missing(pieces: Iterable[Chunk], workspace: Workspace, numbers: list[int]) -> Iterator[Chunk]:
@@ -143,22 +159,22 @@ def with_privileged(table: pa.Table, schema: Schema) -> pa.Table:
     return table
 
 
+def bad_rows(workspace: Workspace, parts: int) -> dict[str, int]:
+    """How many rows broke each rule, the most frequent first."""
+    there = (workspace.bad(part) for part in range(parts) if workspace.bad(part).is_file())
+    rows = (json.loads(line) for part in there for line in part.read_text("utf-8").splitlines())
+    return dict(Counter(rule_of(row["column"], row["rule"]) for row in rows).most_common())
+
+
 def set_aside(workspace: Workspace, parts: int, path: Path) -> dict[str, int]:
     """Gather the rows that were set aside in one file, if there are any.
 
     Returns:
-        How many rows broke each rule, the most frequent first; a rule is named with its column.
+        How many rows broke each rule, the most frequent first.
     """
-    rules: Counter[str] = Counter()
     there = [workspace.bad(part) for part in range(parts) if workspace.bad(part).is_file()]
     if there:
-        with new_file(path) as temporary, temporary.open("w", encoding="utf-8") as whole:
+        with new_file(path) as temporary, temporary.open("wb") as whole:
             for part in there:
-                text = part.read_text("utf-8")
-                whole.write(text)
-                rules.update(map(_named_rule, map(json.loads, text.splitlines())))
-    return dict(rules.most_common())
-
-
-def _named_rule(row: dict[str, Any]) -> str:
-    return str(row["rule"] if row["column"] is None else f"{row['column']}: {row['rule']}")
+                whole.write(part.read_bytes())
+    return bad_rows(workspace, parts)

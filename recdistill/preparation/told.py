@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from recdistill.errors import UsageError
 from recdistill.preparation.settings import PrepareSettings
+from recdistill.readers import files_of, names_of, new_names, of_source
 from recdistill.schema import Schema
 from recdistill.settings import fill, override, read_toml
 
@@ -15,28 +16,40 @@ Side = Literal["source", "target"]
 OF_SOURCE = {"by": "random", "valid": 0.1, "test": 0.05}
 
 
-def told(path: Path, side: Side, assignments: Sequence[str] = ()) -> tuple[Schema, PrepareSettings]:
+def told(
+    path: Path, files: Sequence[Path], side: Side | None, assignments: Sequence[str] = ()
+) -> tuple[Schema, PrepareSettings]:
     """The roles of the columns, and how to prepare them.
 
     Of an experiment's TOML the source takes `columns` and the teacher's encoder, with privileged columns, and a random
-    split; the target the student's encoder and the experiment's split.
+    split, and may lack roles that are the target's; the target takes the student's encoder and the experiment's split.
 
     Args:
         path: an experiment's TOML with `[data.arguments]`, or one with a `[schema]` and the keys of `PrepareSettings`.
-        side: which of an experiment's tables the files are.
+        files: to prepare; a folder or a pattern stands for its files.
+        side: which of an experiment's tables they are, by default the target.
         assignments: `key=value` changes of `PrepareSettings`.
 
     Raises:
-        UsageError: the file has no schema, or a key that is not known.
+        UsageError: the TOML has no schema or a key that is not known, there is a side but no experiment, or the source
+            lacks a column.
+        DataError: the files are not there.
     """
     values = read_toml(path)
     if "data" in values:
-        values = _of_experiment(values, side)
+        values = _of_experiment(values, side or "target")
+    elif side is not None:
+        raise UsageError(f"source and target are the sides of an experiment, got side {side!r} and none in {path}")
     schema = values.pop("schema", None)
     if not isinstance(schema, Mapping):
         where = "[schema], or [data.arguments.schema] as `recdistill init` writes it"
         raise UsageError(f"{path} must say what the columns mean under {where}")
-    return Schema.from_dict(schema), fill(PrepareSettings, override(values, assignments))
+    roles, settings = Schema.from_dict(schema), fill(PrepareSettings, override(values, assignments))
+    if side == "source":
+        first = files_of(files, settings.csv)[0]
+        names = new_names(first, names_of(first, settings.csv), settings.columns)
+        roles = of_source(first, names, roles, settings.columns)
+    return roles, settings
 
 
 def _of_experiment(values: Mapping[str, Any], side: Side) -> dict[str, Any]:

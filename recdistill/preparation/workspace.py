@@ -117,10 +117,6 @@ class Workspace:
         """A column of a chunk's rows as they were read; ids as a dictionary."""
         return read_column(self.rows(part), name)
 
-    def bad_count(self, part: int) -> int:
-        """How many of a chunk's rows are bad."""
-        return self.bad(part).read_bytes().count(b"\n") if self.bad(part).is_file() else 0
-
     def encoded(self, part: int, split: str) -> Path:
         """The rows of a chunk in a split, encoded."""
         return self.prepared / split / f"part-{part:05d}.parquet"

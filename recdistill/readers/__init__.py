@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from recdistill.readers.chunk import Chunk
-from recdistill.readers.cutting import chunks
-from recdistill.readers.files import delimiter_of, read, require_two
+from recdistill.readers.cutting import chunks, names_of
+from recdistill.readers.files import delimiter_of, read, read_all, require_two
 from recdistill.readers.kinds import Kinds
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.parsing import Parsed, parsed
-from recdistill.readers.quarantine import BadRow, Quarantine
+from recdistill.readers.quarantine import MOST_BAD, BadRow, Quarantine, require_few, rule_of, rules_told
+from recdistill.readers.required import new_names, of_source, require_columns, require_lists, require_mapped
 from recdistill.readers.rows import Rows
-from recdistill.readers.sources import files_of, stored_bytes
+from recdistill.readers.sources import files_of, is_several, stored_bytes
 from recdistill.readers.typed import typed
 
 __all__ = [
+    "MOST_BAD",
     "BadRow",
     "Chunk",
     "CsvSettings",
@@ -24,9 +26,20 @@ __all__ = [
     "chunks",
     "delimiter_of",
     "files_of",
+    "is_several",
+    "names_of",
+    "new_names",
+    "of_source",
     "parsed",
     "read",
+    "read_all",
+    "require_columns",
+    "require_few",
+    "require_lists",
+    "require_mapped",
     "require_two",
+    "rule_of",
+    "rules_told",
     "stored_bytes",
     "typed",
 ]

@@ -18,6 +18,8 @@ from recdistill.readers.sources import opened, undamaged
 
 SKIPPED = 1 << 24
 
+Faults = dict[int, tuple[str | None, str]]  # (column, rule) by row
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -60,7 +62,7 @@ class Chunk:
             return self.held if isinstance(self.held, bytes) or columns is None else self.held.select(list(columns))
         return self._table(columns) if self.delimiter is None else self._text()
 
-    def bad_rows(self, faults: dict[int, tuple[str | None, str]]) -> list[BadRow]:
+    def bad_rows(self, faults: Faults) -> list[BadRow]:
         """What is wrong where: (column, rule) by the place of a record in the chunk, from 0; sorted by place."""
         if self.delimiter is None:
             return self._bad_of_table(faults)
@@ -77,7 +79,7 @@ class Chunk:
             for row, (column, rule) in sorted(faults.items())
         ]
 
-    def _bad_of_table(self, faults: dict[int, tuple[str | None, str]]) -> list[BadRow]:
+    def _bad_of_table(self, faults: Faults) -> list[BadRow]:
         table = self.read().take(sorted(faults))
         return [
             BadRow(self.file, self.start + row + 1, column, rule, json.dumps(values, default=str, ensure_ascii=False))
@@ -106,6 +108,36 @@ class Chunk:
                 first += file.metadata.row_group(group).num_rows
             table = file.read_row_groups(groups, columns=None if columns is None else list(columns))
         return without_views(table)
+
+
+@dataclass(frozen=True)
+class Several:
+    """Whole files one after another, whose records are numbered on.
+
+    Args:
+        chunks: one of each file.
+    """
+
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def delimiter(self) -> str | None:
+        """Between the fields of text, in the first file; None for Parquet."""
+        return self.chunks[0].delimiter
+
+    @property
+    def rows(self) -> int:
+        """How many records all have, broken ones too."""
+        return sum(chunk.rows for chunk in self.chunks)
+
+    def bad_rows(self, faults: Faults) -> list[BadRow]:
+        """What is wrong where: by the place of a record over all files, from 0; sorted by place."""
+        found: list[BadRow] = []
+        for chunk in self.chunks:
+            stop = chunk.first_row + chunk.rows
+            own = {row - chunk.first_row: why for row, why in faults.items() if chunk.first_row <= row < stop}
+            found += chunk.bad_rows(own) if own else []
+        return found
 
 
 def skip(stream: pa.NativeFile, count: int) -> None:

@@ -47,7 +47,7 @@ def chunks(
     """
     settings = settings or CsvSettings()
     headers = [_columns(file, settings) for file in files]
-    _require_same(files, headers)
+    require_same(files, [header.names for header in headers])
     number = row = 0
     for file, header in zip(files, headers, strict=True):
         steps = _Steps(file, moved)
@@ -94,13 +94,29 @@ def parquet(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
 
 
-def _require_same(files: Sequence[Path], headers: Sequence[Header]) -> None:
-    """Refuse a file that has other columns than the first; their order may be another."""
-    first = headers[0]
-    for file, header in zip(files, headers, strict=True):
-        if differing := sorted(set(first.names) ^ set(header.names)):
+def names_of(file: Path, settings: CsvSettings) -> tuple[str, ...]:
+    """The names of a file's columns.
+
+    Raises:
+        DataError: it is missing, damaged or empty, or two columns have one name.
+    """
+    return _columns(file, settings).names
+
+
+def require_same(files: Sequence[Path], names: Sequence[Sequence[str]]) -> None:
+    """Refuse a file that has other columns than the first; their order may be another.
+
+    Args:
+        files: that are read together.
+        names: of each file's columns.
+
+    Raises:
+        DataError: names the column, a file that has it and the one that lacks it.
+    """
+    for file, own in zip(files, names, strict=True):
+        if differing := sorted(set(names[0]) ^ set(own)):
             name = differing[0]
-            has, lacks = (files[0], file) if name in first.names else (file, files[0])
+            has, lacks = (files[0], file) if name in names[0] else (file, files[0])
             raise DataError(f"files read together must have the same columns, got {name!r} in {has} but not in {lacks}")
 
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from recdistill.errors import DataError
-from recdistill.readers.chunk import Chunk
+from recdistill.readers.chunk import Chunk, Faults
 from recdistill.readers.header import header_of, not_utf8
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.quarantine import Quarantine
 from recdistill.readers.records import Records, cut, records
-from recdistill.readers.rows import Faults, Rows
+from recdistill.readers.rows import Rows
 from recdistill.readers.sources import opened, undamaged
 
 BLOCK = 1 << 20  # Arrow parses and converts a block at a time, best while it is in the processor's cache

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from recdistill.artefacts import write_text
+from recdistill.errors import DataError
+
+MOST_BAD = 0.1  # of more bad rows the settings are wrong, not the rows
+TOLD = 3  # rules
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,47 @@ class Quarantine:
         """Set rows aside."""
         self.rows.extend(rows)
 
-    def counts(self) -> dict[str, int]:
-        """How many rows broke each rule, the most frequent first; a rule is named with its column."""
-        return dict(
-            Counter(row.rule if row.column is None else f"{row.column}: {row.rule}" for row in self.rows).most_common()
-        )
+    def counts(self, files: Collection[Path] | None = None) -> dict[str, int]:
+        """How many rows, of some files or of all, broke each rule, the most frequent first."""
+        told = [rule_of(row.column, row.rule) for row in self.rows if files is None or row.file in files]
+        return dict(Counter(told).most_common())
 
     def write(self, path: Path) -> None:
         """Write the rows as JSON lines with the keys file, line, column, rule and row; whole or not at all."""
         values = (vars(row) | {"file": str(row.file)} for row in self.rows)
         write_text(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
+
+
+def rule_of(column: str | None, rule: str) -> str:
+    """A rule, with the column that breaks it."""
+    return rule if column is None else f"{column}: {rule}"
+
+
+def rules_told(counts: Mapping[str, int]) -> str:
+    """The most frequent rules, in words.
+
+    Args:
+        counts: how many rows broke each, see `Quarantine.counts`.
+    """
+    first = [f"{rule} ({rows:,})" if len(counts) > 1 else rule for rule, rows in list(counts.items())[:TOLD]]
+    more = [f"and {len(counts) - TOLD} more rules"] if len(counts) > TOLD else []
+    return "; ".join(first + more)
+
+
+def require_few(counts: Mapping[str, int], good: int, where: Path, most: float = MOST_BAD, *, remedy: str = "") -> None:
+    """Refuse bad rows that are too many to be chance.
+
+    Args:
+        counts: how many rows broke each rule, see `Quarantine.counts`.
+        good: how many rows broke none.
+        where: they are.
+        most: the largest share of the rows that may be bad.
+        remedy: where they are right nevertheless.
+
+    Raises:
+        DataError: they are more; names the most frequent rules.
+    """
+    bad = sum(counts.values())
+    if bad > most * (bad + good):
+        rule, got = f"at most {100 * most:g} % of the rows may be set aside", f"{bad:,} of {bad + good:,}"
+        raise DataError(f"{where}: {rule}, got {got} ({rules_told(counts)}); is a setting or a role wrong?{remedy}")

@@ -13,18 +13,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recdistill.errors import DataError
-from recdistill.readers.chunk import Chunk
+from recdistill.readers.chunk import Chunk, Faults, Several
 from recdistill.readers.quarantine import Quarantine
-
-Faults = dict[int, tuple[str | None, str]]  # (column, rule) by row
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a file holds, or a chunk of it.
+    """What a file holds, a chunk of it, or several files.
 
     Args:
-        path: of the file.
+        path: of the file, or what several were found by.
         arrow: its columns; text where the file is text.
         own_names: the file's own name of each column that was renamed.
         chunk: that the rows are of; without it they are not found again.
@@ -36,7 +34,7 @@ class Rows:
     path: Path
     arrow: pa.Table
     own_names: Mapping[str, str] = field(default_factory=dict)
-    chunk: Chunk | None = None
+    chunk: Chunk | Several | None = None
     records: NDArray[np.int64] | None = None
     quarantine: Quarantine | None = None
     faults: Faults = field(default_factory=dict)
@@ -54,6 +52,13 @@ class Rows:
         return Column(self, name, pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values)
 
     @property
+    def files(self) -> list[Path]:
+        """That the rows are of."""
+        if self.chunk is None:
+            return [self.path]
+        return [chunk.file for chunk in (self.chunk.chunks if isinstance(self.chunk, Several) else [self.chunk])]
+
+    @property
     def places(self) -> NDArray[np.int64]:
         """(rows,) each row's place in the chunk, from 0."""
         return np.arange(len(self.arrow)) if self.records is None else self.records
@@ -63,7 +68,7 @@ class Rows:
         if self.chunk is None:
             return f"{self.path} row {row + 1}"
         bad = self.chunk.bad_rows({int(self.places[row]): (None, "")})[0]
-        return f"{self.path} {'row' if self.chunk.delimiter is None else 'line'} {bad.line}"
+        return f"{bad.file} {'row' if self.chunk.delimiter is None else 'line'} {bad.line}"
 
     def set_aside(self) -> NDArray[np.bool_]:
         """Hand the wrong rows to the quarantine; (rows,) which rows are good."""

@@ -45,6 +45,11 @@ def files_of(where: str | Path | Sequence[str | Path], settings: CsvSettings | N
     return files
 
 
+def is_several(where: Path) -> bool:
+    """Whether a folder or a pattern is meant, not a file."""
+    return where.is_dir() or (glob.has_magic(str(where)) and not where.exists())
+
+
 def kind(path: Path, settings: CsvSettings | None = None) -> str:
     """A file's ending, without that of its compression; with `names` any other ending is text too.
 
@@ -104,7 +109,7 @@ def _found(where: Path, settings: CsvSettings) -> list[Path]:
         endings = {*DELIMITERS, *PARQUET, *([""] if settings.names else [])}
         files = [file for file in _by_name(where.iterdir()) if _ending(file) in endings]
         return files or _refuse(where, where, "a folder with files that end in " + ", ".join((*DELIMITERS, *PARQUET)))
-    if glob.has_magic(str(where)) and not where.exists():
+    if is_several(where):
         files = _by_name(map(Path, glob.glob(str(where), recursive=True)))
         return files or _refuse(where, _fixed(where), "a pattern that fits files")
     kind(where, settings)
