@@ -52,7 +52,7 @@ class Meter:
             self.bar.update(self.bar.task_ids[0], completed=self.done)
         elif now - self.spoke > self.patience and 0 < self.done < self.total:
             left = (now - self.started) * (self.total - self.done) / self.done
-            share = f"{self.done / self.total:.0%} of {self._of(self.total)}"
+            share = f"{100 * self.done / self.total:.0f} % of {self._of(self.total)}"
             self._say(f"  … {self.stage}: {share}, about {left:.0f} s left")
             self.spoke, self.patience = now, QUIET
 

@@ -9,7 +9,7 @@ from typing import Any
 from recdistill.artefacts import is_whole, manifest, new_folder, read_json, verify, write_json
 from recdistill.configuration import Config
 from recdistill.inspection import Finding, Inspection, inspect, refuse
-from recdistill.readers import Quarantine, rules_told
+from recdistill.readers import Quarantine, set_aside_words
 from recdistill.run_folder import RunFolder
 from recdistill.tables import Table
 
@@ -46,7 +46,8 @@ def write(run: RunFolder, found: Inspection, aside: Quarantine | None = None) ->
     """
     counts = aside.counts() if aside else {}
     if aside:
-        found = replace(found, findings=(_of(aside), *found.findings))
+        words = set_aside_words(counts, f"prepared/inspection/{ASIDE}")
+        found = replace(found, findings=(Finding("warning", "rows", words), *found.findings))
     with new_folder(run.prepared("inspection"), kind="inspection", prepared=run.identity) as temporary:
         write_json(temporary / FILE, found.to_dict() | {"set_aside": counts})
         if aside:
@@ -71,9 +72,3 @@ def of_report(run: RunFolder) -> dict[str, Any] | None:
     """What the report repeats of it: all but the columns' own statistics."""
     found = read(run)
     return None if found is None else {key: value for key, value in found.items() if key not in ("columns", "aucs")}
-
-
-def _of(aside: Quarantine) -> Finding:
-    were = "1 row was" if len(aside) == 1 else f"{len(aside):,} rows were"
-    words = f"{were} set aside ({rules_told(aside.counts())}), see prepared/inspection/{ASIDE}"
-    return Finding("warning", "rows", words)

@@ -63,7 +63,7 @@ class TerminalBoard:
         if self.bars is not None:
             self.bars.update(self.bars.task_ids[0], completed=self._completed())
         elif time.monotonic() - self.spoke > self.patience:
-            self._speak(f"  … {unit} {share:.0%}{self._left()}")
+            self._speak(f"  … {unit} {100 * share:.0f} %{self._left()}")
 
     def finished(self, unit: str, words: str) -> None:
         """A unit is done: one line."""

@@ -25,6 +25,13 @@ def _a_file(path: Path | None) -> Path | None:
     return path
 
 
+def _a_prepared_table(path: Path | None) -> Path | None:
+    if path is not None and not (path / "manifest.json").is_file():
+        near = "" if path.exists() else beside(path, lambda other: (other / "manifest.json").is_file())
+        raise UsageError(f"{path} is no prepared table{near or '; `recdistill prepare` makes one of data files'}")
+    return path
+
+
 def _a_run(path: Path) -> Path:
     from recdistill.run_folder import RunFolder
 
@@ -82,11 +89,15 @@ SideOf = Annotated[
 ]
 By = Annotated[
     Path | None,
-    typer.Option("--encoder", help="Of data files: a prepared table whose encoder to use, e.g. the teacher's source."),
+    typer.Option(
+        "--encoder",
+        help="Of data files: a prepared table whose encoder to use, e.g. the teacher's source.",
+        callback=_a_prepared_table,
+    ),
 ]
 Made = Annotated[
     Path,
-    typer.Option(help="The run's folder, or of data files the prepared table's. The same command continues there."),
+    typer.Option(help="The run's folder, or of data files the prepared table's; the same command continues."),
 ]
 Run = Annotated[Path, typer.Argument(help="A run's folder, made by `prepare` or `run`.", callback=_a_run)]
 
@@ -134,7 +145,7 @@ def prepare(
         prepare_files(what, out, roles=roles, side=side, by=by, assign=[*(assign or []), *bad], overwrite=overwrite)
         return
     if alone := [name for name, value in (("--roles", roles), ("--side", side), ("--encoder", by)) if value]:
-        raise UsageError(f"{', '.join(alone)} are for data files, got an experiment; its TOML says the roles")
+        raise UsageError(f"only data files take {' and '.join(alone)}, got an experiment: its TOML says the roles")
     config = _settings(_a_file(what[0]) if what else None, [*(assign or []), *(f"data.{one}" for one in bad)])
     folder = experiment.prepare(config, out, board=board(), overwrite=overwrite)
     show_inspection(run_inspection.read(folder), out / "prepared" / "inspection" / "inspection.json")

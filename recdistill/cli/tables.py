@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recdistill.cli.words import board, show_inspection
 from recdistill.errors import UsageError
+
+MOST = 40  # features shown
 
 if TYPE_CHECKING:
     from recdistill.preparation import PrepareSettings
@@ -40,14 +43,18 @@ def prepare_files(
 def show_prepared(table: PreparedTable) -> None:
     """The splits, the features, and what a reader should know of them."""
     from recdistill.artefacts import read_json
+    from recdistill.readers import set_aside_words
     from recdistill.terminal import console, show_table
 
     report, statistics = (read_json(table.path / name) for name in ("report.json", "statistics.json"))
     show_table(console(), _splits(report, table), f"{table.path}: {sum(table.rows.values()):,} rows by split")
-    show_table(console(), _features(report, statistics, table), "features, measured on the training rows")
+    title = "features, measured on the training rows (no id: values missing, rare or new, which share one id)"
+    show_table(console(), _features(report, statistics, table)[: 1 + MOST], title)
     say = board().say
-    for rule, rows in report["bad_rows"].items():
-        say(f"set aside: {rows:,} rows ({rule}), in {table.path / 'quarantine.jsonl'}")
+    if (rest := len(statistics) - MOST) > 0:
+        say(f"and {rest} more in {table.path / 'statistics.json'}")
+    if report["bad_rows"]:
+        say(f"warning: {set_aside_words(report['bad_rows'], table.path / 'quarantine.jsonl')}")
     show_inspection(report, table.path / "report.json")
     say(f"{table.path} is prepared; use it with: rd.PreparedTable.read({str(table.path)!r})")
 
@@ -68,7 +75,7 @@ def _told(
     if not all(map(criteo.has_layout, files_of(list(files), criteo.LAYOUT))):
         raise UsageError(
             "data files need the roles of their columns: --roles TOML, e.g. the one that "
-            f"`recdistill init {' '.join(map(str, files))}` writes"
+            f"`{shlex.join(['recdistill', 'init', *map(str, files[:2])])}` writes"
         )
     board().say(
         "the files are laid out as Criteo's: click, I1 to I13, C1 to C26, without a header, in the order of time"
@@ -81,7 +88,7 @@ def _splits(report: dict[str, Any], table: PreparedTable) -> list[list[str]]:
     for split, rows in report["rows"].items():
         if rows:
             labels = report["labels"][split]
-            told = ", ".join(f"{label} {count / rows:.1%}" for label, count in sorted(labels.items()))
+            told = ", ".join(f"{label}: {_percent(count / rows)}" for label, count in sorted(labels.items()))
             lines.append([split, f"{rows:,}", told, str(len(table.parts(split)))])
     return lines
 
@@ -89,17 +96,24 @@ def _splits(report: dict[str, Any], table: PreparedTable) -> list[list[str]]:
 def _features(report: dict[str, Any], statistics: dict[str, Any], table: PreparedTable) -> list[list[str]]:
     """Per feature its kind, missing values, ids, and the shares of values without an id of their own."""
     ids = dict((*table.encoder.spec.categorical, *table.encoder.spec.multi))
-    lines = [["feature", "kind", "missing", "distinct", "ids", "unseen in training", "in test"]]
+    lines = [["feature", "kind", "missing", "distinct", "ids", "no id: train", "no id: test"]]
     for name, facts in statistics.items():
         unseen = [report["unseen"].get(split, {}).get(name) for split in ("train", "test")]
         lines.append(
             [
                 name,
                 facts["kind"],
-                f"{facts['missing'] / max(1, facts['rows']):.1%}",
+                _percent(facts["missing"] / max(1, facts["rows"])),
                 f"{facts['distinct']:,}" if "distinct" in facts else "",
                 f"{ids[name]:,}" if name in ids else "",
-                *("" if share is None else f"{share:.1%}" for share in unseen),
+                *("" if share is None else _percent(share) for share in unseen),
             ]
         )
     return lines
+
+
+def _percent(share: float) -> str:
+    """A share in percent that says 0 and 100 only where it is exact."""
+    if share in (0.0, 1.0):
+        return f"{100 * share:.0f} %"
+    return f"{min(max(100 * share, 0.1), 99.9):.1f} %"

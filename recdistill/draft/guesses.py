@@ -14,7 +14,7 @@ from recdistill.draft.matching import candidates, match
 from recdistill.draft.profiles import missing_marks, profiles
 from recdistill.draft.roles import Guess, guess
 from recdistill.errors import DataError, UsageError
-from recdistill.readers import CsvSettings, Rows, delimiter_of, read, require_two
+from recdistill.readers import CsvSettings, Rows, delimiter_of, files_of, read_all, require_two
 from recdistill.schema import FEATURE_KINDS
 
 # A column that may have one of these roles is no privileged feature.
@@ -62,11 +62,11 @@ def draft(files: Sequence[Path]) -> Draft:
     if not 1 <= len(files) <= 2:
         raise UsageError(f"an experiment has one file, or a source and a target file, got {len(files)} files")
     csv = _csv(files)
-    tables = [read(path, csv) for path in files]
+    tables = [read_all(path, csv) for path in files]
     marks = sorted({mark for rows in tables for mark in missing_marks(rows)})
     if marks:
         csv = csv.model_copy(update={"missing": ("", *marks)})
-        tables = [read(path, csv) for path in files]
+        tables = [read_all(path, csv) for path in files]
     if len(tables) == 1:
         here = _guesses(tables[0])
         return Draft(tables[0], None, _with_separators(csv, here), here)
@@ -144,7 +144,7 @@ def _row_id(one: Guess, there: Guess | None) -> Guess:
 
 def _csv(files: Sequence[Path]) -> CsvSettings:
     """The delimiter of the text files, where it is not what their names say."""
-    found = {path: delimiter_of(path) for path in files}
+    found = {path: delimiter_of(files_of(path)[0]) for path in files}
     texts = {path: own for path, own in found.items() if own is not None}
     if all(usual == own for usual, own in texts.values()):
         return CsvSettings()

@@ -60,7 +60,7 @@ def prepare(
             with. Without it one is fitted on the training rows.
         engine: does the work; threads by default.
         board: told how far it is.
-        overwrite: replace what else is there.
+        overwrite: replace a prepared table of other files or settings.
 
     Raises:
         UsageError: there is something else, or a setting does not fit the schema.
@@ -103,16 +103,16 @@ def prepare(
 
 
 def _is_there(out: Path) -> bool:
-    """Whether there is a prepared table, of whatever rows.
+    """Whether there is a prepared table; nothing else is replaced, and an empty folder is nothing.
 
     Raises:
-        UsageError: there is something else, which is not replaced.
+        UsageError: there is something else.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    if (out / MANIFEST).is_file() and (manifest(out).get("facts") or {}).get("kind") == KIND:
-        return True
-    raise UsageError(f"{out} is not empty and holds no prepared table; choose another folder")
+    if not (out / MANIFEST).is_file() or (manifest(out)["facts"] or {}).get("kind") != KIND:
+        raise UsageError(f"{out} holds something else than a prepared table; choose another folder with --out")
+    return True
 
 
 def _as_before(out: Path, files: Sequence[Path], told: dict[str, Any], board: Board) -> PreparedTable:

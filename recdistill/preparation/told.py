@@ -37,6 +37,8 @@ def told(
     """
     values = read_toml(path)
     if "data" in values:
+        if side is None:
+            _require_no_source(values, files)
         values = _of_experiment(values, side or "target")
     elif side is not None:
         raise UsageError(f"source and target are the sides of an experiment, got side {side!r} and none in {path}")
@@ -50,6 +52,14 @@ def told(
         names = new_names(first, names_of(first, settings.csv), settings.columns)
         roles = of_source(first, names, roles, settings.columns)
     return roles, settings
+
+
+def _require_no_source(values: Mapping[str, Any], files: Sequence[Path]) -> None:
+    """Refuse the experiment's source where nobody said so: it would be taken for the target."""
+    arguments = values["data"].get("arguments", {})
+    source, target = (Path(str(arguments.get(side, ""))).name for side in ("source", "target"))
+    if source != target and source in [file.name for file in files]:
+        raise UsageError(f"{source} is the experiment's source, got no side: add --side source")
 
 
 def _of_experiment(values: Mapping[str, Any], side: Side) -> dict[str, Any]:

@@ -8,14 +8,22 @@ from recdistill.readers.files import delimiter_of, read, read_all, require_two
 from recdistill.readers.kinds import Kinds
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.parsing import Parsed, parsed
-from recdistill.readers.quarantine import MOST_BAD, BadRow, Quarantine, require_few, rule_of, rules_told
-from recdistill.readers.required import new_names, of_source, require_columns, require_lists, require_mapped
+from recdistill.readers.quarantine import MOST_BAD, BadRow, Quarantine, require_few, rule_of, set_aside_words
+from recdistill.readers.required import (
+    TARGETS_OWN,
+    new_names,
+    of_source,
+    require_columns,
+    require_lists,
+    require_mapped,
+)
 from recdistill.readers.rows import Rows
 from recdistill.readers.sources import files_of, is_several, stored_bytes
 from recdistill.readers.typed import typed
 
 __all__ = [
     "MOST_BAD",
+    "TARGETS_OWN",
     "BadRow",
     "Chunk",
     "CsvSettings",
@@ -39,7 +47,7 @@ __all__ = [
     "require_mapped",
     "require_two",
     "rule_of",
-    "rules_told",
+    "set_aside_words",
     "stored_bytes",
     "typed",
 ]

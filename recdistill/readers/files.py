@@ -98,7 +98,7 @@ def _joined(where: Path, several: Sequence[Rows]) -> Rows:
             first += chunk.rows
     try:
         arrow = pa.concat_tables([rows.arrow.select(names) for rows in several], promote_options="permissive")
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"{where}: files read together must have columns of the same types: {error}") from None
     return Rows(
         where,

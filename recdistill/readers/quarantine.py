@@ -63,15 +63,15 @@ def rule_of(column: str | None, rule: str) -> str:
     return rule if column is None else f"{column}: {rule}"
 
 
-def rules_told(counts: Mapping[str, int]) -> str:
-    """The most frequent rules, in words.
+def set_aside_words(counts: Mapping[str, int], where: Path | str) -> str:
+    """How many rows were set aside, and why.
 
     Args:
-        counts: how many rows broke each, see `Quarantine.counts`.
+        counts: how many rows broke each rule, see `Quarantine.counts`.
+        where: they are kept.
     """
-    first = [f"{rule} ({rows:,})" if len(counts) > 1 else rule for rule, rows in list(counts.items())[:TOLD]]
-    more = [f"and {len(counts) - TOLD} more rules"] if len(counts) > TOLD else []
-    return "; ".join(first + more)
+    rows = sum(counts.values())
+    return f"{rows:,} row{' was' if rows == 1 else 's were'} set aside ({_first(counts)}), see {where}"
 
 
 def require_few(counts: Mapping[str, int], good: int, where: Path, most: float = MOST_BAD, *, remedy: str = "") -> None:
@@ -90,4 +90,11 @@ def require_few(counts: Mapping[str, int], good: int, where: Path, most: float =
     bad = sum(counts.values())
     if bad > most * (bad + good):
         rule, got = f"at most {100 * most:g} % of the rows may be set aside", f"{bad:,} of {bad + good:,}"
-        raise DataError(f"{where}: {rule}, got {got} ({rules_told(counts)}); is a setting or a role wrong?{remedy}")
+        raise DataError(f"{where}: {rule}, got {got} ({_first(counts)}); is a setting or a role wrong?{remedy}")
+
+
+def _first(counts: Mapping[str, int]) -> str:
+    """The most frequent rules."""
+    first = [f"{rule} ({rows:,})" if len(counts) > 1 else rule for rule, rows in list(counts.items())[:TOLD]]
+    more = [f"and {len(counts) - TOLD} more rules"] if len(counts) > TOLD else []
+    return "; ".join(first + more)
