@@ -102,13 +102,25 @@ def test_a_bad_row_is_set_aside_with_its_line_and_reason(name: str, tmp_path: Pa
     assert kept == [row for row in range(600) if row != BAD_LINE - 2]  # ids do not depend on what is set aside
 
 
+def test_a_bad_row_may_hold_breaks_that_json_leaves_as_they_are(tmp_path: Path) -> None:
+    raw = written(tmp_path / "clicks.csv", at(6, "o\u2028l\x85d"))
+    made = prepare(raw, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings(on_bad_row="quarantine"))
+    assert json.loads((made.path / "report.json").read_text())["bad_rows"] == {"age: numbers must be numbers": 1}
+    (line,) = (made.path / "quarantine.jsonl").read_text("utf-8").strip("\n").split("\n")
+    assert "o\u2028l\x85d" in json.loads(line)["row"]
+
+
 def test_too_many_bad_rows_are_no_accident(tmp_path: Path) -> None:
     def all_wrong(rows: list[list[str]]) -> None:
         for row in rows[1:]:
             row[6] = "old"
 
     raw = written(tmp_path / "clicks.csv", all_wrong)
-    refused(raw, r"at most 10 % of the rows may be set aside, got 600 of 600", on_bad_row="quarantine")
+    message = (
+        r"clicks.csv: at most 10 % of the rows may be set aside, got 600 of 600 \(age: numbers must be numbers\); "
+        r"is a setting or a role wrong\? Else raise most_bad"
+    )
+    refused(raw, message, on_bad_row="quarantine")
 
 
 def test_a_file_that_is_wrong_as_a_whole_is_refused_in_both_modes(tmp_path: Path) -> None:

@@ -17,7 +17,18 @@ from hypothesis import strategies as st
 
 from recdistill.datasets import criteo, files
 from recdistill.errors import DataError
-from recdistill.readers import BadRow, Chunk, CsvSettings, Quarantine, chunks, parsed, read, typed
+from recdistill.readers import (
+    BadRow,
+    Chunk,
+    CsvSettings,
+    Quarantine,
+    chunks,
+    parsed,
+    read,
+    require_few,
+    set_aside_words,
+    typed,
+)
 from recdistill.schema import Schema
 
 SCHEMA = Schema(
@@ -206,6 +217,20 @@ def test_rules_are_counted_and_rows_written_as_json(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "new" / "quarantine.jsonl").read_text("utf-8").splitlines()]
     assert lines[0] == {"file": "a.csv", "line": 9, "column": "b", "rule": "x", "row": "é,1"}
     assert [line["line"] for line in lines] == [9, 2, 3]
+
+
+def test_the_most_frequent_rules_are_told(tmp_path: Path) -> None:
+    words = set_aside_words({"price: must be cheap": 1}, "here.jsonl")
+    assert words == "1 row was set aside (price: must be cheap), see here.jsonl"
+    counts = {"a": 1500, "b: x": 7, "c": 3, "d": 2, "e": 1}
+    words = set_aside_words(counts, "here.jsonl")
+    assert words == "1,513 rows were set aside (a (1,500); b: x (7); c (3); and 2 more rules), see here.jsonl"
+    require_few({"a": 10}, 90, tmp_path)
+    require_few({}, 0, tmp_path)
+    with pytest.raises(
+        DataError, match=r"at most 10 % .*, got 11 of 100 \(a \(10\); b \(1\)\); is a setting or a role wrong"
+    ):
+        require_few({"a": 10, "b": 1}, 89, tmp_path)
 
 
 def test_a_users_two_files_go_on_without_their_wrong_rows(tmp_path: Path) -> None:

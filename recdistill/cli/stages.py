@@ -55,7 +55,7 @@ Assign = Annotated[
 Overwrite = Annotated[
     bool,
     typer.Option(
-        "--overwrite", help="Replace a run of another configuration in --out; of the same one read the data again."
+        "--overwrite", help="Replace what was made otherwise in --out; of the same settings read the data again."
     ),
 ]
 Workers = Annotated[
