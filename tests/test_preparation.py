@@ -23,7 +23,7 @@ from recdistill.encoder_settings import EncoderSettings
 from recdistill.errors import DataError, UsageError
 from recdistill.features import PAD
 from recdistill.inspection import SHARES
-from recdistill.preparation import SplitBy, Threads, prepare
+from recdistill.preparation import SplitBy, Threads, prepare, preparing
 from recdistill.preparation.counting import Counter
 from recdistill.prepared_table import PreparedTable
 from recdistill.readers import CsvSettings, read, typed
@@ -241,7 +241,7 @@ def test_nothing_but_a_prepared_table_is_replaced(raw: Path, tmp_path: Path) -> 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("keep me")
     for overwrite in (False, True):
-        with pytest.raises(UsageError, match="mine is not empty and holds no prepared table"):
+        with pytest.raises(UsageError, match="mine holds something else than a prepared table"):
             prepare(raw, tmp_path / "mine", schema=clicks.SCHEMA, settings=clicks.settings(), overwrite=overwrite)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"
     (tmp_path / "empty").mkdir()
@@ -391,3 +391,17 @@ def test_names_that_the_table_keeps_for_itself_are_refused(raw: Path, tmp_path: 
     schema = Schema(label="click", number=("_label",))
     with pytest.raises(DataError, match=r"keeps the columns _row_id, .* for itself, got a feature '_label'"):
         prepare(raw, tmp_path / "out", schema=schema, settings=clicks.settings())
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(raw: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    copy, real = Path(shutil.copy(raw, tmp_path / "clicks.csv")), preparing.measured
+
+    def meanwhile(*arguments: Any) -> Any:
+        with copy.open("a") as stream:
+            stream.write(raw.read_text("utf-8").splitlines()[1] + "\n")
+        return real(*arguments)
+
+    monkeypatch.setattr(preparing, "measured", meanwhile)
+    with pytest.raises(DataError, match=r"clicks\.csv must stay as it is while it is read, got one that changed"):
+        prepare(copy, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings())
+    assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from recdistill.errors import DataError
 from recdistill.inputs import Input
 
 
@@ -19,6 +20,18 @@ def described(files: Sequence[Path]) -> list[dict[str, Any]]:
 def as_read(files: Sequence[Path]) -> list[dict[str, Any]]:
     """Per file the same with a hash of its content."""
     return [replace(Input.of(str(file)), path=file.name).to_dict() for file in files]
+
+
+def require_as_begun(files: Sequence[Path], begun: Sequence[dict[str, Any]]) -> None:
+    """Refuse files that changed while they were read.
+
+    Raises:
+        DataError: names one.
+    """
+    for now, then in zip(described(files), begun, strict=True):
+        if now != then:
+            rule = "must stay as it is while it is read, got one that changed: prepare it again"
+            raise DataError(f"{now['path']} {rule}")
 
 
 def changed(files: Sequence[Path], known: Sequence[dict[str, Any]]) -> list[str]:

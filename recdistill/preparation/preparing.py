@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recdistill.artefacts import MANIFEST, finish, manifest, read_json, write_json
+from recdistill.artefacts import MANIFEST, finish, manifest, write_json
 from recdistill.encoder import Encoder
 from recdistill.errors import UsageError
 from recdistill.inspection import refuse, repeat_findings
@@ -17,7 +17,7 @@ from recdistill.part_files import SPLITS
 from recdistill.preparation.checking import counted, require_classes, require_rows, unseen_shares
 from recdistill.preparation.encoding import Encoding
 from recdistill.preparation.engine import Engine, Threads
-from recdistill.preparation.inputs import changed, described
+from recdistill.preparation.inputs import as_read, changed, described, require_as_begun
 from recdistill.preparation.inspecting import inspected, of_sample
 from recdistill.preparation.measuring import Measurements, features_of, measured
 from recdistill.preparation.repeats import KEPT, keep_fingerprints, repeated_rows, require_unique, rows_fingerprint
@@ -85,6 +85,7 @@ def prepare(
         require_rows(splits, settings.split)
         require_unique(workspace, splits, schema)
         with ThreadPoolExecutor(1) as aside:
+            inputs = aside.submit(as_read, paths)
             repeats = aside.submit(repeated_rows, workspace, splits, schema, like)
             identity = aside.submit(rows_fingerprint, workspace, splits, schema)
             found = measured(workspace, schema, features, splits, engine, board)
@@ -95,9 +96,10 @@ def prepare(
         told_so_far = [*repeat_findings(repeats.result()), *sampled.result()]
         looked = inspected(found, counts, schema, like=like, told=told_so_far)
         refuse(looked.findings)
+        require_as_begun(paths, workspace.plan["inputs"])
         keep_fingerprints(workspace, splits, workspace.prepared / KEPT)
-        facts = {**told, "rows_fingerprint": identity.result(), "contents": list(contents(schema))}
-        _finish(workspace, out, found, {**_report(workspace, counts), **looked.to_dict()}, facts)
+        made = {"inputs": inputs.result(), "rows_fingerprint": identity.result(), "contents": list(contents(schema))}
+        _finish(workspace, out, found, {**_report(workspace, counts), **looked.to_dict()}, {**told, **made})
     workspace.discard()
     return PreparedTable.read(out, verify=False)
 
@@ -167,4 +169,4 @@ def _finish(
     write_json(workspace.prepared / "statistics.json", found.statistics)
     write_json(workspace.prepared / "report.json", {name: told for name, told in report.items() if name != "parts"})
     own = {"kind": KIND, "rows": report["rows"], "parts": report["parts"], "encoder": found.encoder.fingerprint}
-    finish(workspace.prepared, out, {**own, "inputs": read_json(workspace.read)["inputs"], **facts})
+    finish(workspace.prepared, out, {**own, **facts})

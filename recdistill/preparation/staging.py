@@ -6,7 +6,6 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from recdistill.columns import missing
 from recdistill.errors import UsageError, nearest
 from recdistill.fingerprints import row_fingerprints
 from recdistill.preparation.engine import Engine
-from recdistill.preparation.inputs import as_read
 from recdistill.preparation.settings import PrepareSettings
 from recdistill.preparation.workspace import FINGERPRINT, Workspace
 from recdistill.progress import Board
@@ -96,25 +94,22 @@ def staged(
         return list(read_json(workspace.read)["rows"])
     board.track("reading", stored_bytes(files), "bytes")
     pieces = chunks(files, settings.csv, chunk_bytes=settings.chunk_bytes, moved=board.advance)
-    numbers: list[int] = []
+    read: list[int] = []
     try:
-        with ThreadPoolExecutor(1) as aside:
-            inputs = aside.submit(as_read, files)
-            first = next(pieces)
-            _require_all(first, schema, settings)
-            staging = Staging(workspace, schema, settings)
-            if not workspace.rows(first.number).is_file():
-                staging(first)
-            staging = replace(staging, kinds=read_json(workspace.kinds))
-            for _ in engine.run(staging, _missing(itertools.chain([first], pieces), workspace, numbers)):
-                pass
+        first = next(pieces)
+        _require_all(first, schema, settings)
+        staging = Staging(workspace, schema, settings)
+        if not workspace.rows(first.number).is_file():
+            staging(first)
+        staging = replace(staging, kinds=read_json(workspace.kinds))
+        for _ in engine.run(staging, _missing(itertools.chain([first], pieces), workspace, read)):
+            pass
     finally:
         board.end()
-    rows = [len(workspace.column(part, schema.row_id)) for part in range(len(numbers))]
-    where = files[0] if len(files) == 1 else files[0].parent
-    remedy = " Else raise most_bad"
-    require_few(bad_rows(workspace, len(numbers)), sum(rows), where, settings.most_bad, remedy=remedy)
-    write_json(workspace.read, {"rows": rows, "inputs": inputs.result()})
+    bad, where = bad_rows(workspace, len(read)), files[0] if len(files) == 1 else files[0].parent
+    require_few(bad, sum(read) - sum(bad.values()), where, settings.most_bad, remedy=" Else raise most_bad")
+    rows = [len(workspace.column(part, schema.row_id)) for part in range(len(read))]
+    write_json(workspace.read, {"rows": rows})
     return rows
 
 
@@ -125,10 +120,10 @@ def _require_all(first: Chunk, schema: Schema, settings: PrepareSettings) -> Non
     require_lists(settings.csv, schema, *([] if schema.domain is None else [schema.domain]))
 
 
-def _missing(pieces: Iterable[Chunk], workspace: Workspace, numbers: list[int]) -> Iterator[Chunk]:
-    """The chunks whose rows are not there yet; notes the numbers of all."""
+def _missing(pieces: Iterable[Chunk], workspace: Workspace, read: list[int]) -> Iterator[Chunk]:
+    """The chunks whose rows are not there yet; notes how many rows each chunk has."""
     for chunk in pieces:
-        numbers.append(chunk.number)
+        read.append(chunk.rows)
         if not workspace.rows(chunk.number).is_file():
             yield chunk
 

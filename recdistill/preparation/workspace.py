@@ -83,7 +83,7 @@ class Workspace:
 
     @property
     def read(self) -> Path:
-        """Written when every chunk is read: how many rows each has, and what the files were."""
+        """Written when every chunk is read: how many rows each has."""
         return self.path / "read.json"
 
     @property
