@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from recdistill.evaluation import evaluate
     from recdistill.examples import Examples
     from recdistill.full_ranking import compare_ranked, rank_all
+    from recdistill.labelling import label_prepared
+    from recdistill.on_ray import RayData
     from recdistill.preparation import PrepareSettings, SplitBy, Threads, prepare
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
@@ -42,6 +44,7 @@ _HOMES = {
     "PrepareSettings": "preparation",
     "PreparedTable": "prepared_table",
     "Ranker": "ranker",
+    "RayData": "on_ray",
     "Schema": "schema",
     "SoftLabels": "soft_labels",
     "SplitBy": "preparation",
@@ -57,6 +60,7 @@ _HOMES = {
     "fit": "training",
     "item_means": "baselines",
     "keep_labels": "splits",
+    "label_prepared": "labelling",
     "prepare": "preparation",
     "rank_all": "full_ranking",
     "require_disjoint": "domains",
@@ -76,6 +80,7 @@ __all__ = [
     "PrepareSettings",
     "PreparedTable",
     "Ranker",
+    "RayData",
     "Schema",
     "SoftLabels",
     "SplitBy",
@@ -92,6 +97,7 @@ __all__ = [
     "fit",
     "item_means",
     "keep_labels",
+    "label_prepared",
     "losses",
     "metrics",
     "models",

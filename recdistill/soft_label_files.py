@@ -1,4 +1,7 @@
-"""Soft labels on disk: one row of logits per row id, and a manifest with what they were made of."""
+"""Soft labels on disk: one row of logits per row id, and a manifest with what they were made of.
+
+The rows are in one file, `logits.parquet`, or in several, `logits-00000.parquet` and so on, in this order.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from recdistill.artefacts import manifest, new_folder, verify
 from recdistill.errors import DataError
 
 Array = np.ndarray[Any, Any]
+KIND = "soft_labels"
 
 
 def write(folder: Path, facts: Mapping[str, Any], row_ids: Array, logits: Array) -> None:
@@ -25,25 +29,37 @@ def write(folder: Path, facts: Mapping[str, Any], row_ids: Array, logits: Array)
         row_ids: (rows,) int64.
         logits: (rows,), or (rows, classes) where there are grades.
     """
-    grades = facts["grades"]
-    task = {"kind": "soft_labels", "rows": len(logits), "classes": max(1, len(grades))}
+    with new_folder(folder, **described(facts, len(logits))) as temporary:
+        write_rows(temporary / "logits.parquet", facts["grades"], row_ids, logits)
+
+
+def described(facts: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """The facts with what this many soft labels are."""
+    return {**facts, "kind": KIND, "rows": rows, "classes": max(1, len(facts["grades"]))}
+
+
+def write_rows(path: Path, grades: Sequence[float], row_ids: Array, logits: Array) -> None:
+    """Write one file of rows; see `write`."""
     values = logits if grades else logits[:, None]
-    with new_folder(folder, **{**facts, **task}) as temporary:
-        rows = pa.table({"row_id": row_ids, **dict(zip(_columns(grades), values.T, strict=True))})
-        pq.write_table(rows, temporary / "logits.parquet", compression="zstd", write_page_checksum=True)
+    rows = pa.table({"row_id": row_ids, **dict(zip(_columns(grades), values.T, strict=True))})
+    pq.write_table(rows, path, compression="zstd", write_page_checksum=True)
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Array, Array]:
-    """The facts, row ids and logits of what `write` wrote; every byte is checked.
+    """The facts, row ids and logits of a folder artefact; every byte is checked.
 
     Raises:
         DataError: the folder is not whole, was changed, holds something else, or fewer rows than it should.
     """
     verify(folder)
-    facts = manifest(folder)["facts"]
-    if facts.get("kind") != "soft_labels":
+    stored = manifest(folder)
+    facts = stored["facts"]
+    if facts.get("kind") != KIND:
         raise DataError(f"{folder} must hold soft labels, got {facts.get('kind')!r}")
-    rows = pq.read_table(folder / "logits.parquet")
+    names = sorted((name for name in stored["files"] if name.startswith("logits")), key=lambda name: (len(name), name))
+    if not names:
+        raise DataError(f"{folder} must hold logits, got {', '.join(stored['files']) or 'no file'}")
+    rows = pa.concat_tables(pq.read_table(folder / name) for name in names)
     if rows.num_rows != facts["rows"]:
         raise DataError(f"{folder} must have {facts['rows']} rows, got {rows.num_rows}")
     grades = facts.setdefault("grades", [])
