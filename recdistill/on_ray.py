@@ -21,7 +21,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Row = dict[str, Any]
 ITEMS_PER_WORKER = 4  # in a wave: more of them wait less for its last, and hold more of a packed file in memory
-RETRIES = 3  # of an item whose worker is lost; Ray's own default is to try for ever
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,17 @@ class RayData:
     def run(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """See `Engine`. Items are taken in waves, each when the one before it is done.
 
+        An item whose worker is lost is given to another.
+
         Raises:
-            EnvironmentFault: Ray lost a worker, or a machine lacks this package.
+            EnvironmentFault: Ray's workers lack this package, or something else that the work needs.
         """
         ray = _ray()
         if not ray.is_initialized():
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         sent = ray.put(work)
+        with _faults(ray):  # before the waves, for what a worker cannot import Ray Data would try for ever
+            ray.get(ray.remote(_arrived).options(max_retries=0).remote(sent))
         left = iter(items)
         while wave := list(itertools.islice(left, ITEMS_PER_WORKER * self._workers(ray))):
             yield from self._wave(ray, functools.partial(_outcome, sent, Path.cwd()), wave)
@@ -78,7 +81,7 @@ class RayData:
         failed: list[Exception] = []
         with _quiet("ray.data"), _faults(ray):
             rows = ray.data.from_items([_Sent(item) for item in wave], override_num_blocks=len(wave))
-            done = rows.map(outcome, concurrency=self.workers, max_retries=RETRIES)
+            done = rows.map(outcome, concurrency=self.workers)
             done.context.enable_progress_bars = False
             done.context.execution_options.preserve_order = True
             for row in done.iter_rows():
@@ -104,6 +107,10 @@ def _outcome(sent: Any, folder: Path, row: Row) -> Row:
             return {"result": _Sent(_fetched(sent)(row["item"].value))}
     except Exception as error:
         return {"result": _Sent(_Sent(error))}
+
+
+def _arrived(work: Any) -> None:
+    """Nothing, on a worker where the work has arrived."""
 
 
 @functools.lru_cache(maxsize=1)

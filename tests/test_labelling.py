@@ -10,6 +10,7 @@ import numpy as np
 import prepared
 import pyarrow.parquet as pq
 import pytest
+from labels import saved, teacher_of
 
 from recdistill.artefacts import MANIFEST
 from recdistill.batches import Batches
@@ -22,18 +23,6 @@ from recdistill.progress import Silence
 from recdistill.ranker import Ranker
 from recdistill.schema import Schema
 from recdistill.soft_labels import SoftLabels
-
-
-def teacher_of(table: PreparedTable, seed: int = 0) -> Ranker:
-    arguments = {"embedding_dim": 4, "classes": table.classes}
-    return Ranker(table.encoder, build("fm", table.encoder.spec, seed=seed, arguments=arguments))
-
-
-def saved(folder: Path) -> dict[str, Any]:
-    """All that soft labels hold."""
-    soft = SoftLabels.load(folder)
-    named = {name: getattr(soft, name) for name in ("teacher", "rows_fingerprint", "sample", "grades")}
-    return {**named, "row_ids": soft.row_ids.tolist(), "logits": soft.logits.tolist()}
 
 
 def content(folder: Path) -> dict[str, bytes]:
