@@ -10,6 +10,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,9 +72,7 @@ class RayData:
     def _workers(self, ray: Any) -> int:
         return self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
-    def _wave(
-        self, ray: Any, outcome: Callable[[dict[str, Any]], dict[str, Any]], wave: Sequence[Any]
-    ) -> Iterator[Any]:
+    def _wave(self, ray: Any, outcome: Callable[[Row], Row], wave: Sequence[Any]) -> Iterator[Any]:
         """The results of some items, in their order; the first error, once all of them have ended.
 
         None of them goes on writing then, while the user mends what was wrong and begins again.
@@ -106,6 +105,7 @@ def _outcome(sent: Any, folder: Path, row: Row) -> Row:
         with contextlib.chdir(folder) if folder.is_dir() else contextlib.nullcontext():
             return {"result": _Sent(_fetched(sent)(row["item"].value))}
     except Exception as error:
+        error.add_note(traceback.format_exc())  # where it was, which is lost on the way
         return {"result": _Sent(_Sent(error))}
 
 

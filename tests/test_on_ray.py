@@ -159,8 +159,10 @@ def test_items_are_taken_wave_by_wave_and_the_first_error_ends_them() -> None:
     endless = (taken.append(n) or n for n in range(1_000_000))
     results = RayData(2).run(refuse, endless)
     assert [next(results) for _ in range(3)] == [0, 10, 20]
-    with pytest.raises(UsageError, match=r"^at most 2, got 3$"):
+    with pytest.raises(UsageError, match=r"^at most 2, got 3\n") as error:
         next(results)
+    assert str(error.value) == "at most 2, got 3"
+    assert "in refuse" in error.value.__notes__[0]  # the worker's own traceback
     assert len(taken) == 2 * ITEMS_PER_WORKER
     assert list(RayData().run(refuse, [])) == []
 
