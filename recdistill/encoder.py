@@ -200,7 +200,7 @@ def _column(table: Table, name: str, kind: str) -> pa.Array:
 
 def _vocabulary(path: Path) -> pa.Array:
     try:
-        return pq.read_table(path)["value"].combine_chunks()
+        return pq.ParquetFile(path).read()["value"].combine_chunks()
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
 

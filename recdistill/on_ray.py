@@ -45,6 +45,8 @@ class RayData:
         EnvironmentFault: Ray Data is not installed.
     """
 
+    is_here = False
+
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
             raise UsageError(f"Ray needs at least one worker, got {workers=}")

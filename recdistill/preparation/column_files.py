@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from recdistill.columns import single
+
+NARROW = {pa.uint8(): 1 << 8, pa.uint16(): 1 << 16, pa.int32(): 1 << 31}
 LENGTH = 8  # bytes of the index's length, at the end
 
 
@@ -21,11 +24,19 @@ def write_columns(table: pa.Table, path: Path) -> None:
     with pa.OSFile(str(path), "wb") as file:
         for name in table.column_names:
             places[name] = file.tell()
-            column = table.select([name]).combine_chunks()
+            column = pa.table({name: _narrow(single(table, name))})
             with pa.ipc.new_stream(file, column.schema, options=how) as stream:
                 stream.write_table(column)
         index = json.dumps(places).encode()
         file.write(index + len(index).to_bytes(LENGTH, "little"))
+
+
+def _narrow(column: pa.Array) -> pa.Array:
+    """The same with a dictionary's indices in as few bytes as they need."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    kind = next(kind for kind, size in NARROW.items() if len(column.dictionary) <= size)
+    return pa.DictionaryArray.from_arrays(column.indices.cast(kind), column.dictionary)
 
 
 def read_column(path: Path, name: str) -> pa.Array:

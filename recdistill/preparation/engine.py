@@ -14,6 +14,10 @@ Result = TypeVar("Result")
 class Engine(Protocol):
     """Does a piece of work for each of several items."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the work is done in this process, so that an item need not be small."""
+
     def run(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """The results, in any order; the first error ends it.
 
@@ -29,6 +33,8 @@ class Threads:
     Args:
         workers: how many; by default one for each processor that this process may use.
     """
+
+    is_here = True
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))

@@ -61,12 +61,12 @@ class Measuring:
     Args:
         workspace: where they are.
         splits: per part (rows,) which split each row is in.
-        samples: per part (rows,) whether a row is in the sample.
+        samples: per part which of its rows are in the sample.
     """
 
     workspace: Workspace
     splits: list[Codes]
-    samples: list[np.ndarray[Any, np.dtype[np.bool_]]]
+    samples: list[pa.Array]
 
     def __call__(self, feature: Feature) -> Measured:
         """Measure a column and fit its transform."""
@@ -81,7 +81,7 @@ class Measuring:
                 kind = str(plain(feature.items(train[:0])).type)
                 found.add(feature.items(train))
                 if feature.kind != "vector":
-                    sample.append(plain(column.filter(pa.array(self.samples[part]))))
+                    sample.append(plain(column.take(self.samples[part])))
             transform, facts = found.finish()
         facts = {"kind": feature.kind, "type": kind, "rows": rows, "missing": absent, **facts}
         done = replace(feature, transform=transform, fitted=True)

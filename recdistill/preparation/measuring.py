@@ -25,10 +25,8 @@ from recdistill.preparation.workspace import Workspace
 from recdistill.progress import Board
 from recdistill.schema import Schema
 
-SAMPLED = 1 << 16
+SAMPLED = 1 << 14
 SPLIT = "_split"
-
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -105,23 +103,23 @@ def measured(
     return Measurements(encoder, statistics, sample)
 
 
-def _samples(workspace: Workspace, schema: Schema, splits: list[Codes]) -> list[Mask]:
-    """Per part (rows,) whether a row is drawn: about `SAMPLED` in all, the same ones however the rows are cut."""
+def _samples(workspace: Workspace, schema: Schema, splits: list[Codes]) -> list[pa.Array]:
+    """Per part which of its rows are drawn: about `SAMPLED` in all, the same ones however the rows are cut."""
     share = SAMPLED / max(1, sum(map(len, splits)))
     ids = (workspace.column(part, schema.row_id).to_numpy(zero_copy_only=False) for part in range(len(splits)))
-    return [places(own.view(np.uint64), seed=1) < share for own in ids]
+    return [pa.array(np.flatnonzero(places(own.view(np.uint64), seed=1) < share)) for own in ids]
 
 
 def _sampled(
-    workspace: Workspace, schema: Schema, splits: list[Codes], samples: list[Mask], found: Sequence[Measured]
+    workspace: Workspace, schema: Schema, splits: list[Codes], samples: list[pa.Array], found: Sequence[Measured]
 ) -> pa.Table:
     """The drawn rows: their features, as they were measured, and the roles that are no features."""
-    drawn = [codes[mask] for codes, mask in zip(splits, samples, strict=True)]
+    drawn = [codes[rows.to_numpy()] for codes, rows in zip(splits, samples, strict=True)]
     columns = {m.feature.name: m.sample for m in found if m.sample is not None}
     columns[SPLIT] = pa.array(np.concatenate(drawn))
     answers = (schema.row_id, schema.label, schema.rating, schema.user, schema.item, schema.time)
     for name in {name: None for name in answers if name is not None and name not in columns}:
-        pieces = [workspace.column(part, name).filter(pa.array(mask)) for part, mask in enumerate(samples)]
+        pieces = [workspace.column(part, name).take(rows) for part, rows in enumerate(samples)]
         columns[name] = pa.concat_arrays([plain(piece) for piece in pieces])
     return pa.table(columns)
 

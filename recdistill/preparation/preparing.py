@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -90,6 +91,7 @@ def prepare(
             identity = aside.submit(rows_fingerprint, workspace, splits, schema)
             found = measured(workspace, schema, features, splits, engine, board)
             sampled = aside.submit(of_sample, found, schema, settings.split.by)
+            kept = aside.submit(keep_fingerprints, workspace, splits, workspace.prepared / KEPT)
             _encode(Encoding(workspace, schema, features_of(schema, settings, found.encoder), splits), engine, board)
         counts = counted(workspace, len(splits))
         require_classes(counts, schema)
@@ -97,7 +99,7 @@ def prepare(
         looked = inspected(found, counts, schema, like=like, told=told_so_far)
         refuse(looked.findings)
         require_as_begun(paths, workspace.plan["inputs"])
-        keep_fingerprints(workspace, splits, workspace.prepared / KEPT)
+        kept.result()
         made = {"inputs": inputs.result(), "rows_fingerprint": identity.result(), "contents": list(contents(schema))}
         _finish(workspace, out, found, {**_report(workspace, counts), **looked.to_dict()}, {**told, **made})
     workspace.discard()
@@ -165,7 +167,8 @@ def _finish(
 ) -> None:
     """Write down what was found, and give the table its name."""
     (workspace.prepared / "encoder").mkdir(exist_ok=True)
-    found.encoder.save(workspace.prepared / "encoder")
+    for file in workspace.encoder_files():
+        shutil.copyfile(file, workspace.prepared / "encoder" / file.name)
     write_json(workspace.prepared / "statistics.json", found.statistics)
     write_json(workspace.prepared / "report.json", {name: told for name, told in report.items() if name != "parts"})
     own = {"kind": KIND, "rows": report["rows"], "parts": report["parts"], "encoder": found.encoder.fingerprint}

@@ -48,7 +48,7 @@ def repeated_rows(
             own[split].add(found, whole["train"])
         if compared and like is not None:
             learnt = np.sort(_kept(like.path / KEPT, share))
-            for name, found in {**whole, "target": words}.items():
+            for name, found in {**whole, "target": np.sort(words)}.items():
                 taught[name].add(found, learnt)
     judges = [own[split] for split in SPLITS[1:]]
     judges += [taught[name] for name in (*SPLITS[1:], "target")] if compared else []
@@ -98,10 +98,10 @@ class _Tally:
         self.rows = self.found = self.beside = self.others = self.beside_there = 0
 
     def add(self, words: Words, others: Words) -> None:
-        """Count words of the part among others; both are of one share, and the others sorted."""
+        """Count words of the part among others; both are of one share and sorted."""
         self.rows, self.others = self.rows + len(words), self.others + len(others)
         self.found += int(among(words, others).sum())
-        self.beside += _beside_an_equal(np.sort(words))
+        self.beside += _beside_an_equal(words)
         self.beside_there += _beside_an_equal(others)
 
     @property

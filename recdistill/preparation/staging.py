@@ -35,6 +35,8 @@ from recdistill.readers import (
 )
 from recdistill.schema import Schema
 
+FIRST_BYTES = 4 << 20  # of text, whose rows decide how whole columns are written; they are read before all others
+
 
 @dataclass(frozen=True)
 class Staging:
@@ -93,7 +95,14 @@ def staged(
     if workspace.read.is_file():
         return list(read_json(workspace.read)["rows"])
     board.track("reading", stored_bytes(files), "bytes")
-    pieces = chunks(files, settings.csv, chunk_bytes=settings.chunk_bytes, moved=board.advance)
+    pieces = chunks(
+        files,
+        settings.csv,
+        chunk_bytes=settings.chunk_bytes,
+        first_bytes=FIRST_BYTES,
+        hold=engine.is_here,
+        moved=board.advance,
+    )
     read: list[int] = []
     try:
         first = next(pieces)

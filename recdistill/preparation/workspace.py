@@ -96,6 +96,10 @@ class Workspace:
         """The encoder, and what was measured to fit it."""
         return self.path / "encoder"
 
+    def encoder_files(self) -> list[Path]:
+        """Those that `Encoder.save` wrote."""
+        return [self.encoder / "encoder.json", *sorted(self.encoder.glob("vocabulary-*.parquet"))]
+
     def counts(self, column: int) -> Path:
         """For the counts of a column that do not fit in memory."""
         return self.path / "counts" / str(column)

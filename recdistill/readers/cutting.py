@@ -29,6 +29,8 @@ def chunks(
     *,
     chunk_bytes: int = CHUNK_BYTES,
     chunk_rows: int = CHUNK_ROWS,
+    first_bytes: int | None = None,
+    hold: bool = False,
     moved: Moved | None = None,
 ) -> Iterator[Chunk]:
     """Files as chunks of whole records: text by bytes, Parquet by rows.
@@ -39,6 +41,8 @@ def chunks(
         files: all text or all Parquet, see `files_of`.
         settings: how text files are read.
         chunk_bytes: of decompressed text that a chunk has at most, unless a single record is longer.
+        first_bytes: the same of the first chunk, where it is less: what it decides for all is known sooner.
+        hold: whether chunks carry plain text too, so that it is not read again.
         chunk_rows: of Parquet. Whole row groups are put together up to it, and those over twice as long are cut.
         moved: is told how many more bytes of the files as they are stored have been read.
 
@@ -49,9 +53,11 @@ def chunks(
     headers = [_columns(file, settings) for file in files]
     require_same(files, [header.names for header in headers])
     number = row = 0
+    least = min(first_bytes or chunk_bytes, chunk_bytes)
     for file, header in zip(files, headers, strict=True):
         steps = _Steps(file, moved)
-        pieces = _tables(header, chunk_rows, steps) if header.delimiter is None else _texts(header, chunk_bytes, steps)
+        sizes = (chunk_bytes if row else least, chunk_bytes)
+        pieces = _tables(header, chunk_rows, steps) if header.delimiter is None else _texts(header, sizes, hold, steps)
         for piece in pieces:
             yield replace(piece, number=number, first_row=row)
             number, row = number + 1, row + piece.rows
@@ -120,14 +126,15 @@ def require_same(files: Sequence[Path], names: Sequence[Sequence[str]]) -> None:
             raise DataError(f"files read together must have the same columns, got {name!r} in {has} but not in {lacks}")
 
 
-def _texts(header: Header, chunk_bytes: int, steps: _Steps) -> Iterator[Chunk]:
+def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) -> Iterator[Chunk]:
     """A text file's chunks; a chunk's number and first row are as if there were no other file."""
     start, line, row = header.length, header.lines + 1, 0
     stream, stored = opened(header.file)
-    packed = stream is not stored
+    hold |= stream is not stored
     with undamaged(header.file):
         skip(stream, start)
-    window, kept, last = bytearray(chunk_bytes), 0, False
+    first_bytes, chunk_bytes = sizes
+    window, kept, last = bytearray(first_bytes), 0, False
     while not last:
         filled = _fill(window, kept, stream, header.file)
         steps.to(stored.tell())
@@ -139,7 +146,7 @@ def _texts(header: Header, chunk_bytes: int, steps: _Steps) -> Iterator[Chunk]:
             _require_an_end(header.file, line, kept)
             window.extend(bytes(kept))
             continue
-        held = bytes(memoryview(window)[: run.length]) if packed else None
+        held = bytes(memoryview(window)[: run.length]) if hold else None
         if run.rows:
             yield _piece(header, run, start=start, line=line, row=row, held=held)
         start, line, row = start + run.length, line + run.lines, row + run.rows
@@ -175,6 +182,7 @@ def _move_to_front(window: bytearray, length: int, chunk_bytes: int) -> int:
     """Drop what a window begins with; the length of the rest, which is moved there."""
     rest = window[length:]
     del window[max(chunk_bytes, len(rest)) :]
+    window.extend(bytes(max(0, chunk_bytes - len(window))))
     window[: len(rest)] = rest
     return len(rest)
 
