@@ -17,15 +17,18 @@ EVERY = 0.05  # seconds
 
 
 class Run(NamedTuple):
-    """Seconds by the clock, seconds of processor (user and system, over all processes), most memory at once."""
+    """Seconds by the clock of the work alone and of the whole process, seconds of processor (user and system, over all
+    processes), most memory at once.
+    """
 
+    work: float
     wall: float
     cpu: float
     peak_bytes: int
 
 
 def measured(script: Sequence[Path | str]) -> Run:
-    """Run a script with its arguments to its end.
+    """Run a script with its arguments to its end; what it prints last are the seconds of its work, without imports.
 
     Memory is what the system says of the process, or the sum over it and its children, looked at 20 times a second,
     if that is more. Keep this process small: a child is charged with its parent's memory at its start.
@@ -34,11 +37,14 @@ def measured(script: Sequence[Path | str]) -> Run:
         SystemExit: the script failed; its own words stand above.
     """
     started = time.perf_counter()
-    child = subprocess.Popen([sys.executable, *map(str, script)], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen([sys.executable, *map(str, script)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
     together: list[int] = []
     over = threading.Event()
     watch = threading.Thread(target=_watch, args=(child.pid, together, over))
     watch.start()
+    with child.stdout:
+        said = child.stdout.read()
     _, status, used = os.wait4(child.pid, 0)
     wall = time.perf_counter() - started
     over.set()
@@ -46,7 +52,8 @@ def measured(script: Sequence[Path | str]) -> Run:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{script[0]} failed with {child.returncode}")
-    return Run(wall, used.ru_utime + used.ru_stime, max(used.ru_maxrss * 1024, *together, 0))
+    peak = max(used.ru_maxrss * 1024, *together, 0)
+    return Run(float(said.splitlines()[-1]), wall, used.ru_utime + used.ru_stime, peak)
 
 
 def _watch(pid: int, together: list[int], over: threading.Event) -> None:

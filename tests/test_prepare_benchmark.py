@@ -27,10 +27,11 @@ NAMES = ["click", *SHAPE["numbers"], *SHAPE["categories"]]
 
 def cost(wall: float, gigabytes: float) -> dict[str, Any]:
     return {
+        "work": wall - 0.5,
         "wall": wall,
         "cpu": 1.5 * wall,
         "peak_bytes": gigabytes * 1e9,
-        "turns": [[wall, 1.5 * wall, gigabytes * 1e9]],
+        "turns": [[wall - 0.5, wall, 1.5 * wall, gigabytes * 1e9]],
         "written_bytes": 30_000_000,
     }
 
@@ -100,11 +101,13 @@ def test_the_committed_shape_is_what_is_measured(shared_data: Callable[[str], Pa
 def test_a_script_is_charged_for_its_own_processes(tmp_path: Path) -> None:
     script = tmp_path / "heavy.py"
     heavy = "kept = bytearray(200_000_000); kept[::4096] = b'x' * len(kept[::4096])"
-    script.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {heavy!r}], check=True)\n")
+    lines = ["import subprocess, sys", f"subprocess.run([sys.executable, '-c', {heavy!r}], check=True)", "print(0.25)"]
+    script.write_text("\n".join(lines))
     run = measured([script])
     assert run.peak_bytes > 200e6
     assert run.cpu > 0
     assert run.wall > 0
+    assert run.work == 0.25
     script.write_text("raise SystemExit(3)")
     with pytest.raises(SystemExit, match=r"heavy.py failed with 3"):
         measured([script])
@@ -112,12 +115,13 @@ def test_a_script_is_charged_for_its_own_processes(tmp_path: Path) -> None:
 
 def test_the_page_says_which_goals_are_met() -> None:
     text = page(figures())
-    assert "| rows/s at 1,000,000 rows, times those of pandas | at least 3 | 2.50 | no |" in text
-    assert "| rows/s at 10,000,000 rows, times those of polars | at least 0.65 | 0.90 | yes |" in text
+    assert "| rows/s of the work at 1,000,000 rows, times those of pandas | at least 3 | 2.71 | no |" in text
+    assert "| rows/s of the whole process at 1,000,000 rows, times those of pandas | at least 3 | 2.50 | no |" in text
+    assert "| rows/s of the work at 10,000,000 rows, times those of polars | at least 0.65 | 0.90 | yes |" in text
     assert "| most memory, at 10,000,000 rows | below 2 GB | 2.50 GB | no |" in text
     assert "10 times the rows took 5.0 times the memory." in text
     assert "| C9 | 0.0% | 3 | 4 | +33.3% |" in text
-    assert speed_ratio(figures(), "pandas", 10_000_000) is None
+    assert speed_ratio(figures(), "pandas", 10_000_000, "work") is None
 
 
 def test_too_small_a_disk_is_named(tmp_path: Path) -> None:

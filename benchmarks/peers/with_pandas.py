@@ -9,6 +9,7 @@ train, the next 10 % validate, the rest test.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -38,4 +39,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    started = time.perf_counter()
     main()
+    print(time.perf_counter() - started)

@@ -10,6 +10,7 @@ memory instead was a tenth faster and took four times the memory.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -55,4 +56,6 @@ def vocabulary(train: pl.LazyFrame, name: str) -> pl.Series:
 
 
 if __name__ == "__main__":
+    started = time.perf_counter()
     main()
+    print(time.perf_counter() - started)

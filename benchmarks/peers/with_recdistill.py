@@ -8,6 +8,7 @@ The same ids, numbers and parts as `with_pandas.py`.
 from __future__ import annotations
 
 import sys
+import time
 
 from recdistill.datasets import criteo
 from recdistill.encoder_settings import EncoderSettings
@@ -23,4 +24,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    started = time.perf_counter()
     main()
+    print(time.perf_counter() - started)
