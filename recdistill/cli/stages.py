@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from recdistill.cli.app import app
-from recdistill.cli.tables import prepare_files
+from recdistill.cli.tables import prepare_files, table_of
 from recdistill.cli.words import board, command, done, show, show_inspection
 from recdistill.errors import UsageError, beside
 
@@ -96,8 +96,11 @@ By = Annotated[
     ),
 ]
 Made = Annotated[
-    Path,
-    typer.Option(help="The run's folder, or of data files the prepared table's; the same command continues."),
+    Path | None,
+    typer.Option(
+        help="The run's folder (default: runs/run), or of data files the prepared table's (default: prepared/NAME, "
+        "after the first). The same command continues there."
+    ),
 ]
 Run = Annotated[Path, typer.Argument(help="A run's folder, made by `prepare` or `run`.", callback=_a_run)]
 
@@ -125,7 +128,7 @@ def run(
 @app.command()
 def prepare(
     what: What = None,
-    out: Made = Path("runs/run"),
+    out: Made = None,
     assign: Assign = None,
     overwrite: Overwrite = False,
     on_bad_row: OnBadRow = None,
@@ -142,10 +145,19 @@ def prepare(
 
     what, bad = what or [], [] if on_bad_row is None else [f"on_bad_row={on_bad_row}"]
     if what and not (len(what) == 1 and what[0].suffix == ".toml"):
-        prepare_files(what, out, roles=roles, side=side, by=by, assign=[*(assign or []), *bad], overwrite=overwrite)
+        prepare_files(
+            what,
+            out or table_of(what),
+            roles=roles,
+            side=side,
+            by=by,
+            assign=[*(assign or []), *bad],
+            overwrite=overwrite,
+        )
         return
     if alone := [name for name, value in (("--roles", roles), ("--side", side), ("--encoder", by)) if value]:
         raise UsageError(f"only data files take {' and '.join(alone)}, got an experiment: its TOML says the roles")
+    out = out or Path("runs/run")
     config = _settings(_a_file(what[0]) if what else None, [*(assign or []), *(f"data.{one}" for one in bad)])
     folder = experiment.prepare(config, out, board=board(), overwrite=overwrite)
     show_inspection(run_inspection.read(folder), out / "prepared" / "inspection" / "inspection.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,16 @@ def prepare_files(
     told = board()
     table = prepare(list(files), out, schema=schema, settings=settings, encoder=like, board=told, overwrite=overwrite)
     show_prepared(table)
+
+
+def table_of(files: Sequence[Path]) -> Path:
+    """Where the table of some files goes: after the first, without what makes it a pattern or says how it is packed.
+
+    >>> [str(table_of([Path(name)])) for name in ("logs/", "train.txt.gz", "criteo/day_*.gz", "*.csv")]
+    ['prepared/logs', 'prepared/train', 'prepared/day', 'prepared/table']
+    """
+    name = re.split(r"[*?\[.]", files[0].name)[0].strip("_-")
+    return Path("prepared") / (name or "table")
 
 
 def show_prepared(table: PreparedTable) -> None:
