@@ -164,6 +164,7 @@ def verify(path: Path) -> int:
 
 
 def _write_manifest(folder: Path, facts: dict[str, Any]) -> None:
+    (folder / MANIFEST).unlink(missing_ok=True)  # of a process that was killed before the folder got its name
     names = sorted(p for p in folder.rglob("*") if p.is_file())
     for name in names:
         with name.open("rb") as stream:

@@ -45,7 +45,8 @@ def fingerprints(column: pa.Array) -> Words:
     """
     if pa.types.is_dictionary(column.type):
         words = np.append(fingerprints(column.dictionary), MISSING)
-        return words[pc.fill_null(column.indices, len(words) - 1).to_numpy(zero_copy_only=False)]
+        indices = pc.fill_null(column.indices.cast(pa.int32()), len(words) - 1)
+        return words[indices.to_numpy(zero_copy_only=False)]
     words = _present(column)
     if column.null_count and not is_list(column.type):
         words[column.is_null().to_numpy(zero_copy_only=False)] = MISSING

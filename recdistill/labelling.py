@@ -11,9 +11,9 @@ import numpy as np
 from recdistill import soft_label_files
 from recdistill.artefacts import finish, manifest, new_file
 from recdistill.errors import DataError, UsageError
-from recdistill.part_files import footer, row_groups
+from recdistill.part_files import RowGroup, footer, row_groups
 from recdistill.preparation import Engine, Threads
-from recdistill.preparation.workspace import Workspace
+from recdistill.preparation.workspace import Workspace, is_there
 from recdistill.prepared_table import PreparedTable
 from recdistill.progress import Board, Silence
 from recdistill.ranker import Ranker
@@ -45,13 +45,17 @@ class Labelling:
         Returns:
             How many rows it has.
         """
-        groups = [self.table.read_group(group) for group in row_groups(part, self.table.part_schema.names)]
-        row_ids = np.concatenate([group.row_id for group in groups])
-        logits = np.concatenate([self.teacher.score(group.batch()) for group in groups])
+        found = [self._scored(group) for group in row_groups(part, self.table.part_schema.names)]
+        row_ids, logits = (np.concatenate(side) for side in zip(*found, strict=True))
         labels = SoftLabels(row_ids, logits, **self.facts)
         with new_file(self.labelled(part)) as temporary:
             soft_label_files.write_rows(temporary, labels.grades, labels.row_ids, labels.logits)
         return len(row_ids)
+
+    def _scored(self, group: RowGroup) -> tuple[Any, Any]:
+        """The row ids and logits of a row group, which is not kept."""
+        rows = self.table.read_group(group)
+        return rows.row_id, self.teacher.score(rows.batch())
 
     def labelled(self, part: Path) -> Path:
         """Where a part's labels are, once it is labelled."""
@@ -103,12 +107,12 @@ def label_prepared(
         "grades": list(prepared.schema.class_grades),
     }
     stored = soft_label_files.described(facts, prepared.rows[split])
-    if out.exists() and not overwrite:
+    if is_there(out, "soft_labels", overwrite=overwrite) and not overwrite:
         return _as_before(out, stored, board)
     workspace = Workspace.of(out)
     with workspace.held():
-        if workspace.begin(facts):
-            board.say(f"{workspace.path} is continued")
+        if words := workspace.begin(facts):
+            board.say(f"{workspace.path} {words}")
         labelling = Labelling(teacher, prepared, facts, workspace.path / "labels")
         _label(labelling, prepared.parts(split), engine or Threads(1), board)
         finish(labelling.folder, out, stored)

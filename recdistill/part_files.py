@@ -15,7 +15,7 @@ from recdistill.errors import DataError
 
 ROW_ID, LABEL = "_row_id", "_label"
 ROLES = ("user", "item", "time", "score")  # kept raw, under `_user` and so on
-RESERVED = (ROW_ID, LABEL, *(f"_{role}" for role in ROLES))
+RESERVED = (ROW_ID, LABEL, *(f"_{role}" for role in ROLES), "_fingerprint", "_split")
 SPLITS = ("train", "valid", "test")
 WIDTHS = {"INT32": 4, "INT64": 8, "FLOAT": 4}
 

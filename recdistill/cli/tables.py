@@ -34,10 +34,14 @@ def prepare_files(
     from recdistill.preparation import prepare
     from recdistill.prepared_table import PreparedTable
 
+    if by is not None and (told := [one for one in assign if one.startswith("encoder.")]):
+        raise UsageError(f"--encoder brings its own settings, got --set {told[0]} too")
     schema, settings = _told(files, roles, side, assign)
     like = None if by is None else PreparedTable.read(by)
-    told = board()
-    table = prepare(list(files), out, schema=schema, settings=settings, encoder=like, board=told, overwrite=overwrite)
+    told_to = board()
+    table = prepare(
+        list(files), out, schema=schema, settings=settings, encoder=like, board=told_to, overwrite=overwrite
+    )
     show_prepared(table)
 
 

@@ -35,7 +35,7 @@ def _narrow(column: pa.Array) -> pa.Array:
     """The same with a dictionary's indices in as few bytes as they need."""
     if not pa.types.is_dictionary(column.type):
         return column
-    kind = next(kind for kind, size in NARROW.items() if len(column.dictionary) <= size)
+    kind = next(kind for kind, most in NARROW.items() if len(column.dictionary) < most)  # missing ones take one more
     return pa.DictionaryArray.from_arrays(column.indices.cast(kind), column.dictionary)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.errors import DataError
 from recdistill.preparation.counting import Counter
 from recdistill.preparation.splitting import Codes
 from recdistill.preparation.workspace import Workspace
@@ -157,6 +158,9 @@ class _Numbers:
             return transform, {"dim": whole.dim}
         if not np.isfinite(self.least):
             return transform, {}
+        if not np.isfinite([whole.mean[0], whole.deviation[0]]).all():
+            largest = max(self.most, -self.least)
+            raise DataError(f"numbers must be small enough to square, got {largest:g} in {self.feature.name!r}")
         spread = 0.0 if self.least == self.most else whole.deviation[0]
         moments = {"mean": whole.mean[0], "deviation": spread, "low": float(self.least), "high": float(self.most)}
         return transform, {"numbers": moments}

@@ -12,14 +12,14 @@ from recdistill.inputs import Input
 
 
 def described(files: Sequence[Path]) -> list[dict[str, Any]]:
-    """Per file its name, size and time of the last change; quick, for nothing is read."""
-    states = ((file.name, file.stat()) for file in files)
-    return [{"path": name, "bytes": state.st_size, "mtime_ns": state.st_mtime_ns} for name, state in states]
+    """Per file its path as it was given, size and time of the last change; quick, for nothing is read."""
+    states = ((str(file), file.stat()) for file in files)
+    return [{"path": path, "bytes": state.st_size, "mtime_ns": state.st_mtime_ns} for path, state in states]
 
 
 def as_read(files: Sequence[Path]) -> list[dict[str, Any]]:
     """Per file the same with a hash of its content."""
-    return [replace(Input.of(str(file)), path=file.name).to_dict() for file in files]
+    return [Input.of(str(file)).to_dict() for file in files]
 
 
 def require_as_begun(files: Sequence[Path], begun: Sequence[dict[str, Any]]) -> None:
@@ -41,12 +41,18 @@ def changed(files: Sequence[Path], known: Sequence[dict[str, Any]]) -> list[str]
         files: as they are now.
         known: as they were, see `as_read`.
     """
-    names, before = [file.name for file in files], [str(entry["path"]) for entry in known]
+    names, before = [file.name for file in files], [Path(entry["path"]).name for entry in known]
     if names != before:
         return [f"the files were {_listed(before)}, got {_listed(names)}"]
-    pairs = zip(files, known, strict=True)
-    told = ((file, replace(Input.from_dict(entry), path=str(file)).change()) for file, entry in pairs)
+    pairs = [(file, Input.from_dict(entry)) for file, entry in zip(files, known, strict=True)]
+    told = ((file, _change(file, before)) for file, before in pairs)
     return [f"{file} has changed since ({words})" for file, words in told if words]
+
+
+def _change(file: Path, before: Input) -> str:
+    """What is not as it was; a file in another place is read, however old it is."""
+    known = replace(before, path=str(file))
+    return (known if str(file) == before.path else replace(known, mtime_ns=-1)).change()
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -98,8 +98,11 @@ def inspected(
     if like is not None:
         own = {name for name in (schema.user, schema.item) if name is not None}
         shared = [_overlap(name, facts) for name, facts in found.statistics.items() if "seen" in facts]
-        there = _profiles(read_json(like.path / "statistics.json"), like.schema)
-        apart = drifts(there, profiles, own=own, shared={one.column: one for one in shared})
+        if (like.path / "statistics.json").is_file():
+            there = _profiles(read_json(like.path / "statistics.json"), like.schema)
+            apart = drifts(there, profiles, own=own, shared={one.column: one for one in shared})
+        else:  # another writer need not measure
+            told.append(Finding("note", "drift", f"{like.path} has no statistics.json: drift from it is not known"))
         nothing = [one.column for one in shared if one.shares_nothing]
         told += overlap_findings(shared, nothing, list(profiles), own=own, setting="keep")
         told += drift_findings(apart)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from recdistill.artefacts import MANIFEST, finish, manifest, write_json
+from recdistill.artefacts import finish, write_json
 from recdistill.encoder import Encoder
 from recdistill.errors import UsageError
 from recdistill.inspection import refuse, repeat_findings
@@ -23,8 +24,8 @@ from recdistill.preparation.inspecting import inspected, of_sample
 from recdistill.preparation.measuring import Measurements, features_of, measured
 from recdistill.preparation.repeats import KEPT, keep_fingerprints, repeated_rows, require_unique, rows_fingerprint
 from recdistill.preparation.settings import PrepareSettings
-from recdistill.preparation.staging import contents, set_aside, staged
-from recdistill.preparation.workspace import Workspace
+from recdistill.preparation.staging import contents, require_readable, set_aside, staged
+from recdistill.preparation.workspace import Workspace, is_there
 from recdistill.prepared_table import KIND, PreparedTable
 from recdistill.progress import Board, Silence
 from recdistill.readers import files_of
@@ -73,22 +74,27 @@ def prepare(
     fitted = encoder.encoder if isinstance(encoder, PreparedTable) else encoder
     paths = files_of(files, settings.csv)
     features = features_of(schema, settings, fitted)
-    fingerprint = None if fitted is None else fitted.fingerprint
-    told = {"schema": schema.to_dict(), "settings": settings.model_dump(mode="json"), "by_encoder": fingerprint}
-    if _is_there(out) and not overwrite:
+    told = {
+        "schema": schema.to_dict(),
+        "settings": settings.model_dump(mode="json"),
+        "by_encoder": None if fitted is None else fitted.fingerprint,
+        "beside_table": None if like is None else like.rows_fingerprint,
+    }
+    if is_there(out, KIND, overwrite=overwrite) and not overwrite:
         return _as_before(out, paths, told, board)
+    require_readable(paths[0], schema, settings)
     workspace = Workspace.of(out)
     with workspace.held():
-        if workspace.begin({**told, "inputs": described(paths), "pyarrow": pa.__version__}):
-            board.say(f"{workspace.path} is continued")
+        if words := workspace.begin({**told, "inputs": described(paths), "pyarrow": pa.__version__}):
+            board.say(f"{workspace.path} {words}")
         rows = staged(paths, workspace, schema, settings, engine, board)
         splits = settings.split.codes(rows, workspace.column, schema)
         require_rows(splits, settings.split)
         require_unique(workspace, splits, schema)
-        with ThreadPoolExecutor(1) as aside:
-            inputs = aside.submit(as_read, paths)
+        with _aside() as aside:
             repeats = aside.submit(repeated_rows, workspace, splits, schema, like)
             identity = aside.submit(rows_fingerprint, workspace, splits, schema)
+            inputs = aside.submit(as_read, paths)
             found = measured(workspace, schema, features, splits, engine, board)
             sampled = aside.submit(of_sample, found, schema, settings.split.by)
             kept = aside.submit(keep_fingerprints, workspace, splits, workspace.prepared / KEPT)
@@ -106,17 +112,16 @@ def prepare(
     return PreparedTable.read(out, verify=False)
 
 
-def _is_there(out: Path) -> bool:
-    """Whether there is a prepared table; nothing else is replaced, and an empty folder is nothing.
-
-    Raises:
-        UsageError: there is something else.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    if not (out / MANIFEST).is_file() or (manifest(out)["facts"] or {}).get("kind") != KIND:
-        raise UsageError(f"{out} holds something else than a prepared table; choose another folder with --out")
-    return True
+@contextlib.contextmanager
+def _aside() -> Iterator[ThreadPoolExecutor]:
+    """A thread for what can be done beside the rest; an error of the rest does not wait for it."""
+    aside = ThreadPoolExecutor(1)
+    try:
+        yield aside
+    except BaseException:
+        aside.shutdown(wait=False, cancel_futures=True)
+        raise
+    aside.shutdown()
 
 
 def _as_before(out: Path, files: Sequence[Path], told: dict[str, Any], board: Board) -> PreparedTable:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from recdistill.artefacts import digest, new_file
 from recdistill.errors import DataError
-from recdistill.fingerprints import Words, among, splitmix64
+from recdistill.fingerprints import Words, among
 from recdistill.inspection import Repeats
 from recdistill.part_files import SPLITS
 from recdistill.preparation.splitting import Codes
@@ -64,12 +64,13 @@ def require_unique(workspace: Workspace, splits: list[Codes], schema: Schema) ->
     ids = (workspace.column(part, schema.row_id).to_numpy(zero_copy_only=False) for part in range(len(splits)))
     if _rise(ids):
         return
-    twice = 0
-    for _, words, _ in _shares(splits, lambda part: splitmix64(_words(workspace, part, schema.row_id))):
+    twice, example = 0, 0
+    for _, words, _ in _shares(splits, lambda part: _words(workspace, part, schema.row_id)):
         whole = np.sort(words)
-        twice += int((whole[1:] == whole[:-1]).sum())
+        again = whole[1:][whole[1:] == whole[:-1]].view(np.int64)
+        twice, example = twice + len(again), int(again[0]) if len(again) else example
     if twice:
-        raise DataError(f"row ids must be unique, got {twice} repeated in {schema.row_id!r}")
+        raise DataError(f"row ids must be unique, got {twice} repeated in {schema.row_id!r}, e.g. {example}")
 
 
 def rows_fingerprint(workspace: Workspace, splits: list[Codes], schema: Schema) -> str:

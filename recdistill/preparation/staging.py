@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.artefacts import new_file, read_json, write_json
-from recdistill.columns import missing
-from recdistill.errors import UsageError, nearest
+from recdistill.columns import is_list, missing
+from recdistill.errors import DataError, UsageError, nearest
 from recdistill.fingerprints import row_fingerprints
 from recdistill.preparation.engine import Engine
 from recdistill.preparation.settings import PrepareSettings
@@ -25,6 +25,7 @@ from recdistill.readers import (
     Kinds,
     Quarantine,
     chunks,
+    names_of,
     new_names,
     parsed,
     require_columns,
@@ -106,7 +107,6 @@ def staged(
     read: list[int] = []
     try:
         first = next(pieces)
-        _require_all(first, schema, settings)
         staging = Staging(workspace, schema, settings)
         if not workspace.rows(first.number).is_file():
             staging(first)
@@ -118,14 +118,22 @@ def staged(
     bad, where = bad_rows(workspace, len(read)), files[0] if len(files) == 1 else files[0].parent
     require_few(bad, sum(read) - sum(bad.values()), where, settings.most_bad, remedy=" Else raise most_bad")
     rows = [len(workspace.column(part, schema.row_id)) for part in range(len(read))]
+    if not sum(rows):
+        chosen = [*settings.only.items(), *((f"not {name}", values) for name, values in settings.without.items())]
+        raise DataError(f"{where} must have rows to prepare, got none of {sum(read):,} with {dict(chosen)}")
     write_json(workspace.read, {"rows": rows})
     return rows
 
 
-def _require_all(first: Chunk, schema: Schema, settings: PrepareSettings) -> None:
-    """Refuse files without a column that the schema names; all have the same, and any may lack privileged ones."""
-    names = new_names(first.file, first.names, settings.columns)
-    require_columns(first.file, names, schema, settings.columns)
+def require_readable(first: Path, schema: Schema, settings: PrepareSettings) -> None:
+    """Refuse files without a column that the schema names; all have the same, and any may lack privileged ones.
+
+    Raises:
+        UsageError: names the column and the nearest.
+        DataError: the first file is damaged.
+    """
+    names = new_names(first, names_of(first, settings.csv), settings.columns)
+    require_columns(first, names, schema, settings.columns)
     require_lists(settings.csv, schema, *([] if schema.domain is None else [schema.domain]))
 
 
@@ -148,6 +156,8 @@ def wanted(table: pa.Table, settings: PrepareSettings) -> pa.Table:
         for name, chosen in values.items():
             if name not in table.column_names:
                 raise UsageError(f"no column {name!r} to choose rows by, {nearest(name, table.column_names)}")
+            if pa.types.is_temporal(table.schema.field(name).type) or is_list(table.schema.field(name).type):
+                raise UsageError(f"rows are chosen by columns of one id or number, got {name!r}: times or lists")
             column = table.column(name).combine_chunks()
             plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
             found = pc.is_in(plain.cast(pa.large_string()), pa.array(chosen, pa.large_string()))
@@ -159,7 +169,8 @@ def with_privileged(table: pa.Table, schema: Schema) -> pa.Table:
     """The rows with a column without values for each privileged one that the files lack."""
     for name in schema.privileged:
         if name not in table.column_names:
-            table = table.append_column(name, missing(schema.kind(name), table.num_rows))
+            absent = missing(schema.kind(name), table.num_rows)
+            table = table.append_column(name, absent.dictionary_encode() if name in schema.categorical else absent)
     return table
 
 

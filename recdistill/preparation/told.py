@@ -76,5 +76,6 @@ def _of_experiment(values: Mapping[str, Any], side: Side) -> dict[str, Any]:
         "encoder": ranker.get("encoder", {}),
         "split": OF_SOURCE if source else {"by": "random", **values.get("split", {})},
         "privileged": source,
+        "on_bad_row": values["data"].get("on_bad_row", "strict"),
     }
     return found

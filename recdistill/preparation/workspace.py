@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recdistill.artefacts import new_file, read_json, remove_unfinished, write_json
+from recdistill.artefacts import MANIFEST, manifest, new_file, read_json, remove_unfinished, write_json
 from recdistill.errors import UsageError
 from recdistill.preparation.column_files import read_column, write_columns
 
@@ -49,22 +49,25 @@ class Workspace:
                 raise UsageError(f"{self.path} is worked on by another process; wait for it") from None
             yield
 
-    def begin(self, plan: dict[str, Any]) -> bool:
-        """Write down what the preparation is told; what another plan left here is removed.
+    def begin(self, plan: dict[str, Any]) -> str:
+        """Write down what is to be made; unfinished work of another plan is removed.
 
         Returns:
-            Whether it was begun before with the same plan.
+            What is to be said of what was there, in words; nothing where nothing was.
+
+        Raises:
+            UsageError: the folder holds something else than unfinished work.
         """
         if self._plan.is_file() and self.plan == plan:
             remove_unfinished(self.path)
-            return True
-        for left in self.path.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left)
-            elif left.name != "lock":
-                left.unlink()
+            return "is continued"
+        left = [path for path in self.path.iterdir() if path.name != "lock"]
+        if left and not self._plan.is_file():
+            raise UsageError(f"{self.path} is where unfinished work would go, and holds something else; move it away")
+        for path in left:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         write_json(self._plan, plan)
-        return False
+        return "held unfinished work of other files or settings, and is begun anew" if left else ""
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -132,3 +135,22 @@ class Workspace:
     def discard(self) -> None:
         """Remove everything."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def is_there(out: Path, kind: str, *, overwrite: bool) -> bool:
+    """Whether there is an artefact of a kind; an empty folder is nothing.
+
+    Raises:
+        UsageError: there is something else, which is never replaced; or, where it is to be overwritten, files that
+            are not the artefact's own are among it.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    words = kind.replace("_", " ").removesuffix("s")
+    if not (out / MANIFEST).is_file() or (manifest(out).get("facts") or {}).get("kind") != kind:
+        raise UsageError(f"{out} holds something else than a {words}; choose another folder")
+    own = {*manifest(out)["files"], MANIFEST}
+    others = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    if overwrite and (others := [name for name in others if name not in own]):
+        raise UsageError(f"{out} holds {others[0]}, which is not of the {words}; move it away to overwrite the rest")
+    return True

@@ -43,7 +43,8 @@ def chunks(
         chunk_bytes: of decompressed text that a chunk has at most, unless a single record is longer.
         first_bytes: the same of the first chunk, where it is less: what it decides for all is known sooner.
         hold: whether chunks carry plain text too, so that it is not read again.
-        chunk_rows: of Parquet. Whole row groups are put together up to it, and those over twice as long are cut.
+        chunk_rows: of Parquet, or as many as take `chunk_bytes` unpacked, where that is less. Whole row groups are put
+            together up to it, and those over twice as long are cut.
         moved: is told how many more bytes of the files as they are stored have been read.
 
     Raises:
@@ -57,7 +58,10 @@ def chunks(
     for file, header in zip(files, headers, strict=True):
         steps = _Steps(file, moved)
         sizes = (chunk_bytes if row else least, chunk_bytes)
-        pieces = _tables(header, chunk_rows, steps) if header.delimiter is None else _texts(header, sizes, hold, steps)
+        if header.delimiter is None:
+            pieces = _tables(header, chunk_rows, chunk_bytes, steps)
+        else:
+            pieces = _texts(header, sizes, hold, steps)
         for piece in pieces:
             yield replace(piece, number=number, first_row=row)
             number, row = number + 1, row + piece.rows
@@ -187,9 +191,12 @@ def _move_to_front(window: bytearray, length: int, chunk_bytes: int) -> int:
     return len(rest)
 
 
-def _tables(header: Header, chunk_rows: int, steps: _Steps) -> Iterator[Chunk]:
+def _tables(header: Header, chunk_rows: int, chunk_bytes: int, steps: _Steps) -> Iterator[Chunk]:
     """A Parquet file's chunks; a chunk's number and first row are as if there were no other file."""
     file, size = parquet(header.file), header.file.stat().st_size
+    groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups) / max(1, file.metadata.num_rows)
+    chunk_rows = max(1, min(chunk_rows, int(chunk_bytes / max(1.0, unpacked))))
     for start, stop, held in _runs(file, header.file, chunk_rows):
         yield Chunk(header.file, 0, start, 0, stop - start, start, stop, header.names, held=held)
         steps.to(size * stop // file.metadata.num_rows)

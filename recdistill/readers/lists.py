@@ -19,7 +19,8 @@ def lists(column: Column, separator: str) -> pa.Array:
     if is_text(values):
         mark = re.escape(separator)
         joined = pc.replace_substring_regex(values, rf"\s*{mark}\s*({mark}\s*)*", separator)
-        values = pc.split_pattern(pc.utf8_trim(pc.utf8_trim_whitespace(joined), separator), separator)
+        trimmed = pc.utf8_trim(pc.utf8_trim_whitespace(joined), separator)
+        values = pc.split_pattern(pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, trimmed.type), trimmed), separator)
     if not is_list(values.type):
         raise wrong_type(column, "lists of ids")
     try:

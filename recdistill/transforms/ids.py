@@ -147,7 +147,8 @@ def text_hashes(values: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
 
 def gathered(ids: Array, coded: pa.Array) -> Array:
     """(rows,) the id of each row's value, from the ids of the dictionary; 0 where it is missing."""
-    return np.append(ids, np.int32(0))[pc.fill_null(coded.indices, len(ids)).to_numpy(zero_copy_only=False)]
+    indices = pc.fill_null(coded.indices.cast(pa.int32()), len(ids))
+    return np.append(ids, np.int32(0))[indices.to_numpy(zero_copy_only=False)]
 
 
 def _plain(column: pa.Array) -> pa.Array:
