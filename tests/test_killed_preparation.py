@@ -15,7 +15,7 @@ from recdistill.errors import DataError
 from recdistill.preparation import prepare
 from recdistill.prepared_table import PreparedTable
 
-KILLS, AT_RANDOM, FEW = 20, 10, 3
+KILLS, AT_RANDOM, FEW = 20, 10, 2
 SCRIPT = Path(__file__).with_name("kill.py")
 
 
@@ -45,6 +45,7 @@ def killed_and_continued(raw: Path, expected: dict[str, bytes], out: Path, at: i
             PreparedTable.read(out)
     prepare(raw, out, schema=clicks.SCHEMA, settings=clicks.settings())
     assert content(out) == expected
+    PreparedTable.read(out)
     assert not out.with_name("out.unfinished").exists()
 
 
@@ -54,8 +55,9 @@ def boundaries(count: int, kills: int) -> list[int]:
 
 
 def test_killed_at_a_few_write_boundaries(whole: tuple[Path, dict[str, bytes], int], tmp_path: Path) -> None:
+    """A few, and those at the end, where the table gets its manifest and its name."""
     raw, expected, count = whole
-    for at in boundaries(count, FEW):
+    for at in [*boundaries(count, FEW), count - 2, count - 1]:
         killed_and_continued(raw, expected, tmp_path / str(at) / "out", at)
 
 

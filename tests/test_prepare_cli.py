@@ -81,12 +81,12 @@ def test_criteo_is_known_by_its_lines(call: Call, tmp_path: Path) -> None:
     code, output, errors = call("prepare", "day_0", "--out", "p")
     assert (code, errors) == (0, "")
     assert output.startswith(CRITEO)
-    assert "p: 300 rows by split\nsplit  rows  labels" in output
+    assert "p: 300 rows, split by position\nsplit  rows  labels" in output
     assert re.search(r"\ntrain  240   0: \d\d\.\d %, 1: \d\d\.\d %  1\n", output)
     assert "features, measured on the training rows (no id: values missing, rare or new, which share one id)" in output
     assert re.search(r"\nC1 +categorical +0 % +9 +10 +0 % +0 %\n", output)
     assert re.search(r"\nI1 +number +\d\d\.\d %\n", output)
-    assert output.endswith("p is prepared; use it with: rd.PreparedTable.read('p')\n")
+    assert output.endswith("p is prepared\nuse it with: rd.PreparedTable.read('p')\n")
     assert max(map(len, output.splitlines())) <= 110
     assert PreparedTable.read(tmp_path / "p").rows == {"train": 240, "valid": 30, "test": 30}
 
@@ -95,7 +95,7 @@ def test_real_criteo(call: Call, tmp_path: Path, shared_data: Callable[[str], Pa
     code, output, errors = call("prepare", str(shared_data("criteo-kaggle-137k")), "--out", "p")
     assert (code, errors) == (0, "")
     assert output.startswith(CRITEO)
-    assert "p: 137,139 rows by split" in output
+    assert "p: 137,139 rows, split by position" in output
     assert re.search(r"\nC20 +categorical +\d\d\.\d % +3 +4 +\d\d\.\d % +\d\d\.\d %\n", output)
     assert "set aside" not in output
 

@@ -31,18 +31,22 @@ def prepare_files(
     overwrite: bool,
 ) -> None:
     """Make a prepared table of data files, and show what was found."""
+    from recdistill.artefacts import MANIFEST
     from recdistill.preparation import prepare
     from recdistill.prepared_table import PreparedTable
+    from recdistill.readers import in_order
 
-    if by is not None and (told := [one for one in assign if one.startswith("encoder.")]):
-        raise UsageError(f"--encoder brings its own settings, got --set {told[0]} too")
+    if by is not None and (set_too := [one for one in assign if one.startswith("encoder.")]):
+        raise UsageError(f"--encoder brings its own settings, got --set {set_too[0]} too")
     schema, settings = _told(files, roles, side, assign)
-    like = None if by is None else PreparedTable.read(by)
-    told_to = board()
-    table = prepare(
-        list(files), out, schema=schema, settings=settings, encoder=like, board=told_to, overwrite=overwrite
-    )
-    show_prepared(table)
+    like, say = None if by is None else PreparedTable.read(by), board()
+    if len(files) > 1 and list(files) != in_order(files):
+        say.say(f"note: files are read as they are given, {files[0].name} first; a quoted pattern reads them by number")
+    known = not overwrite and (out / MANIFEST).is_file()
+    table = prepare(list(files), out, schema=schema, settings=settings, encoder=like, board=say, overwrite=overwrite)
+    if not known:
+        show_prepared(table)
+    say.say(f"use it with: rd.PreparedTable.read({str(out)!r})")
 
 
 def table_of(files: Sequence[Path]) -> Path:
@@ -62,7 +66,8 @@ def show_prepared(table: PreparedTable) -> None:
     from recdistill.terminal import console, show_table
 
     report, statistics = (read_json(table.path / name) for name in ("report.json", "statistics.json"))
-    show_table(console(), _splits(report, table), f"{table.path}: {sum(table.rows.values()):,} rows by split")
+    rows = f"{sum(table.rows.values()):,} rows"
+    show_table(console(), _splits(report, table), f"{table.path}: {rows}, {_split_by(table)}")
     title = "features, measured on the training rows (no id: values missing, rare or new, which share one id)"
     show_table(console(), _features(report, statistics, table)[: 1 + MOST], title)
     say = board().say
@@ -71,7 +76,7 @@ def show_prepared(table: PreparedTable) -> None:
     if report["bad_rows"]:
         say(f"warning: {set_aside_words(report['bad_rows'], table.path / 'quarantine.jsonl')}")
     show_inspection(report, table.path / "report.json")
-    say(f"{table.path} is prepared; use it with: rd.PreparedTable.read({str(table.path)!r})")
+    say(f"{table.path} is prepared")
 
 
 def _told(
@@ -132,3 +137,8 @@ def _percent(share: float) -> str:
     if share in (0.0, 1.0):
         return f"{100 * share:.0f} %"
     return f"{min(max(100 * share, 0.1), 99.9):.1f} %"
+
+
+def _split_by(table: PreparedTable) -> str:
+    by = table.facts["settings"]["split"]["by"]
+    return "all for training" if by == "none" else f"split by {by}"

@@ -6,7 +6,7 @@ from recdistill.inspection.answers import answer_findings, filled_after, single_
 from recdistill.inspection.columns import column_findings, label_findings
 from recdistill.inspection.drift import Drift, drift_findings, drifts
 from recdistill.inspection.findings import Finding, gravest_first, refuse
-from recdistill.inspection.overlap import Overlap, overlap, overlap_findings, overlaps, unshared
+from recdistill.inspection.overlap import Overlap, overlap, overlap_findings, overlaps, respelt, unshared
 from recdistill.inspection.pair import Inspection, inspect
 from recdistill.inspection.profiles import SHARES, ColumnProfile, Numbers, profile, profiles
 from recdistill.inspection.repeats import Repeats, repeat_findings
@@ -36,6 +36,7 @@ __all__ = [
     "profiles",
     "refuse",
     "repeat_findings",
+    "respelt",
     "separation_findings",
     "single_column_auc",
     "unshared",

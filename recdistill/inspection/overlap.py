@@ -58,11 +58,11 @@ class Overlap:
 def overlap(column: str, source: Counts, target: Counts) -> Overlap:
     """What the source's values cover of the target's."""
     seen = pc.is_in(target.values, source.values).to_numpy(zero_copy_only=False)
-    respelt = 0
+    other = 0
     if not seen.any():
-        there, here = (pc.unique(_respelt(side.values)) for side in (source, target))
-        respelt = int(pc.sum(pc.is_in(here, there)).as_py() or 0)
-    return Overlap(column, target.total, int(target.counts[seen].sum()), len(target.values), int(seen.sum()), respelt)
+        there, here = (pc.unique(respelt(side.values)) for side in (source, target))
+        other = int(pc.sum(pc.is_in(here, there)).as_py() or 0)
+    return Overlap(column, target.total, int(target.counts[seen].sum()), len(target.values), int(seen.sum()), other)
 
 
 def overlaps(source: Mapping[str, ColumnProfile], target: Mapping[str, ColumnProfile]) -> list[Overlap]:
@@ -128,7 +128,8 @@ def _is_apart(source: Table, target: Table, name: str) -> bool:
     return bool(len(here)) and not pc.any(pc.is_in(here, there)).as_py()
 
 
-def _respelt(values: pa.Array) -> pa.Array:
+def respelt(values: pa.Array) -> pa.Array:
+    """Ids without what may be spelt otherwise: case, spaces around and leading zeros."""
     return pc.utf8_ltrim(pc.utf8_lower(pc.utf8_trim_whitespace(values)), "0")
 
 

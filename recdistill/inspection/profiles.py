@@ -72,7 +72,8 @@ class ColumnProfile:
     @property
     def is_constant(self) -> bool:
         """Whether every row has the same value."""
-        return self.distinct == 1 and not self.missing and self.kind != "multi"
+        one = self.distinct == 1 or (self.numbers is not None and self.numbers.low == self.numbers.high)
+        return one and not self.missing and self.kind != "multi"
 
     def to_dict(self) -> dict[str, Any]:
         """The statistics as JSON; the counts are left out."""

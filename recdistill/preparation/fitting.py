@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.errors import DataError
+from recdistill.inspection import respelt
 from recdistill.preparation.counting import Counter
 from recdistill.preparation.splitting import Codes
 from recdistill.preparation.workspace import Workspace
@@ -94,7 +95,7 @@ class _Ids:
 
     def __init__(self, feature: Feature, counter: Counter) -> None:
         self.feature, self.counter = feature, counter
-        self.values = self.distinct = self.known_values = self.known_distinct = 0
+        self.values = self.distinct = self.known_values = self.known_distinct = self.respelt = 0
 
     def add(self, items: pa.Array) -> None:
         """Count a piece."""
@@ -109,7 +110,11 @@ class _Ids:
             pass
         facts: dict[str, Any] = {"values": self.values, "distinct": self.distinct}
         if self.feature.fitted and isinstance(transform, Vocabulary):
-            facts["seen"] = {"values": self.known_values, "distinct": self.known_distinct}
+            facts["seen"] = {
+                "values": self.known_values,
+                "distinct": self.known_distinct,
+                "respelt": 0 if self.known_distinct else self.respelt,
+            }
         if transform != self.feature.transform and isinstance(transform, Hashing):
             facts["beyond"] = transform.buckets
         return transform, facts
@@ -121,6 +126,8 @@ class _Ids:
                 known = self.feature.transform.encode(part.values) != 0
                 self.known_distinct += int(known.sum())
                 self.known_values += int(part.counts[known].sum())
+                if not self.known_distinct:
+                    self.respelt += _respelt(part.values, self.feature.transform.values)
             yield part
 
 
@@ -174,6 +181,12 @@ class _Numbers:
 def plain(column: pa.Array) -> pa.Array:
     """A column without a dictionary."""
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _respelt(values: pa.Array, known: pa.Array) -> int:
+    """How many values are known in another spelling."""
+    here, there = (respelt(side.cast(pa.large_string())) for side in (values, known))
+    return int(pc.sum(pc.is_in(here, there)).as_py() or 0)
 
 
 def _missing(column: pa.Array, kind: str) -> int:

@@ -26,6 +26,7 @@ from recdistill.inspection import (
 )
 from recdistill.part_files import SPLITS
 from recdistill.preparation.measuring import SPLIT, Measurements
+from recdistill.preparation.staging import contents
 from recdistill.prepared_table import PreparedTable
 from recdistill.schema import Schema
 from recdistill.tables import Table
@@ -104,9 +105,30 @@ def inspected(
         else:  # another writer need not measure
             told.append(Finding("note", "drift", f"{like.path} has no statistics.json: drift from it is not known"))
         nothing = [one.column for one in shared if one.shares_nothing]
-        told += overlap_findings(shared, nothing, list(profiles), own=own, setting="keep")
+        told += overlap_findings(
+            shared, nothing, [n for n, p in profiles.items() if not p.is_empty], own=own, setting="keep"
+        )
+        told += _not_compared(schema, like, profiles)
         told += drift_findings(apart)
     return Inspected(gravest_first(told), tuple(shared), tuple(apart))
+
+
+def _not_compared(schema: Schema, like: PreparedTable, profiles: Mapping[str, ColumnProfile]) -> list[Finding]:
+    """What could not be looked at beside the other table, and what its encoder will not find."""
+    told = []
+    if (theirs := like.facts.get("contents")) != list(contents(schema)):
+        differ = sorted(set(theirs or ()) ^ set(contents(schema)))
+        words = f"rows were not compared with those of {like.path}, which has other columns ({', '.join(differ)})"
+        told.append(Finding("warning", "leakage", words))
+    for name in (schema.user, schema.item):
+        if name is not None and name not in profiles:
+            words = f"{name} is no feature: how many of them are in {like.path} was not looked at"
+            told.append(Finding("note", "overlap", words))
+    for name, profile in profiles.items():
+        if profile.is_empty and profile.privileged:
+            words = f"{name} is privileged and missing in all rows: whoever learnt from it scores as if it were unseen"
+            told.append(Finding("warning", "columns", words))
+    return told
 
 
 def _profiles(statistics: Mapping[str, Any], schema: Schema) -> dict[str, ColumnProfile]:
@@ -140,4 +162,4 @@ def _hashed(statistics: Mapping[str, Any]) -> list[Finding]:
 
 def _overlap(name: str, facts: Mapping[str, Any]) -> Overlap:
     seen = facts["seen"]
-    return Overlap(name, facts["values"], seen["values"], facts["distinct"], seen["distinct"])
+    return Overlap(name, facts["values"], seen["values"], facts["distinct"], seen["distinct"], seen["respelt"])

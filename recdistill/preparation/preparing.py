@@ -74,12 +74,7 @@ def prepare(
     fitted = encoder.encoder if isinstance(encoder, PreparedTable) else encoder
     paths = files_of(files, settings.csv)
     features = features_of(schema, settings, fitted)
-    told = {
-        "schema": schema.to_dict(),
-        "settings": settings.model_dump(mode="json"),
-        "by_encoder": None if fitted is None else fitted.fingerprint,
-        "beside_table": None if like is None else like.rows_fingerprint,
-    }
+    told = _told(schema, settings, fitted, like)
     if is_there(out, KIND, overwrite=overwrite) and not overwrite:
         return _as_before(out, paths, told, board)
     require_readable(paths[0], schema, settings)
@@ -100,7 +95,8 @@ def prepare(
             kept = aside.submit(keep_fingerprints, workspace, splits, workspace.prepared / KEPT)
             _encode(Encoding(workspace, schema, features_of(schema, settings, found.encoder), splits), engine, board)
         counts = counted(workspace, len(splits))
-        require_classes(counts, schema)
+        if fitted is None:  # rows for a teacher to label need not have labels
+            require_classes(counts, schema)
         told_so_far = [*repeat_findings(repeats.result()), *sampled.result()]
         looked = inspected(found, counts, schema, like=like, told=told_so_far)
         refuse(looked.findings)
@@ -110,6 +106,18 @@ def prepare(
         _finish(workspace, out, found, {**_report(workspace, counts), **looked.to_dict()}, {**told, **made})
     workspace.discard()
     return PreparedTable.read(out, verify=False)
+
+
+def _told(
+    schema: Schema, settings: PrepareSettings, fitted: Encoder | None, like: PreparedTable | None
+) -> dict[str, Any]:
+    """What a preparation is told but its files; another is another table."""
+    return {
+        "schema": schema.to_dict(),
+        "settings": settings.model_dump(mode="json"),
+        "by_encoder": None if fitted is None else fitted.fingerprint,
+        "beside_table": None if like is None else like.rows_fingerprint,
+    }
 
 
 @contextlib.contextmanager

@@ -68,6 +68,9 @@ def _of_experiment(values: Mapping[str, Any], side: Side) -> dict[str, Any]:
         rule = "a domain tells the rows of one file apart in memory; to prepare a large file choose its rows"
         raise UsageError(f"{rule} with --set 'only.COLUMN=[\"VALUE\"]' or without.COLUMN, and a TOML with a [schema]")
     source = side == "source"
+    if not source and values.get("split", {}).get("by") == "last":
+        rule = "split.by = last is for runs"
+        raise UsageError(f"{rule}: prepare files with --set split.by=time (or position, random, user, none)")
     ranker = values.get("teacher" if source else "student", {})
     found = {
         "schema": arguments.get("schema"),

@@ -18,7 +18,7 @@ from recdistill.readers.required import (
     require_mapped,
 )
 from recdistill.readers.rows import Rows
-from recdistill.readers.sources import files_of, is_several, stored_bytes
+from recdistill.readers.sources import files_of, in_order, is_several, stored_bytes
 from recdistill.readers.typed import typed
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "chunks",
     "delimiter_of",
     "files_of",
+    "in_order",
     "is_several",
     "names_of",
     "new_names",

@@ -97,5 +97,5 @@ def require_few(counts: Mapping[str, int], good: int, where: Path, most: float =
 def _first(counts: Mapping[str, int]) -> str:
     """The most frequent rules."""
     first = [f"{rule} ({rows:,})" if len(counts) > 1 else rule for rule, rows in list(counts.items())[:TOLD]]
-    more = [f"and {len(counts) - TOLD} more rules"] if len(counts) > TOLD else []
+    more = [f"and {len(counts) - TOLD} more"] if len(counts) > TOLD else []
     return "; ".join(first + more)

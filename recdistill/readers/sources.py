@@ -116,10 +116,15 @@ def _found(where: Path, settings: CsvSettings) -> list[Path]:
     return [where]
 
 
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Files by name, where numbers count as numbers: day_2 before day_10."""
+    return sorted(files, key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"([0-9]+)", str(file))])
+
+
 def _by_name(files: Iterable[Path]) -> list[Path]:
     """Files in the order of their names, numbers by their size; without hidden and unfinished ones."""
     whole = [f for f in files if f.is_file() and f.name[0] not in "._" and not f.name.endswith(UNFINISHED)]
-    return sorted(whole, key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"([0-9]+)", str(file))])
+    return in_order(whole)
 
 
 def _fixed(pattern: Path) -> Path:

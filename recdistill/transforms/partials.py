@@ -79,15 +79,17 @@ class Moments:
         """Of (rows, dim) values, none of them missing."""
         if not len(values):
             return Moments(0, np.zeros(values.shape[1]), np.zeros(values.shape[1]))
-        return Moments(len(values), values.mean(0), values.std(0))
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever uses an infinite deviation says so
+            return Moments(len(values), values.mean(0), values.std(0))
 
     def joined(self, other: Moments) -> Moments:
         """Over the rows of both (Chan, Golub and LeVeque 1979, "Updating formulae", eq. 2.1)."""
         if not self.rows or not other.rows:
             return self if self.rows else other
         rows, apart = self.rows + other.rows, other.mean - self.mean
-        squares = self.rows * self.deviation**2 + other.rows * other.deviation**2
-        squares = squares + apart**2 * (self.rows * other.rows / rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = self.rows * self.deviation**2 + other.rows * other.deviation**2
+            squares = squares + apart**2 * (self.rows * other.rows / rows)
         return Moments(rows, self.mean + apart * (other.rows / rows), np.sqrt(squares / rows))
 
 
