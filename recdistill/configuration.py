@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -23,7 +24,17 @@ def _buildable(model: str, arguments: Mapping[str, Any]) -> None:
     """Refuse a model that cannot be built."""
     if "classes" in arguments:
         raise UsageError(f"the classes of a model are set by the rows' grades, got classes={arguments['classes']!r}")
-    models.build(model, TINY, arguments=arguments)
+    named = ((name, 2) for name in dict.fromkeys(_texts(list(arguments.values()))))  # some arguments name features
+    models.build(model, replace(TINY, multi=tuple(named)), arguments=arguments)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in lists of lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _untouched(group: str, settings: Settings, names: Sequence[str], instead: str) -> None:

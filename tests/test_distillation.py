@@ -36,7 +36,8 @@ def parts() -> tuple[Table, Table, Table]:
 
 def ranker(train: Table, seed: int = 0, model: str = "deepfm") -> Ranker:
     encoder = Encoder.fit(train)
-    return Ranker(encoder, build(model, encoder.spec, seed=seed, arguments={"embedding_dim": 4}))
+    arguments = {} if model == "lr" else {"embedding_dim": 4}
+    return Ranker(encoder, build(model, encoder.spec, seed=seed, arguments=arguments))
 
 
 def same(a: Ranker, b: Ranker) -> bool:

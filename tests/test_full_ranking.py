@@ -52,7 +52,7 @@ def parts() -> Parts:
 
 def ranker(train: Table, model: str = "deepfm", seed: int = 0) -> Ranker:
     encoder = Encoder.fit(train, {"price": Quantiles(4)} if model == "fm" else None)
-    network = build(model, encoder.spec, seed=seed, arguments={"embedding_dim": 3})
+    network = build(model, encoder.spec, seed=seed, arguments={} if model == "lr" else {"embedding_dim": 3})
     with torch.no_grad():
         for weights in network.parameters():  # far from 0, so that every feature matters
             weights.normal_(0, 0.5, generator=torch.Generator().manual_seed(seed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -13,18 +14,32 @@ import torch
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
+from recdistill.configuration import Config
 from recdistill.errors import DataError, UsageError
 from recdistill.features import PAD, UNSEEN, FeatureSpec
 from recdistill.models import FM, MODELS, build
 from recdistill.models.embeddings import Embeddings
 from recdistill.models.fm import pairwise
+from recdistill.settings import fill
 
 FULL = FeatureSpec((("user", 7), ("item", 5)), (("genres", 6), ("tags", 4)), ("age", "price"), (("a", 3), ("b", 2)))
 SOME = [kinds for count in (1, 2, 3, 4) for kinds in itertools.combinations(FULL.to_dict(), count)]
+VARIANTS = {
+    "dcnv2, one rank": ("dcnv2", {"ranks": [2]}),
+    "dcnv2, experts, stacked": ("dcnv2", {"ranks": [3, 2], "stacked": True}),
+    "finalmlp, heads": ("finalmlp", {"streams": [[6], []], "heads": 2}),
+}
 SPECS = {"+".join(kinds): FeatureSpec(**{kind: getattr(FULL, kind) for kind in kinds}) for kinds in SOME}
 ROWS = 40
 
 every_model = pytest.mark.parametrize("name", MODELS)
+every_case = pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        *(pytest.param(name, spec, id=f"{name}-{kinds}") for name in MODELS for kinds, spec in SPECS.items()),
+        *(pytest.param(name, FULL, id=name) for name in VARIANTS),
+    ],
+)
 several = pytest.mark.parametrize("classes", [1, 5])
 every_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
 
@@ -54,10 +69,11 @@ def strong(network: nn.Module, scale: float = 0.5) -> nn.Module:
 
 
 def made(name: str, spec: FeatureSpec, classes: int = 1) -> nn.Module:
-    """A model of a spec, with dropout where it knows that; a refused spec must be a clear error."""
-    dropout = {"dropout": 0.5} if "dropout" in inspect.signature(MODELS[name]).parameters else {}
+    """A model or variant of a spec, with dropout where it knows that; a refused spec must be a clear error."""
+    model, arguments = VARIANTS.get(name, (name, {}))
+    dropout = {"dropout": 0.5} if "dropout" in inspect.signature(MODELS[model]).parameters else {}
     try:
-        return strong(build(name, spec, arguments={**dropout, "classes": classes}))
+        return strong(build(model, spec, arguments={**dropout, **arguments, "classes": classes}))
     except ValueError as error:
         if not re.search("(must|needs).* got", str(error)):
             raise
@@ -77,8 +93,7 @@ def close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * (1 + largest))
 
 
-@every_model
-@every_spec
+@every_case
 @several
 def test_finite_logits_per_row_whatever_the_other_rows(name: str, spec: FeatureSpec, classes: int) -> None:
     network, batch = made(name, spec, classes), drawn(spec)
@@ -92,8 +107,7 @@ def test_finite_logits_per_row_whatever_the_other_rows(name: str, spec: FeatureS
     assert strong(network, scale=3.0)(batch).abs().max() > 1, "a logit, not a probability"
 
 
-@every_model
-@every_spec
+@every_case
 @several
 def test_more_padding_and_another_order_of_a_list_change_nothing(name: str, spec: FeatureSpec, classes: int) -> None:
     network, batch = made(name, spec, classes), drawn(spec)
@@ -106,8 +120,7 @@ def test_more_padding_and_another_order_of_a_list_change_nothing(name: str, spec
             close(gradient, gradients(network, expected)[key])
 
 
-@every_model
-@every_spec
+@every_case
 @several
 def test_gradients_reach_what_a_batch_touches_and_no_other_row(name: str, spec: FeatureSpec, classes: int) -> None:
     network, batch = made(name, spec, classes), drawn(spec)
@@ -125,8 +138,9 @@ def test_plain_keyword_arguments_rebuild_the_same_architecture(name: str) -> Non
     spec, *others = inspect.signature(MODELS[name]).parameters.values()
     assert spec.name == "spec"
     assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in others)
-    other = {int: 3, tuple: [5, 4], float: 0.25}
-    for arguments in ({}, {p.name: other[type(p.default)] for p in others}):
+    by_type = {int: 3, tuple: [5, 4], float: 0.25, bool: True}
+    by_name = {"streams": [[5, 6], [3]], "contexts": [["user", "a"], ["genres", "age"]]}
+    for arguments in ({}, {p.name: by_name.get(p.name, by_type[type(p.default)]) for p in others}):
         network = build(name, FULL, arguments=arguments)
         stored = json.loads(json.dumps({"spec": FULL.to_dict(), "arguments": network.arguments}))
         assert stored["arguments"].keys() == {p.name for p in others}
@@ -152,9 +166,9 @@ def test_the_seed_decides_the_weights_and_nothing_else_is_drawn(name: str) -> No
 def test_unknown_names_and_sizes_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match=f"unknown model '{name}x', did you mean '{name}'"):
         build(f"{name}x", FULL)
-    with pytest.raises(UsageError, match=f"unknown argument 'embeding_dim' of model '{name}', did you mean 'embedding"):
-        build(name, FULL, arguments={"embeding_dim": 4})
-    for dim in (0, -1):
+    with pytest.raises(UsageError, match=f"unknown argument 'clases' of model '{name}', did you mean 'classes'"):
+        build(name, FULL, arguments={"clases": 4})
+    for dim in (0, -1) if "embedding_dim" in inspect.signature(MODELS[name]).parameters else ():
         with pytest.raises(ValueError, match=f"embedding.dim must be at least 1, got .*{dim}"):
             build(name, FULL, arguments={"embedding_dim": dim})
     with pytest.raises(ValueError, match=r"cannot take {'classes': 0}: .* at least 1"):
@@ -225,6 +239,137 @@ def test_dlrm_sees_the_dot_product_of_each_pair(spec: FeatureSpec) -> None:
             vectors.insert(0, network.bottom(batch.number[row]))
         dense = vectors[0] if spec.number else torch.stack(vectors).mean(0)
         close(found, network.top(torch.cat([dense, *(dot[None] for dot in dots(vectors))]))[0])
+
+
+@every_spec
+@several
+def test_lr_is_a_dot_product(spec: FeatureSpec, classes: int) -> None:
+    """b + ⟨w, x⟩ with x written out: 1 for an id, its share of a list for each listed id, the numbers, the vectors."""
+    network, batch = made("lr", spec, classes), drawn(spec)
+    first = network.first
+    w = torch.cat([*by_feature(first, spec), first.number, *(layer.weight.T for layer in first.vector)])
+    b = network.bias + sum(layer.bias for layer in first.vector)
+    rows = [n for _, n in (*spec.categorical, *spec.multi)]
+    for row, found in enumerate(network(batch)):
+        x = []
+        for ids, n in zip([*batch.ids[row, :, None], *(ids[row] for ids in batch.multi)], rows, strict=True):
+            kept = [int(i) for i in ids if i != PAD]
+            x += [kept.count(i) / len(kept) for i in range(n)]
+        x += [*batch.number[row], *(value for vector in batch.vector for value in vector[row])]
+        close(found, (torch.tensor(x) @ w + b).squeeze(0) if classes == 1 else torch.tensor(x) @ w + b)
+
+
+@every_spec
+@several
+def test_wide_deep_adds_a_linear_model_and_a_network(spec: FeatureSpec, classes: int) -> None:
+    """Equation 3: ⟨w_wide, x⟩ + ⟨w_deep, a⟩ + b, where the network's last layer holds w_deep and b."""
+    network, batch = made("wide_deep", spec, classes), drawn(spec)
+    *layers, last = network.deep
+    for row, found in enumerate(network(batch).reshape(ROWS, classes)):
+        a = torch.cat(slow_fields(network.embeddings, spec, batch, row))
+        for layer in layers:
+            a = layer.weight @ a + layer.bias if isinstance(layer, nn.Linear) else a.clamp(min=0)
+        close(found, sum(slow_fields(network.wide, spec, batch, row)) + last.weight @ a + last.bias)
+
+
+def product(matrix: Tensor, x: list[float]) -> list[float]:
+    """M x, one number at a time."""
+    return [sum(m * value for m, value in zip(line, x, strict=True)) for line in matrix.tolist()]
+
+
+def slow_mapped(layer: nn.Module, gate: nn.Module | None, x: list[float]) -> list[float]:
+    """W x + b of a cross layer: a matrix (equation 1), U Vᵀ x (2), or Σ_i G_i U_i tanh(C_i tanh(V_iᵀ x)) (3, 4)."""
+    if isinstance(layer, nn.Linear):
+        return [wx + b for wx, b in zip(product(layer.weight, x), layer.bias.tolist(), strict=True)]
+    found, start, gates = layer.up.bias.tolist(), 0, [1.0]
+    if gate is not None:
+        exps = [math.exp(wx + b) for wx, b in zip(product(gate.weight, x), gate.bias.tolist(), strict=True)]
+        gates = [e / sum(exps) for e in exps]
+    for i, rank in enumerate(layer.ranks):
+        low = product(layer.down.weight[start : start + rank], x)
+        if gate is not None:
+            low = [math.tanh(c) for c in product(layer.inner[i].weight, [math.tanh(v) for v in low])]
+        high = product(layer.up.weight[:, start : start + rank], low)
+        found = [f + gates[i] * h for f, h in zip(found, high, strict=True)]
+        start += rank
+    return found
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize("ranks", [[], [2], [3, 1, 2]], ids=str)
+def test_dcnv2_is_its_cross_layers_written_out(ranks: list[int], stacked: bool) -> None:
+    """x_{l+1,i} = x_{0,i} · (Σ_j W_ij x_{l,j} + b_i) + x_{l,i}; the dense network beside it or on top of it."""
+    arguments = {"embedding_dim": 2, "crosses": 2, "ranks": ranks, "hidden": [4], "stacked": stacked, "classes": 3}
+    network, batch = strong(build("dcnv2", FULL, arguments=arguments)), drawn(FULL).rows(slice(0, 5))
+    for row, found in enumerate(network(batch)):
+        start = torch.cat(slow_fields(network.embeddings, FULL, batch, row))
+        x = start.tolist()
+        for layer in network.cross.layers:
+            mapped = slow_mapped(layer, network.cross.gate, x)
+            x = [x0 * m + xl for x0, m, xl in zip(start.tolist(), mapped, x, strict=True)]
+        crossed = torch.tensor(x)
+        close(found, network.out(network.deep(crossed) if stacked else torch.cat([crossed, network.deep(start)])))
+
+
+def test_a_cross_network_of_n_layers_is_a_polynomial_of_degree_n_plus_1() -> None:
+    """Theorem 4.1: along a line through 0 the differences of order n + 2 vanish, and those of order n + 1 do not."""
+    cross = strong(build("dcnv2", FULL, arguments={"embedding_dim": 1, "crosses": 2})).cross.double()
+    line = torch.arange(8.0, dtype=torch.double)[:, None] * torch.linspace(-1, 1, FULL.fields, dtype=torch.double)
+    assert cross(line).diff(n=4, dim=0).abs().max() < 1e-9
+    assert cross(line).diff(n=3, dim=0).abs().min() > 1e-9
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3])
+@several
+def test_finalmlp_is_its_gates_and_its_fusion_written_out(heads: int, classes: int) -> None:
+    """h = 2σ(g) ⊙ e for each stream, then b + Σ_a w_1a o_1a + Σ_b w_2b o_2b + Σ_j Σ_a Σ_b W_jab o_1ja o_2jb."""
+    arguments = {"embedding_dim": 2, "streams": [[6], [4, 12]], "contexts": [["item", "tags", "b"], []], "gate": [3]}
+    network = strong(build("finalmlp", FULL, arguments={**arguments, "heads": heads, "classes": classes}))
+    batch, (w, b) = drawn(FULL).rows(slice(0, 5)), network.fusion.linear.parameters()
+    for row, found in enumerate(network(batch).reshape(5, classes)):
+        e = slow_fields(network.embeddings, FULL, batch, row)
+        seen = torch.cat([e[1], e[3], e[7]])  # item, tags and b
+        gates = network.gates[0].network(seen), network.gates[1].constant
+        h = [2 / (1 + (-g).exp()) * torch.cat(e) for g in gates]
+        one, two = (stream(part) for stream, part in zip(network.streams, h, strict=True))
+        for k in range(classes):
+            expected = b[k] + w[k] @ torch.cat([one, two])
+            for j, i, m in itertools.product(range(heads), range(6 // heads), range(12 // heads)):
+                left, right = one[j * 6 // heads + i], two[j * 12 // heads + m]
+                expected = expected + network.fusion.product[k, j, i, m] * left * right
+            close(found[k], expected)
+
+
+def test_a_gate_without_context_starts_open() -> None:
+    gates, vectors = build("finalmlp", FULL).gates, torch.randn(5, FULL.fields, 16)
+    assert all(torch.equal(gate(vectors), vectors.flatten(1)) for gate in gates)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "rule"),
+    [
+        ("dcnv2", {"crosses": 0}, "at least 1 layer, got crosses=0"),
+        ("dcnv2", {"ranks": [4, 0]}, r"ranks must be at least 1, got ranks=\[4, 0\]"),
+        ("finalmlp", {"streams": [[4]]}, r"must be two streams and two contexts, got streams=\[\[4\]\]"),
+        ("finalmlp", {"contexts": [[], [], []]}, "must be two streams and two contexts"),
+        ("finalmlp", {"contexts": [["usr"], []]}, r"must name features \(user, item, .*, b\), got 'usr'"),
+        ("finalmlp", {"heads": 3}, "must divide the streams' outputs of 128 and 128, got heads=3"),
+        ("finalmlp", {"streams": [[4], [6]], "heads": 4}, "outputs of 4 and 6, got heads=4"),
+        ("finalmlp", {"heads": 0}, "got heads=0"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(name: str, arguments: dict[str, object], rule: str) -> None:
+    with pytest.raises(UsageError, match=f"model '{name}' cannot take .*{rule}"):
+        build(name, FULL, arguments=arguments)
+
+
+def test_an_experiment_takes_a_context_before_it_knows_the_features() -> None:
+    for contexts in ([["user_id"], ["genres", "user_id"]], [[], []]):
+        teacher = {"model": "finalmlp", "arguments": {"contexts": contexts}}
+        assert fill(Config, {"teacher": teacher}).teacher.arguments["contexts"] == contexts
+    for contexts in (3, [["user_id"]], [[3], []]):
+        with pytest.raises(UsageError, match="model 'finalmlp' cannot take"):
+            fill(Config, {"teacher": {"model": "finalmlp", "arguments": {"contexts": contexts}}})
 
 
 def test_rows_are_taken_and_new_ids_start_as_the_unseen_one() -> None:

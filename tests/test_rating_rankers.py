@@ -51,7 +51,7 @@ def parts() -> tuple[Table, Table, Table, Table, Table]:
 
 def ranker(train: Table, seed: int = 0, model: str = "mlp", classes: int = 5) -> Ranker:
     encoder = Encoder.fit(train)
-    arguments = {"embedding_dim": 4, "classes": classes}
+    arguments = {"classes": classes} if model == "lr" else {"embedding_dim": 4, "classes": classes}
     return Ranker(encoder, build(model, encoder.spec, seed=seed, arguments=arguments))
 
 

@@ -13,13 +13,26 @@ from torch import nn
 
 from recdistill.errors import UsageError
 from recdistill.features import FeatureSpec
+from recdistill.models.dcnv2 import DCNv2
 from recdistill.models.deepfm import DeepFM
 from recdistill.models.dlrm import DLRM
+from recdistill.models.finalmlp import FinalMLP
 from recdistill.models.fm import FM
+from recdistill.models.lr import LR
 from recdistill.models.mlp import MLP
+from recdistill.models.wide_deep import WideDeep
 from recdistill.settings import require_known
 
-MODELS: dict[str, type[nn.Module]] = {"deepfm": DeepFM, "dlrm": DLRM, "fm": FM, "mlp": MLP}
+MODELS: dict[str, type[nn.Module]] = {
+    "dcnv2": DCNv2,
+    "deepfm": DeepFM,
+    "dlrm": DLRM,
+    "finalmlp": FinalMLP,
+    "fm": FM,
+    "lr": LR,
+    "mlp": MLP,
+    "wide_deep": WideDeep,
+}
 
 
 def require(name: str, arguments: Mapping[str, Any]) -> None:
@@ -64,4 +77,17 @@ def model_name(network: nn.Module) -> str:
     raise UsageError(f"only the package's own models can be saved ({', '.join(MODELS)}), got {type(network).__name__}")
 
 
-__all__ = ["DLRM", "FM", "MLP", "MODELS", "DeepFM", "build", "model_name", "require"]
+__all__ = [
+    "DLRM",
+    "FM",
+    "LR",
+    "MLP",
+    "MODELS",
+    "DCNv2",
+    "DeepFM",
+    "FinalMLP",
+    "WideDeep",
+    "build",
+    "model_name",
+    "require",
+]

@@ -1,0 +1,32 @@
+"""Logistic regression (Cox 1958): the linear model that every other one has to beat."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recdistill.batch import Batch
+from recdistill.features import FeatureSpec
+from recdistill.models.embeddings import Embeddings
+
+
+class LR(nn.Module):
+    """b + ⟨w, x⟩: one weight per id and per number, and a vector of weights per vector feature.
+
+    A multi-valued feature counts as the mean of its ids' weights, so that a longer list is not a larger feature. The
+    weights are embeddings of dim 1, the first-order part of `FM`.
+
+    Args:
+        spec: the encoded features.
+        classes: logits per row; class k has its own b and w (multinomial logistic regression).
+    """
+
+    def __init__(self, spec: FeatureSpec, *, classes: int = 1) -> None:
+        super().__init__()
+        self.arguments = {"classes": classes}
+        self.first = Embeddings(spec, classes)
+        self.bias = nn.Parameter(torch.zeros(() if classes == 1 else classes))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(batch,) logits, or (batch, classes)."""
+        return self.bias + self.first(batch).sum(1).squeeze(1)

@@ -1,0 +1,55 @@
+"""Wide & Deep (Cheng et al. 2016, arXiv:1606.07792, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from recdistill.batch import Batch
+from recdistill.features import FeatureSpec
+from recdistill.models.embeddings import Embeddings
+from recdistill.models.layers import dense
+
+
+class WideDeep(nn.Module):
+    """⟨w_wide, x⟩ + ⟨w_deep, a⟩ + b: a linear model and a dense network, their logits added (equation 3).
+
+    a is the last hidden layer (equation 2) over the embeddings; b is the bias of the network's last layer.
+
+    DIFF: the paper's wide part also has cross-products of features that its authors chose by hand, φ(x) in equation 1.
+    Which ones is knowledge of the data: a cross is a column of the table here, made before the model sees it.
+    DIFF: the paper trains the wide part with FTRL and the deep part with AdaGrad; here one optimiser trains both.
+
+    Args:
+        spec: the encoded features; both parts see all of them.
+        embedding_dim: length of each embedding of the deep part.
+        hidden: sizes of the deep part's hidden layers.
+        dropout: after each hidden layer.
+        classes: logits per row; class k has its own weights in both parts.
+    """
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        *,
+        embedding_dim: int = 16,
+        hidden: Sequence[int] = (256, 128),
+        dropout: float = 0.0,
+        classes: int = 1,
+    ) -> None:
+        super().__init__()
+        self.arguments = {
+            "embedding_dim": embedding_dim,
+            "hidden": list(hidden),
+            "dropout": dropout,
+            "classes": classes,
+        }
+        self.wide = Embeddings(spec, classes)
+        self.embeddings = Embeddings(spec, embedding_dim)
+        self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout, out=classes)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(batch,) logits, or (batch, classes)."""
+        deep = self.deep(self.embeddings(batch).flatten(1))  # (batch, classes)
+        return (self.wide(batch).sum(1) + deep).squeeze(1)
