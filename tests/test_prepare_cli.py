@@ -318,3 +318,31 @@ def test_criteo_too_sets_rows_aside_and_a_world_that_is_made_has_none(call: Call
     assert "wrong rows can be set aside of the data sets 'criteo' and 'files' alone, got 'synthetic'" in errors
     code, _, errors = call(*prepare, "--set", "data.arguments.quarantine=1")
     assert (code, "wrong rows are set aside with data.on_bad_row" in errors) == (2, True)
+
+
+def test_a_wrong_row_names_the_way_on_and_a_finished_table_is_verified(call: Call, tmp_path: Path) -> None:
+    write(tmp_path / "rows.csv", [{"click": "x" if row == 7 else row % 2, "user": f"u{row % 5}"} for row in range(60)])
+    (tmp_path / "roles.toml").write_text('[schema]\nlabel = "click"\ncategorical = ["user"]\n')
+    told = ["prepare", "rows.csv", "--roles", "roles.toml", "--out", "p", "--set", "split.by=none"]
+    code, _, errors = call(*told)
+    assert code == 3
+    assert "line 9, column 'click'" in errors
+    assert errors.endswith("(--on-bad-row quarantine sets such rows aside)\n")
+    assert call(*told, "--on-bad-row", "quarantine")[0] == 0
+    code, output, _ = call("verify", "p")
+    assert code == 0
+    assert re.search(r"^p: \d+ files are as they were written, 59 rows$", output, re.MULTILINE)
+    part = tmp_path / "p" / "train" / "part-00000.parquet"
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    code, _, errors = call("verify", "p")
+    assert code == 3
+    assert "was changed after it was written" in errors
+
+
+def test_files_in_another_order_than_their_numbers_are_told(call: Call, tmp_path: Path) -> None:
+    for day in (1, 10, 2):
+        criteo(tmp_path / f"day_{day}", rows=40)
+    code, output, _ = call("prepare", "day_1", "day_10", "day_2", "--out", "p")
+    assert code == 0
+    assert "note: files are read as they are given, day_1 first; a quoted pattern reads them by number" in output
+    assert "note: files are read" not in call("prepare", "day_*", "--out", "q")[1]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from recdistill.cli.app import app
-from recdistill.cli.tables import prepare_files, table_of
-from recdistill.cli.words import board, command, done, show, show_inspection
+from recdistill.cli.tables import prepare_files, table_of, verify_table
+from recdistill.cli.words import bad_rows_explained, board, command, done, show, show_inspection
 from recdistill.errors import UsageError, beside
 
 if TYPE_CHECKING:
@@ -142,6 +142,7 @@ def prepare(
     CSV or TSV, .gz or .zst; several, a folder): encode them into Parquet parts for training, in bounded memory.
     """
     from recdistill import experiment, run_inspection
+    from recdistill.datasets import ASIDE
 
     what, bad = what or [], [] if on_bad_row is None else [f"on_bad_row={on_bad_row}"]
     if what and not (len(what) == 1 and what[0].suffix == ".toml"):
@@ -159,7 +160,8 @@ def prepare(
         raise UsageError(f"only data files take {' and '.join(alone)}, got an experiment: its TOML says the roles")
     out = out or Path("runs/run")
     config = _settings(_a_file(what[0]) if what else None, [*(assign or []), *(f"data.{one}" for one in bad)])
-    folder = experiment.prepare(config, out, board=board(), overwrite=overwrite)
+    with bad_rows_explained(config.data.on_bad_row == "strict" and config.data.name in ASIDE):
+        folder = experiment.prepare(config, out, board=board(), overwrite=overwrite)
     show_inspection(run_inspection.read(folder), out / "prepared" / "inspection" / "inspection.json")
     done(f"{out} is prepared", ["recdistill", "teacher", str(out)])
 
@@ -211,9 +213,13 @@ def report(run_folder: Run) -> None:
 
 @app.command()
 def verify(run_folder: Run) -> None:
-    """Hash every file of a run and count its rows again; say whether anything is missing or was changed."""
+    """Hash every file of a run or a prepared table and count its rows again; say what is missing or was changed."""
+    from recdistill.run_folder import RunFolder
     from recdistill.verification import verify_run
 
+    if (run_folder / "manifest.json").is_file() and not RunFolder(run_folder).is_run:
+        verify_table(run_folder)
+        return
     found, out = verify_run(run_folder), board()
     out.say(f"{run_folder}: {found.files} files of {found.artefacts} artefacts are as they were written")
     out.say(f"{found.rows:,} rows counted again")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recdistill.cli.words import board, show_inspection
+from recdistill.cli.words import bad_rows_explained, board, show_inspection
 from recdistill.errors import UsageError
 
 MOST = 40  # features shown
@@ -43,7 +43,10 @@ def prepare_files(
     if len(files) > 1 and list(files) != in_order(files):
         say.say(f"note: files are read as they are given, {files[0].name} first; a quoted pattern reads them by number")
     known = not overwrite and (out / MANIFEST).is_file()
-    table = prepare(list(files), out, schema=schema, settings=settings, encoder=like, board=say, overwrite=overwrite)
+    with bad_rows_explained(settings.on_bad_row == "strict"):
+        table = prepare(
+            list(files), out, schema=schema, settings=settings, encoder=like, board=say, overwrite=overwrite
+        )
     if not known:
         show_prepared(table)
     say.say(f"use it with: rd.PreparedTable.read({str(out)!r})")
@@ -57,6 +60,14 @@ def table_of(files: Sequence[Path]) -> Path:
     """
     name = re.split(r"[*?\[.]", files[0].name)[0].strip("_-")
     return Path("prepared") / (name or "table")
+
+
+def verify_table(folder: Path) -> None:
+    """Check every byte of a prepared table, and say so."""
+    from recdistill.prepared_table import PreparedTable
+
+    table = PreparedTable.read(folder)
+    board().say(f"{folder}: {len(table.hashes)} files are as they were written, {sum(table.rows.values()):,} rows")
 
 
 def show_prepared(table: PreparedTable) -> None:

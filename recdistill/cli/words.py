@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from recdistill.errors import DataError
 
 if TYPE_CHECKING:
     from recdistill.terminal import TerminalBoard
@@ -26,6 +31,17 @@ def command() -> str:
 def done(words: str, following: list[str]) -> None:
     """A stage is over, and the words of the command that comes next."""
     board().say(f"{words}; next: {shlex.join(following)}")
+
+
+@contextlib.contextmanager
+def bad_rows_explained(strict: bool) -> Iterator[None]:
+    """Within it the error of a wrong row names the way to go on without it."""
+    try:
+        yield
+    except DataError as error:
+        if strict and re.search(r" (line|row) \d+\b", str(error)):
+            raise DataError(f"{error} (--on-bad-row quarantine sets such rows aside)") from None
+        raise
 
 
 def show_inspection(inspection: dict[str, Any] | None, where: Path) -> None:
