@@ -27,11 +27,21 @@ def inspected(config: Config, source: Table | None, parts: Mapping[str, Table]) 
     Raises:
         DataError: a line for each thing that can never be right.
     """
-    drops = [set(encoder.drop) for encoder in (config.student.encoder, config.teacher.encoder)]
     scores = config.teacher.scores is not None
-    unused = drops[0] if scores else drops[0] & drops[1]
-    setting = "none" if scores else config.teacher.unshared
-    found = inspect(source, parts, by=config.split.by, unused=unused, unshared_ids=setting)
+    without = {
+        # The teacher's encoder is fitted on the source, the students' on the target; one student's on the source too,
+        # but that control is not worth a run.
+        "source": set(parts["train"].schema.features if scores else config.teacher.encoder.drop),
+        "train": set(config.student.encoder.drop),
+    }
+    found = inspect(
+        source,
+        parts,
+        by=config.split.by,
+        unused=without["source"] & without["train"],
+        optional=without,
+        unshared_ids="none" if scores else config.teacher.unshared,
+    )
     refuse(found.findings)
     return found
 

@@ -20,6 +20,7 @@ from recdistill.inspection import answers, filled_after, inspect, single_column_
 from recdistill.inspection.answers import PRIOR_ROWS, auc_of, rates
 from recdistill.inspection.separation import separation_findings
 from recdistill.metrics import auc
+from recdistill.schema import Schema
 from recdistill.splits import split
 from recdistill.tables import Table, concat
 
@@ -174,6 +175,54 @@ def test_filled_after_needs_enough_clicks() -> None:
     clicked = pa.array([True, False] * 4)
     assert not filled_after(pa.array([1.0, None] * 4), clicked), "half of 4 rows: one chance in 16"
     assert filled_after(pa.array([1.0, None] * 40), pa.array([True, False] * 40))
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "words"),
+    [
+        ([None], "is filled only where the label is 1"),
+        ([0.0], "is 0 where the label is 0, and has its other values only where the label is 1"),
+        ([0.0, None], "is 0 or missing where the label is 0, and has its other values only where the label is 1"),
+        (["no"], "is no where the label is 0, and has its other values only where the label is 1"),
+    ],
+)
+def test_the_words_of_what_is_filled_after_the_click_are_true(elsewhere: list[Any], words: str) -> None:
+    clicks, rows = 60, 600
+    other = "yes" if "no" in elsewhere else 3.0
+    leak = [other] * (clicks // 3) + [elsewhere[0]] * (clicks - clicks // 3)
+    leak += [elsewhere[n % len(elsewhere)] for n in range(rows - clicks)]
+    kind = "categorical" if "no" in elsewhere else "number"
+    labels = [1] * clicks + [0] * (rows - clicks)
+    train = Table(pa.table({"y": labels, "leak": leak, "row_id": range(rows)}), Schema(label="y", **{kind: ("leak",)}))
+    (finding,) = answers.answer_findings({"train": train}, {"train": single_column_auc(train)})
+    assert finding.words == f"leak {words}, in the training rows: known after the click"
+
+
+def noise(seed: int, clicks: int, rows: int = 300, columns: int = 10) -> Table:
+    """Numbers that know nothing of the clicks."""
+    rng = np.random.default_rng(seed)
+    values = {f"x{n}": rng.normal(size=rows) for n in range(columns)}
+    labels = rng.permutation(np.arange(rows) < clicks).astype(np.int8)
+    return Table(pa.table({**values, "y": labels, "row_id": range(rows)}), Schema(label="y", number=tuple(values)))
+
+
+@pytest.mark.parametrize("swap", [False, True], ids=["few clicks", "few others"])
+@pytest.mark.parametrize("clicks", [1, 3, 9, answers.FEWEST])
+def test_noise_does_not_tell_a_few_labels(clicks: int, swap: bool) -> None:
+    tables = [noise(seed, 300 - clicks if swap else clicks) for seed in range(40)]
+    highest = [single_column_auc(rows) for rows in tables]
+    told = [answers.answer_findings({"train": r}, {"train": f}) for r, f in zip(tables, highest, strict=True)]
+    assert not any(told)
+    if clicks == 1:
+        assert sum(max(found.values()) >= answers.NEARLY for found in highest) > 5, "noise that would have been told"
+
+
+def test_enough_labels_tell_a_leak_of_any_share() -> None:
+    rows = noise(0, answers.FEWEST)
+    leaking = with_column(rows, "leak", rows.labels + 0.0)
+    (finding,) = answers.answer_findings({"train": leaking}, {"train": single_column_auc(leaking)})
+    assert finding.level == "warning"
+    assert finding.words.startswith("leak alone tells the label, with an AUC of 1.0000 in the training rows")
 
 
 # ------------------------------------------------------------------------------------------ whole worlds

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import Call
 
+from recdistill import run_inspection
 from recdistill.arms import ARMS
+from recdistill.configuration import Config
+from recdistill.datasets import synthetic
 from recdistill.errors import DataError
 from recdistill.inspection import ColumnProfile, Overlap, overlap, overlaps, profile, profiles, unshared
 from recdistill.inspection.columns import column_findings, label_findings
@@ -22,6 +26,8 @@ from recdistill.inspection.overlap import overlap_findings
 from recdistill.ranker import Ranker
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.schema import Schema
+from recdistill.settings import fill
+from recdistill.splits import split
 from recdistill.tables import Table
 from recdistill.transforms import Counts, Vocabulary
 
@@ -156,6 +162,52 @@ def test_columns_that_teach_nothing_are_found() -> None:
     assert "got 'none' missing in all of the training rows" in errors[0]
     assert "got 'empty' missing in all of the training rows" in errors[1]
     assert not [f for f in column_findings(described, unused=("none", "empty")) if f.level == "error"]
+
+
+def test_a_column_without_a_value_is_wrong_where_an_encoder_is_fitted_on_it() -> None:
+    full, empty = (profile(pa.array(values, pa.float64()), "number") for values in ([1.0, 2.0], [None, None]))
+
+    def told(source: Any, train: Any, **facts: Any) -> list[tuple[str, str]]:
+        found = column_findings({"source": {"x": source}, "train": {"x": train}}, unused=(), **facts)
+        return [(finding.level, finding.words) for finding in found]
+
+    rule = "a feature needs a value in some row, got 'x' missing in all of "
+    there = (
+        "warning",
+        "x is missing in all of the source's rows: the student that is trained there learns nothing of it",
+    )
+    words = "a ranker whose encoder is not fitted there meets its mean, or unseen, alone"
+    here = ("warning", f"x is missing in all of the training rows: {words}")
+    for facts in ({}, {"optional": {"train": ["x"]}}):
+        ((level, said),) = told(empty, full, **facts)
+        assert (level, said.startswith(f"{rule}the source's rows: ")) == ("error", True)
+    assert told(empty, full, optional={"source": ["x"]}) == [there]
+    assert told(full, empty, optional={"train": ["x"]}) == [here]
+    ((level, said),) = told(full, empty, optional={"source": ["x"]})
+    assert (level, said.startswith(f"{rule}the training rows: ")) == ("error", True)
+    assert told(full, full) == told(full, full, fitted=False) == []
+    assert told(full, empty, fitted=False) == [here]
+    assert column_findings({"train": {"x": empty}}, unused=(), fitted=False)[0].words == here[1]
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("drop", [(), ("teacher",), ("student",), ("teacher", "student")])
+def test_a_run_does_without_a_price_that_it_does_not_fit(side: str, drop: tuple[str, ...]) -> None:
+    source, target = synthetic.load(source_rows=600, target_rows=600)
+    sides = {"source": source, "target": target}
+    rows = sides[side].arrow
+    none = pa.nulls(len(rows), rows.schema.field("price").type)
+    sides[side] = Table(rows.set_column(rows.column_names.index("price"), "price", none), sides[side].schema)
+    config = fill(Config, {who: {"encoder": {"drop": ["price"]}} for who in drop})
+    parts = dict(zip(("train", "valid", "test"), split(sides["target"], by="random"), strict=True))
+    fits = {"source": "teacher", "target": "student"}[side]
+    if fits not in drop:
+        with pytest.raises(DataError, match="a feature needs a value in some row, got 'price' missing in all of"):
+            run_inspection.inspected(config, sides["source"], parts)
+        return
+    found = run_inspection.inspected(config, sides["source"], parts).findings
+    told = [finding.level for finding in found if finding.words.startswith("price is missing in all of")]
+    assert told == (["warning"] if len(drop) == 1 else [])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pairs import errors, levels, renumbered, world
 
 from recdistill.inspection import inspect
 from recdistill.inspection.contents import content, row_hashes
-from recdistill.inspection.repeats import repeats
+from recdistill.inspection.repeats import Repeats, repeat_findings, repeats
 from recdistill.schema import Schema
 from recdistill.tables import Table, concat
 
@@ -150,3 +150,96 @@ def test_rows_that_say_little_are_equal_by_chance() -> None:
     )
     assert set(levels(found)) == {"note"}
     assert all("100 % have an equal one in their own place" in f.words for f in found.findings if f.about == "leakage")
+
+
+GRID = Schema(label="y", categorical=("u", "i"), user="u", item="i")
+EVENT = Schema(label="y", categorical=("u", "i"), user="u", item="i", time="at")
+
+
+def month(answers: Any, first: int, users: int = 50, schema: Schema = GRID) -> Table:
+    """Every user's answer to every item."""
+    answers = np.asarray(answers)
+    users, items = (side.ravel() for side in np.indices((users, len(answers) // users)))
+    columns = {"u": users, "i": items, "y": answers.astype(np.int8), "row_id": first + np.arange(len(answers))}
+    return Table(pa.table(columns | ({"at": users + 0} if schema.time else {})), schema)
+
+
+def months(first: Any, second: Any, **facts: Any) -> tuple[Table, dict[str, Table]]:
+    """One grid twice: the first is the source, the second the target, a tenth of which each judges."""
+    target = month(second, 0, **facts)
+    order = np.random.default_rng(9).permutation(len(target))
+    tenth = len(target) // 10
+    cuts = {"train": order[2 * tenth :], "valid": order[:tenth], "test": order[tenth : 2 * tenth]}
+    return month(first, 10**9, **facts), {part: target.take(rows) for part, rows in cuts.items()}
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.05, 0.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_two_months_of_one_grid_are_no_copies(seed: int, rate: float) -> None:
+    rng = np.random.default_rng(seed)
+    one, two = rng.random((2, 3000)) < rate
+    found = repeats(*months(one, two))
+    assert [finding.level for finding in repeat_findings(found)] == ["warning" if rate == 0 else "note"] * 2
+    if rate == 0.05:
+        (test,) = [one for one in found if (one.part, one.there) == ("test", "source")]
+        assert (test.rows, test.asked) == (300, 300)
+        assert test.share > 0.85
+        assert abs(test.agreement) < 0.5
+
+
+def test_copies_of_one_grid_are_found() -> None:
+    answers = np.random.default_rng(0).random(3000) < 0.05
+    found = repeat_findings(repeats(*months(answers, answers)))
+    assert [finding.level for finding in found] == ["error"] * 3
+    said = errors(found)
+    assert "got every one of the target's 3,000 rows in the source too" in said
+    assert "got 300 of 300 test rows (100 %) there too with the same answer, features" in said
+
+
+def test_answers_that_agree_more_than_by_chance_are_warned_of() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.random((2, 3000)) < 0.3
+    found = repeat_findings(repeats(*months(one, np.where(rng.random(3000) < 0.6, one, other))))
+    assert [finding.level for finding in found] == ["warning"] * 2
+    assert "; of the 300 that are equal but for the answer chance would give 1" in found[0].words
+
+
+@pytest.mark.parametrize("schema", [GRID, EVENT])
+def test_the_same_users_at_the_same_times_are_events(schema: Schema) -> None:
+    one, two = np.random.default_rng(0).random((2, 3000)) < 0.05
+    found = repeats(*months(one, two, schema=schema))
+    assert {finding.level for finding in repeat_findings(found)} == {"error" if schema.time else "note"}
+    assert {one.expected is None for one in found if one.found} == {schema.time is not None}
+
+
+@given(ROWS, ROWS)
+def test_what_is_expected_is_the_mean_over_all_answers_of_the_part(a: Any, b: Any) -> None:
+    schema = replace(SCHEMA, time=None)
+    there, here = (Table(rows.arrow, schema) for rows in (table(a), table(b, 100)))
+    parts = dict.fromkeys(("train", "valid", "test"), here)
+    (one,) = [one for one in repeats(there, parts) if (one.part, one.there) == ("test", "source")]
+    known = {said({**row, "at": 0}) for row in a}
+    answered = [[said({**row, "at": 0, "y": other["y"]}) in known for other in b] for row in b]
+    if one.found:
+        assert one.asked == sum(any(row) for row in answered)
+        assert one.expected == pytest.approx(np.mean(answered, axis=1).sum())
+
+
+@pytest.mark.parametrize(
+    ("rows", "found", "chance", "level"),
+    [
+        (30, 1, 0.0, "note"),
+        (30, 4, 0.0, "note"),
+        (30, 5, 0.0, "warning"),
+        (100, 9, 0.04, "note"),
+        (100, 10, 0.04, "warning"),
+        (10_000, 1000, 0.06, "note"),
+        (10_000, 99, 0.0, "note"),
+        (300, 267, 0.0, "warning"),
+    ],
+)
+def test_a_few_equal_rows_are_no_warning(rows: int, found: int, chance: float, level: str) -> None:
+    """A binomial count stays within 3 standard errors; what was not compared with chance is never an error."""
+    one = Repeats("test", "train", rows, found, chance, events=False)
+    assert [finding.level for finding in repeat_findings([one])] == [level]
+    assert one.to_dict()["expected"] is None

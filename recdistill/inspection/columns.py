@@ -13,32 +13,58 @@ from recdistill.inspection.profiles import SIDES, ColumnProfile
 from recdistill.schema import FEATURE_KINDS
 
 PARTS = {"valid": "validation", "test": "test"}
+# What a column without a value means where a run can do without.
+ABSENT = {
+    "source": "the student that is trained there learns nothing of it",
+    "train": "a ranker whose encoder is not fitted there meets its mean, or unseen, alone",
+}
 FEW = 20  # rows: with so few, all different is no surprise
 
 
-def column_findings(sides: Mapping[str, Mapping[str, ColumnProfile]], *, unused: Collection[str]) -> list[Finding]:
+def column_findings(
+    sides: Mapping[str, Mapping[str, ColumnProfile]],
+    *,
+    unused: Collection[str],
+    optional: Mapping[str, Collection[str]] | None = None,
+    fitted: bool = True,
+) -> list[Finding]:
     """What is wrong with the features of the rows that train.
 
     Args:
         sides: the profiles of "source", where there is one, and "train".
         unused: features that no ranker of the run uses.
+        optional: per side those that a run can do without there, although some ranker meets them.
+        fitted: whether an encoder is fitted on the rows. Where one is given they need no value.
     """
     features = {
         name: {side: of[name] for side, of in sides.items() if name in of and of[name].rows}
         for name, here in sides["train"].items()
         if here.kind in FEATURE_KINDS and name not in unused
     }
-    return [finding for name, of in features.items() for finding in (*_of_column(name, of), *_of_types(name, of))]
+    spared = {side: of if not fitted else (optional or {}).get(side, ()) for side, of in sides.items()}
+    return [
+        finding
+        for name, of in features.items()
+        for finding in (*_of_absence(name, of, spared), *_of_column(name, of), *_of_types(name, of))
+    ]
+
+
+def _of_absence(name: str, of: Mapping[str, ColumnProfile], spared: Mapping[str, Collection[str]]) -> Iterator[Finding]:
+    empty = [side for side, profile in of.items() if profile.is_empty]
+    if of["train"].privileged:
+        return
+    if wanted := [SIDES[side] for side in empty if name not in spared[side]]:
+        fix = "leave it out (of the schema, or by drop of both encoders); privileged if the source's alone"
+        rule = f"a feature needs a value in some row, got {name!r} missing in all of {' and '.join(wanted)}"
+        yield Finding("error", "columns", f"{rule}: {fix}")
+    for side in empty:
+        if name in spared[side]:
+            yield Finding("warning", "columns", f"{name} is missing in all of {SIDES[side]}: {ABSENT[side]}")
 
 
 def _of_column(name: str, of: Mapping[str, ColumnProfile]) -> Iterator[Finding]:
-    empty = [SIDES[side] for side, profile in of.items() if profile.is_empty]
     constant = [SIDES[side] for side, profile in of.items() if profile.is_constant]
     own = [SIDES[side] for side, profile in of.items() if _is_row_id(profile)]
-    if empty and not of["train"].privileged:
-        fix = "leave it out (of the schema, or by drop of both encoders); privileged if the source's alone"
-        rule = f"a feature needs a value in some row, got {name!r} missing in all of {' and '.join(empty)}"
-        yield Finding("error", "columns", f"{rule}: {fix}")
     if constant:
         yield Finding("warning", "columns", f"{name} is the same in all of {' and '.join(constant)}")
     if own:

@@ -62,6 +62,7 @@ def inspect(
     *,
     by: str,
     unused: Collection[str] = (),
+    optional: Mapping[str, Collection[str]] | None = None,
     unshared_ids: str = "keep",
 ) -> Inspection:
     """Look for what is wrong or risky; nothing is refused here, see `refuse`.
@@ -71,6 +72,7 @@ def inspect(
         parts: the target's "train", "valid" and "test".
         by: how they were split, as in `recdistill.splits.split`.
         unused: features that no ranker of the run uses.
+        optional: per side those that may be missing in all of its rows; see `column_findings`.
         unshared_ids: `teacher.unshared`, or "none" where no model is the teacher.
     """
     train = parts["train"]
@@ -80,7 +82,7 @@ def inspect(
     twice = repeats(source, parts)
     rates = {part: float(np.nanmean(of.labels)) for part, of in (sides | dict(parts)).items() if of.labelled.any()}
     found = [
-        *column_findings(described, unused=unused),
+        *column_findings(described, unused=unused, optional=optional),
         *(label_findings(rates) if train.schema.classes == 1 else ()),
         *repeat_findings(twice),
         *separation_findings(source, parts, by=by),
