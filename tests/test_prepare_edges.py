@@ -219,3 +219,17 @@ def test_a_vocabulary_has_its_largest_size(tmp_path: Path) -> None:
     assert made.encoder.spec.categorical == (("item", 60),)
     words = [one["words"] for one in read_json(made.path / "report.json")["findings"]]
     assert "item has 60 values and is hashed to 59 buckets" in words
+
+
+def test_a_column_without_values_is_wrong_only_where_an_encoder_is_fitted_on_it(tmp_path: Path) -> None:
+    schema = replace(PLAIN, number=("price",))
+    one, two = (
+        written(tmp_path / f"{name}.csv", ({"click": k % 2, "item": f"i{k % 5}", "price": price} for k in range(60)))
+        for name, price in (("a", 1.5), ("b", ""))
+    )
+    with pytest.raises(DataError, match="got 'price' missing in all of"):
+        prepare(two, tmp_path / "none", schema=schema, settings=ALL)
+    teacher = prepare(one, tmp_path / "a", schema=schema, settings=ALL)
+    made = prepare(two, tmp_path / "b", schema=schema, settings=ALL, encoder=teacher)
+    assert made.examples("train").features.number.eq(0).all()
+    assert any("price" in one["words"] for one in read_json(made.path / "report.json")["findings"])

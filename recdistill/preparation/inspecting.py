@@ -75,6 +75,7 @@ def inspected(
     counts: Mapping[str, Any],
     schema: Schema,
     *,
+    fitted: bool,
     like: PreparedTable | None,
     told: Sequence[Finding],
 ) -> Inspected:
@@ -84,13 +85,14 @@ def inspected(
         found: what was measured.
         counts: per split, see `counted`.
         schema: of the rows.
-        like: the table whose encoder they are encoded by.
+        fitted: whether their encoder was fitted on them.
+        like: the table whose encoder they are encoded by, where one was given.
         told: what was found already.
     """
     profiles = _profiles(found.statistics, schema)
     told = [
         *told,
-        *column_findings({"train": profiles}, unused=()),
+        *column_findings({"train": profiles}, unused=(), fitted=fitted),
         *(label_findings(_rates(counts)) if schema.classes == 1 else ()),
         *_hashed(found.statistics),
     ]

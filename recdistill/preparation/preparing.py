@@ -98,7 +98,7 @@ def prepare(
         if fitted is None:  # rows for a teacher to label need not have labels
             require_classes(counts, schema)
         told_so_far = [*repeat_findings(repeats.result()), *sampled.result()]
-        looked = inspected(found, counts, schema, like=like, told=told_so_far)
+        looked = inspected(found, counts, schema, fitted=fitted is None, like=like, told=told_so_far)
         refuse(looked.findings)
         require_as_begun(paths, workspace.plan["inputs"])
         kept.result()
