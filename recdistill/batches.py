@@ -4,11 +4,14 @@ An epoch is a line of all rows. Rank r of w has the r-th of w equal shares of it
 of steps; up to w − 1 rows at the end of the line are left out of that epoch, other ones of the next where rows are
 shuffled.
 
-In memory the line is a random order of all rows. Windowed, it is a random order of the row groups; a share is cut into
-windows of `window_rows` rows, and the rows of a window are shuffled among themselves. How well that mixes: a window
-joins row groups from about `window_rows` / (rows of a row group) random places of the input, other ones in every epoch,
-but rows of one row group always meet in one window, or in two neighbouring ones. Where the input is sorted, by time for
-example, write row groups that are small beside a window.
+The line is a random order of all rows where they fit in `memory`. Otherwise it is a random order of the row groups; a
+share is cut into windows of `window_rows` rows, and the rows of a window are shuffled among themselves. How well that
+mixes: a window joins row groups from about `window_rows` / (rows of a row group) random places of the input, other ones
+in every epoch, but rows of one row group always meet in one window, or in two neighbouring ones. Where the input is
+sorted, by time for example, write row groups that are small beside a window.
+
+The line follows from the table and the arguments alone, so that a fit can be resumed wherever it is. What is free
+decides only whether rows are held or read again in every epoch.
 """
 
 from __future__ import annotations
@@ -32,30 +35,28 @@ from recdistill.part_files import LABEL, RowGroup
 from recdistill.prepared_table import PreparedTable
 from recdistill.soft_labels import SoftLabels
 from recdistill.streams import stream
-from recdistill.windows import ahead, pieces
+from recdistill.windows import Space, ahead, pieces, places
 
 Array = np.ndarray[Any, Any]
 Window = tuple[EncodedRows, Array]
-WINDOW_ROWS = 1 << 20
-UNKNOWN_MEMORY = 1 << 32  # what is taken for free where the machine does not say
 
 
 @dataclass(frozen=True, eq=False)
 class Batches:
     """Mini-batches of a split.
 
-    What it holds is at most `memory` bytes, but for the mini-batches themselves: in memory all rows and their order;
-    windowed three windows (in use, read ahead, and being made) and two row groups (read, and decoded).
+    What it holds is at most the `memory` given, but for the mini-batches themselves: in memory all rows and their
+    order; read by windows three of them (in use, read ahead, and being made) and two row groups (read, and decoded).
 
     Args:
         prepared: the table.
         split: which of its rows.
         batch_size: rows a step; the last step of an epoch may have fewer.
-        seed: of the order of rows.
+        seed: of the order of rows, in a fit too: `FitSettings.seed` does not change it.
         shuffle: whether rows come in random order; without, they come in the order of the input.
-        memory: bytes to use; without them half of what is free. Rows are held in memory where they fit, and read by
-            windows otherwise. The order of rows depends on it: give it, or `window_rows`, where an epoch must be the
-            same on another machine. Several ranks must be given the same.
+        memory: bytes to use. Rows that fit come in a random order of all; others are read by windows. The order
+            depends on it: several ranks must be given the same. Without it 1 GiB and two row groups are used, and more
+            rows are held, in the order of their windows, where they fit in half of what is free, shared by the ranks.
         window_rows: read by windows of this many rows, even where all would fit.
         rank, world: which of how many processes this is.
         drop_last: whether to leave out a last step of fewer rows.
@@ -89,8 +90,6 @@ class Batches:
             raise UsageError(f"rank must be in [0, world), got rank={self.rank}, world={self.world}")
         if self.window_rows is not None and self.window_rows < self.batch_size:
             raise UsageError(f"a window must hold a batch, got {self.window_rows=} for {self.batch_size=}")
-        if self.world > 1 and self.memory is None and self.window_rows is None:
-            raise UsageError("ranks need the same memory or window_rows, since each may find another memory free")
         if self.soft is not None:
             self.soft.require(self.prepared.schema.class_grades, self.prepared.split_fingerprint(self.split))
 
@@ -119,20 +118,27 @@ class Batches:
 
     @cached_property
     def in_memory(self) -> bool:
-        """Whether all rows are held in memory; otherwise they are read by windows."""
-        needed = sum(g.bytes for g in self._groups) + 2 * self._largest + 8 * sum(g.rows for g in self._groups)
-        return self.window_rows is None and needed <= self._memory
+        """Whether all rows are held in memory, which changes no batch; otherwise they are read by windows."""
+        if self._whole or self.memory is not None or self.window_rows is not None:
+            return self._whole
+        return self._space.needed <= (free_memory() or 0) // (2 * self.world)
 
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of all that decides what the batches are."""
-        how = [self.split, self.batch_size, self.seed, self.shuffle, self.in_memory, self._size, self.rank, self.world]
+        how = [self.split, self.batch_size, self.seed, self.shuffle, self._whole, self._size, self.rank, self.world]
         taught = [] if self.soft is None else [self.soft.teacher, sha256(self.soft.logits.tobytes()).hexdigest()]
         return digest([self.prepared.fingerprint, *how, self.drop_last, self.labelled, *taught])
 
     @property
     def first(self) -> Examples:
-        """One row, to see what a ranker makes of it."""
+        """One row, to see what a ranker makes of it.
+
+        Raises:
+            DataError: the split has none.
+        """
+        if not self._groups:
+            raise DataError(f"the {self.split} split of {self.prepared.path} has no rows")
         return self.prepared.read_group(self._groups[0]).take(slice(0, 1)).examples(self.classes)
 
     def epoch(self, number: int, *, start: int = 0) -> Generator[Examples, None, None]:
@@ -165,14 +171,17 @@ class Batches:
         high = low + min(self.rows, self.steps * self.batch_size)
         if start == self.steps:
             return
-        if self.in_memory:
+        if self._whole:
             yield self._held, self._order(len(self._held), number)[low:high]
             return
         groups, kept = self._order(len(self._groups), number, "groups"), dict[int, EncodedRows]()
         for begin in range(low + start * self.batch_size // self._size * self._size, high, self._size):
             end = min(begin + self._size, high)
-            rows = EncodedRows.joined(self._pieces(groups, begin, end, kept), end - begin)
-            yield rows, self._order(len(rows), number, "window", begin)
+            order = self._order(end - begin, number, "window", begin)
+            if self.in_memory:
+                yield self._held, places(self._counts, groups, begin, end)[order]
+            else:
+                yield EncodedRows.joined(self._pieces(groups, begin, end, kept), end - begin), order
 
     def _pieces(self, groups: Array, begin: int, end: int, kept: dict[int, EncodedRows]) -> Iterator[EncodedRows]:
         """The rows of a stretch of the line; the last group is kept, since the next stretch may begin in it."""
@@ -220,23 +229,18 @@ class Batches:
         return EncodedRows.joined(map(self._read, self._groups), sum(self._counts))
 
     @cached_property
-    def _memory(self) -> int:
-        return self.memory if self.memory is not None else (free_memory() or UNKNOWN_MEMORY) // 2
+    def _whole(self) -> bool:
+        """Whether the line is a random order of all rows."""
+        return self.window_rows is None and self._space.needed <= self._space.memory
 
-    @property
-    def _largest(self) -> int:
-        return max((group.bytes for group in self._groups), default=0)
+    @cached_property
+    def _space(self) -> Space:
+        return Space(sum(g.rows for g in self._groups), [g.bytes for g in self._groups], self.memory)
 
     @cached_property
     def _size(self) -> int:
-        """Rows of a window, a multiple of the batch size; in memory the one window has all rows of the rank."""
-        if self.in_memory:
+        """Rows of a window, a multiple of the batch size; in an order of all rows the one window is the whole share."""
+        if self._whole:
             return self.rows
-        wanted = self.window_rows
-        if wanted is None:
-            row = math.ceil(sum(g.bytes for g in self._groups) / sum(g.rows for g in self._groups))
-            wanted = min(WINDOW_ROWS, (self._memory - 2 * self._largest) // (3 * row))
-            if wanted < self.batch_size:
-                needed = 2 * self._largest + 3 * row * self.batch_size
-                raise DataError(f"windows of one batch need {needed:,} bytes, got memory={self._memory:,}")
+        wanted = self._space.window_rows(self.batch_size) if self.window_rows is None else self.window_rows
         return wanted // self.batch_size * self.batch_size

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from recdistill.batches import Batches
-from recdistill.errors import UsageError
+from recdistill.errors import DataError, UsageError
 from recdistill.examples import Examples
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
@@ -101,7 +101,7 @@ def source_of(ranker: Ranker, train: Rows, *, batch_size: int, seed: int, device
 
     Raises:
         UsageError: the batches have another size than is asked for.
-        DataError: rows were prepared by an encoder that is not the ranker's.
+        DataError: rows were prepared by an encoder that is not the ranker's, or are too few for a step.
     """
     if isinstance(train, PreparedTable):
         train = sized(Batches(train, seed=seed), batch_size)
@@ -109,9 +109,19 @@ def source_of(ranker: Ranker, train: Rows, *, batch_size: int, seed: int, device
         train.prepared.require_encoder(ranker.encoder)
         if batch_size not in (0, train.batch_size):
             raise UsageError(f"batches keep their own size, got batch_size={batch_size} for {train.batch_size=}")
+        _require_step(train)
         return train
     examples = Examples.of(ranker.encoder, train) if isinstance(train, Table) else train
     return InMemory(examples.to(device), batch_size or step_rows(len(examples)), seed)
+
+
+def _require_step(batches: Batches) -> None:
+    total = batches.prepared.rows[batches.split]
+    if total and not batches.steps:
+        least, step = (batches.batch_size, "whole batch") if batches.drop_last else (1, "step")
+        how = f"world={batches.world}, labelled={batches.labelled}, drop_last={batches.drop_last}"
+        got = f"{batches.rows:,} of the {total:,} rows in {batches.split}"
+        raise DataError(f"for a {step} a rank's rows must be at least {least:,}, got {got} ({how})")
 
 
 def held_out(ranker: Ranker, valid: Table | Examples | PreparedTable) -> Examples:

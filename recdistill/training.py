@@ -49,7 +49,7 @@ class FitSettings(Settings):
         stop_by: the validation score, "logloss" (lower is better) or, for clicks, "auc".
         unseen_rate: probability with which an id is replaced by 0 in training, so that id 0 (unseen) is trained.
         hidden: per feature the probability with which its value is hidden in training, as if it were missing.
-        seed: of the order of rows, the replaced ids, the hidden values and dropout.
+        seed: of the order of rows (`Batches` keep their own), the replaced ids, the hidden values and dropout.
         device: "auto" takes a GPU where there is one.
         checkpoint_seconds: between checkpoints, where a folder for them is given.
     """
@@ -106,7 +106,7 @@ def fit(
     Args:
         ranker: to be trained; its weights are the starting point.
         train: rows to learn from; of a prepared table those of its train split. Rows that do not fit in memory come as
-            a prepared table or its `Batches`.
+            a prepared table or its `Batches`, whose own seed orders them, not that of the settings.
         valid: rows that decide when to stop; only their labels are read. Of a prepared table they are its valid split.
             Without them all epochs are run.
         objective: `(logits, Examples) -> ()`, the loss of a mini-batch of (batch,) or (batch, classes) logits.
@@ -116,8 +116,8 @@ def fit(
 
     Raises:
         UsageError: ratings are to be stopped by AUC, or `Batches` are asked for another batch size.
-        DataError: no training rows, rows of a task or of an encoder that is not the ranker's, or validation rows of one
-            class.
+        DataError: too few training rows for a step, rows of a task or of an encoder that is not the ranker's, or
+            validation rows of one class.
         TrainingError: the loss is no longer finite.
         EnvironmentFault: the device is not there.
         Interrupted: the user stopped it; the state is in `checkpoint`.

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recdistill import batches as batches_module
+from recdistill import windows as windows_module
 from recdistill.batches import Batches
 from recdistill.encoded_rows import EncodedRows
 from recdistill.errors import DataError, UsageError
@@ -24,7 +25,7 @@ from recdistill.part_files import RowGroup
 from recdistill.prepared_table import PreparedTable
 from recdistill.soft_labels import SoftLabels
 from recdistill.tables import Table, concat
-from recdistill.windows import ahead, pieces
+from recdistill.windows import ahead, pieces, places
 
 ROWS = [prepared.made(40, seed=1), prepared.made(25, seed=2, first=1_000), prepared.made(36, seed=3, first=2_000)]
 WHOLE = concat(ROWS)
@@ -187,7 +188,7 @@ def test_what_goes_wrong_in_reading_ahead_is_told() -> None:
 
 
 @given(st.data())
-def test_pieces_are_where_the_rows_of_the_line_are(data: st.DataObject) -> None:
+def test_pieces_and_places_are_where_the_rows_of_the_line_are(data: st.DataObject) -> None:
     counts = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=6).filter(any))
     order = np.array(data.draw(st.permutations(range(len(counts)))))
     begin = data.draw(st.integers(0, sum(counts) - 1))
@@ -195,6 +196,8 @@ def test_pieces_are_where_the_rows_of_the_line_are(data: st.DataObject) -> None:
     line = [(group, row) for group in order.tolist() for row in range(counts[group])]
     found = [(group, row) for group, low, high in pieces(counts, order, begin, end) for row in range(low, high)]
     assert found == line[begin:end]
+    rows = [(group, row) for group, count in enumerate(counts) for row in range(count)]
+    assert [rows[place] for place in places(counts, order, begin, end)] == found
 
 
 def test_unlabelled_rows_can_be_left_out(table: PreparedTable) -> None:
@@ -229,16 +232,55 @@ def test_memory_decides_and_bounds_what_is_held(table: PreparedTable, monkeypatc
     small = Batches(table, batch_size=4, memory=whole)
     assert not small.in_memory
     assert small._size % 4 == 0
-    assert 3 * small._size * whole / 101 + 2 * small._largest <= whole
+    largest = max(group.bytes for group in table.groups("train"))
+    assert 3 * small._size * whole / 101 + 2 * largest <= whole
+    needed = whole + 8 * 101 + 2 * largest
+    assert Batches(table, memory=needed).in_memory
+    assert not Batches(table, batch_size=4, memory=needed - 1).in_memory
     assert not Batches(table, batch_size=4, window_rows=8, memory=LARGE).in_memory
     with pytest.raises(DataError, match=r"windows of one batch need [0-9,]+ bytes, got memory=1,000"):
         Batches(table, batch_size=4, memory=1_000).epoch(0).__next__()
-    monkeypatch.setattr(batches_module, "free_memory", lambda: 4 * whole)
-    assert Batches(table).in_memory
-    monkeypatch.setattr(batches_module, "free_memory", lambda: 2 * whole)
-    assert not Batches(table, batch_size=4).in_memory
     monkeypatch.setattr(batches_module, "free_memory", lambda: None)
+    assert Batches(table).in_memory, "small tables are held whatever is free"
+    monkeypatch.setattr(windows_module, "MEMORY", whole + 8 * 101)
     assert Batches(table).in_memory
+    monkeypatch.setattr(windows_module, "MEMORY", whole + 8 * 101 - 1)
+    for free, world, held in [(None, 1, False), (2 * needed, 1, True), (2 * needed - 1, 1, False),
+                              (4 * needed, 2, True), (4 * needed - 1, 2, False)]:  # fmt: skip
+        monkeypatch.setattr(batches_module, "free_memory", lambda free=free: free)
+        assert Batches(table, batch_size=4, world=world).in_memory == held
+    assert Batches(table, batch_size=4, memory=needed).in_memory, "what is given is not asked of the machine"
+
+
+@settings(max_examples=40)
+@given(size=SIZES, epoch=EPOCHS, seed=SEEDS, world=st.integers(1, 3), shuffle=st.booleans(), labelled=st.booleans())
+def test_what_is_free_changes_no_batch(
+    table: PreparedTable, size: int, epoch: int, seed: int, world: int, shuffle: bool, labelled: bool
+) -> None:
+    """Of a table above the default memory, one process holds the rows and another reads them by windows."""
+    arguments: dict[str, Any] = {"batch_size": size, "seed": seed, "shuffle": shuffle, "world": world}
+    whole = sum(group.bytes for group in table.groups("train"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows_module, "MEMORY", whole // 2)
+        found = []
+        for free in (LARGE, 0):
+            patch.setattr(batches_module, "free_memory", lambda free=free: free)
+            batches = Batches(table, rank=world - 1, labelled=labelled, **arguments)
+            assert batches.in_memory == (free > 0)
+            assert batches._size < batches.rows, "several windows"
+            found.append((batches.fingerprint, list(batches.epoch(epoch)), list(batches.epoch(epoch, start=1))))
+    (print_a, a, tail_a), (print_b, b, tail_b) = found
+    assert print_a == print_b
+    assert all(equal(x, y) for x, y in zip([*a, *tail_a], [*b, *tail_b], strict=True))
+
+
+def test_a_window_is_shuffled_anew_in_every_epoch_and_unlike_other_windows(tmp_path: Path) -> None:
+    """In one row group the order of groups changes nothing: all that moves the rows is the shuffle of a window."""
+    table = PreparedTable.read(prepared.write(tmp_path / "made", {"train": [prepared.made(60)]}, ENCODER))
+    batches = Batches(table, batch_size=10, window_rows=20)
+    orders = [order.tolist() for epoch in range(3) for _, order in batches._windows(epoch, 0)]
+    assert len({tuple(order) for order in orders}) == len(orders) == 9
+    assert all(sorted(order) == list(range(20)) for order in orders)
 
 
 def test_windows_keep_within_their_memory(tmp_path: Path) -> None:
@@ -277,12 +319,13 @@ def test_a_split_without_rows_has_no_steps(table: PreparedTable) -> None:
     for how in ({"memory": LARGE}, {"window_rows": 5000}):
         empty = Batches(table, "test", **how)
         assert (empty.rows, empty.steps, list(empty.epoch(0))) == (0, 0, [])
+        with pytest.raises(DataError, match=r"the test split of .*made has no rows"):
+            _ = empty.first
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
     ({"rank": 2, "world": 2, "memory": 1}, r"rank must be in \[0, world\), got rank=2, world=2"),
-    ({"world": 2}, "ranks need the same memory or window_rows"),
     ({"batch_size": 8, "window_rows": 7}, "a window must hold a batch, got self.window_rows=7 for self.batch_size=8"),
     ({"split": "trian"}, "there is no split 'trian', did you mean 'train'"),
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import prepared
@@ -11,6 +13,8 @@ import pyarrow as pa
 import pytest
 import torch
 
+from recdistill import batches as batches_module
+from recdistill import windows as windows_module
 from recdistill.batches import Batches
 from recdistill.datasets import synthetic
 from recdistill.distillation import DistillSettings, distill
@@ -60,6 +64,19 @@ def same(a: Ranker, b: Ranker) -> bool:
     return all(torch.equal(mine[k], others[k]) for k in mine)
 
 
+class StopAt:
+    """Stops a fit after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def step(self, epoch: int, step: int, steps: int, epochs: int, rows: int) -> None:
+        self.left -= 1
+
+    def stopped(self) -> bool:
+        return self.left == 0
+
+
 @pytest.mark.parametrize("batch_size", [0, 128])
 def test_a_fit_in_memory_is_the_fit_on_the_table(
     parts: tuple[Table, Table], table: PreparedTable, encoder: Encoder, batch_size: int
@@ -85,24 +102,54 @@ def test_a_fit_stopped_at_a_step_continues_bit_for_bit(
     batches = Batches(table, batch_size=128, **how)
     whole, cut = ranker(encoder), ranker(encoder)
     fit(whole, batches, valid=table, settings=FIT)
-    steps = 0
-
-    class Stop:
-        def step(self, epoch: int, step: int, steps_: int, epochs: int, rows: int) -> None:
-            nonlocal steps
-            steps += 1
-
-        def stopped(self) -> bool:
-            return steps == stop_at
-
     with pytest.raises(Interrupted, match="continues there"):
-        fit(cut, batches, valid=table, settings=FIT, checkpoint=tmp_path / "state", progress=Stop())
+        fit(cut, batches, valid=table, settings=FIT, checkpoint=tmp_path / "state", progress=StopAt(stop_at))
     for other in (replace(batches, seed=1), replace(batches, shuffle=False)):
         with pytest.raises(DataError, match="another fit"):
             fit(ranker(encoder), other, valid=table, settings=FIT, checkpoint=tmp_path / "state")
     again = ranker(encoder)
     fit(again, batches, valid=table, settings=FIT, checkpoint=tmp_path / "state")
     assert same(whole, again)
+
+
+@pytest.mark.parametrize("larger", [False, True], ids=["small table", "larger table"])
+@pytest.mark.parametrize("free", [(LARGE, 0), (0, LARGE)], ids=["less is free", "more is free"])
+@pytest.mark.parametrize("dealt", [False, True], ids=["table", "batches"])
+def test_a_fit_continues_bit_for_bit_where_other_memory_is_free(
+    table: PreparedTable,
+    encoder: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    larger: bool,
+    free: tuple[int, int],
+    dealt: bool,
+) -> None:
+    if larger:
+        monkeypatch.setattr(windows_module, "MEMORY", sum(group.bytes for group in table.groups("train")))
+
+    def continued(ranker: Ranker, memory: int, progress: StopAt | None = None, checkpoint: Path | None = None) -> None:
+        monkeypatch.setattr(batches_module, "free_memory", lambda: memory)
+        rows = Batches(table, batch_size=128) if dealt else table
+        assert Batches(table, batch_size=128).in_memory == (not larger or memory > 0)
+        fit(ranker, rows, valid=table, settings=FIT, checkpoint=checkpoint, progress=progress)
+
+    whole, cut, again = ranker(encoder), ranker(encoder), ranker(encoder)
+    continued(whole, free[0])
+    with pytest.raises(Interrupted, match="continues there"):
+        continued(cut, free[0], StopAt(9), tmp_path / "state")
+    continued(again, free[1], None, tmp_path / "state")
+    assert same(whole, again)
+
+
+def test_batches_are_ordered_by_their_own_seed(table: PreparedTable, encoder: Encoder) -> None:
+    """With nothing else left to chance the seed of the settings changes nothing."""
+    settings = FIT.model_copy(update={"unseen_rate": 0.0, "epochs": 1})
+    made, mine, other = ranker(encoder), ranker(encoder), ranker(encoder)
+    fit(made, Batches(table, batch_size=128), settings=settings)
+    fit(mine, Batches(table, batch_size=128), settings=settings.model_copy(update={"seed": 1}))
+    fit(other, Batches(table, batch_size=128, seed=1), settings=settings)
+    assert same(made, mine)
+    assert not same(made, other)
 
 
 def test_distilling_from_a_prepared_table_is_distilling_from_the_table(
@@ -172,6 +219,20 @@ def test_bad_training_is_named(table: PreparedTable, encoder: Encoder) -> None:
         fit(ranker(encoder), Batches(table, batch_size=64), settings=FIT)
     with pytest.raises(DataError, match="training needs rows, got an empty table"):
         fit(ranker(encoder), Batches(table, "test"))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"drop_last": True}, "for a whole batch a rank's rows must be at least 4,096, got {rows} of the {rows} rows in train"),
+        ({"world": 9999}, "for a step a rank's rows must be at least 1, got 0 of the {rows} rows in train (world=9999, "),
+    ],
+)  # fmt: skip
+def test_too_few_rows_for_a_step_are_named(
+    table: PreparedTable, encoder: Encoder, how: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=re.escape(message.format(rows=table.rows["train"]))):
+        fit(ranker(encoder), Batches(table, **how))
 
 
 @pytest.mark.parametrize("schema", [prepared.CLICKS, prepared.RATINGS], ids=["clicks", "ratings"])
