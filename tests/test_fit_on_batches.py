@@ -221,17 +221,17 @@ def test_bad_training_is_named(table: PreparedTable, encoder: Encoder) -> None:
         fit(ranker(encoder), Batches(table, "test"))
 
 
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ({"drop_last": True}, "for a whole batch a rank's rows must be at least 4,096, got {rows} of the {rows} rows in train"),
-        ({"world": 9999}, "for a step a rank's rows must be at least 1, got 0 of the {rows} rows in train (world=9999, "),
-    ],
-)  # fmt: skip
+TOO_FEW: list[tuple[dict[str, Any], str]] = [
+    ({"drop_last": True}, "for a whole batch a rank's rows must be at least 4,096, got {0} of the {0} rows in train"),
+    ({"world": 9999}, "for a step a rank's rows must be at least 1, got 0 of the {0} rows in train (world=9999, "),
+]
+
+
+@pytest.mark.parametrize(("how", "message"), TOO_FEW)
 def test_too_few_rows_for_a_step_are_named(
     table: PreparedTable, encoder: Encoder, how: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DataError, match=re.escape(message.format(rows=table.rows["train"]))):
+    with pytest.raises(DataError, match=re.escape(message.format(f"{table.rows['train']:,}"))):
         fit(ranker(encoder), Batches(table, **how))
 
 
