@@ -204,6 +204,14 @@ def test_answers_that_agree_more_than_by_chance_are_warned_of() -> None:
     assert "; of the 300 that are equal but for the answer chance would give 1" in found[0].words
 
 
+def test_copied_rows_of_rare_clicks_are_warned_of() -> None:
+    """Answers say too little there, but not one of the rows differs."""
+    _, parts = months(*(np.random.default_rng(0).random((2, 3000)) < 0.02))
+    copied = renumbered(parts["test"].take(np.arange(20)), 10**9)
+    found = [one for one in repeats(copied, parts) if one.part == "test" and one.found]
+    assert [finding.level for finding in repeat_findings(found)] == ["warning"]
+
+
 @pytest.mark.parametrize("schema", [GRID, EVENT])
 def test_the_same_users_at_the_same_times_are_events(schema: Schema) -> None:
     one, two = np.random.default_rng(0).random((2, 3000)) < 0.05

@@ -63,26 +63,30 @@ class Repeats:
         return (self.found - self.expected) / (self.asked - self.expected)
 
     @property
-    def exceeds_chance(self) -> bool:
-        """Whether more was found than equal questions, and equal answers to them, give by chance."""
-        if self.events:
+    def exceeds_repetition(self) -> bool:
+        """Whether rows are found there more often than beside each other; of events every one counts."""
+        return self.events or (self.found > 2 * self.chance * self.rows and _is_far(self.found, self.chance, self.rows))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether answers are equal, where all else is, more often than by chance; where not known, they may be."""
+        if not self.asked or self.expected is None:
             return True
-        among_all = self.found > 2 * self.chance * self.rows and _is_far(self.found, self.chance, self.rows)
-        if self.asked is None or self.expected is None:
-            return among_all
-        return among_all and _is_far(self.found, self.expected / self.asked if self.asked else 0.0, self.asked)
+        return _is_far(self.found, self.expected / self.asked, self.asked)
 
     @property
     def are_copies(self) -> bool:
         """Whether chance cannot have made so many rows equal: they are the same events."""
         if self.rows < ENOUGH or self.chance > RARE:
             return False
-        return self.events or (self.agreement >= COPIED and self.exceeds_chance)
+        return self.events or (self.agreement >= COPIED and self.agrees and self.exceeds_repetition)
 
     @property
     def may_be_copies(self) -> bool:
-        """Whether all that is equal but for the answer has the same answer too, of at least half of the rows."""
-        return self.chance <= RARE and self.share >= EVERY and self.found == self.asked
+        """Whether it is worth a warning: more than chance gives, or no answer differs, as where clicks are rare."""
+        if self.share < MANY or self.found < FEW:
+            return False
+        return self.exceeds_repetition and (self.agrees or self.found == self.asked)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -132,8 +136,7 @@ def _told(one: Repeats) -> Iterator[Finding]:
         return
     if one.asked is not None and one.expected is not None:
         chance += f"; of the {one.asked:,} that are equal but for the answer chance would give {one.expected:,.0f}"
-    likely = one.share >= MANY and one.found >= FEW and (one.exceeds_chance or one.may_be_copies)
-    level: Level = "warning" if likely else "note"
+    level: Level = "warning" if one.may_be_copies else "note"
     yield Finding(level, "leakage", f"{rows} have an equal row among the {trained} ({same}){chance}")
 
 
