@@ -60,9 +60,10 @@ def arguments() -> argparse.Namespace:
 def facts(asked: argparse.Namespace) -> dict[str, Any]:
     """How the page is made, and no size yet."""
     rows = " ".join(f"{rows:_}" for rows in asked.rows)
+    limits = f"--pandas-up-to {asked.pandas_up_to:_} --polars-up-to {asked.polars_up_to:_}"
     versions = {name: version(name) for name in ("pyarrow", "polars", "pandas")}
     return {
-        "command": f"python benchmarks/prepare.py --rows {rows} --repeats {asked.repeats}",
+        "command": f"python benchmarks/prepare.py --rows {rows} --repeats {asked.repeats} {limits}",
         "cores": len(os.sched_getaffinity(0)),
         "versions": {"python": platform.python_version(), **versions},
         "sizes": [],
