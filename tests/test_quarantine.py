@@ -224,7 +224,7 @@ def test_the_most_frequent_rules_are_told(tmp_path: Path) -> None:
     assert words == "1 row was set aside (price: must be cheap), see here.jsonl"
     counts = {"a": 1500, "b: x": 7, "c": 3, "d": 2, "e": 1}
     words = set_aside_words(counts, "here.jsonl")
-    assert words == "1,513 rows were set aside (a (1,500); b: x (7); c (3); and 2 more rules), see here.jsonl"
+    assert words == "1,513 rows were set aside (a (1,500); b: x (7); c (3); and 2 more), see here.jsonl"
     require_few({"a": 10}, 90, tmp_path)
     require_few({}, 0, tmp_path)
     with pytest.raises(
