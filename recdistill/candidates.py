@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from recdistill.artefacts import digest
-from recdistill.columns import single
+from recdistill.columns import decoded, single
 from recdistill.errors import DataError, UsageError
 from recdistill.schema import Schema
 from recdistill.streams import seed as seed_of
@@ -201,8 +201,7 @@ def _stacked(tables: Sequence[Table], schema: Schema) -> pa.Table:
 
 def _coded(column: pa.Array) -> tuple[Array, Array]:
     """The distinct values, rising, and (rows,) the position of each row's among them."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    column = decoded(column)
     coded = column.dictionary_encode()
     values = coded.dictionary.to_numpy(zero_copy_only=False)
     order = np.argsort(values)

@@ -142,11 +142,15 @@ def single(arrow: pa.Table, name: str) -> pa.Array:
     return chunks.combine_chunks() if isinstance(chunks, pa.ChunkedArray) else chunks
 
 
+def decoded(column: pa.Array) -> pa.Array:
+    """A column without a dictionary."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
 def _update(total: Any, column: pa.Array) -> None:
     """Feed a column's values to a hash: missing flags, then values; lists as lengths, then items."""
     total.update(np.packbits(column.is_null().to_numpy(zero_copy_only=False)).tobytes())
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    column = decoded(column)
     if pa.types.is_timestamp(column.type) and column.type.unit == "s":  # Parquet gives milliseconds back
         column = column.cast(pa.timestamp("ms", column.type.tz))
     if is_list(column.type):

@@ -15,15 +15,13 @@ from recdistill.configuration import Config
 from recdistill.devices import device_of
 from recdistill.errors import DataError, UsageError
 from recdistill.inputs import Input, is_there, require_unchanged
-from recdistill.progress import Board, Silence
+from recdistill.progress import SILENCE, Board
 from recdistill.readers import Quarantine
 from recdistill.rehearsal import rehearse
 from recdistill.results import evaluated
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.splits import split
 from recdistill.work import Unit, Workers
-
-SILENCE = Silence()
 
 
 def run(

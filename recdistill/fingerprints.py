@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.columns import is_list
+from recdistill.columns import is_list, single
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 MISSING = np.uint64(0x6D697373696E6721)
@@ -57,9 +57,7 @@ def row_fingerprints(table: pa.Table, names: Iterable[str]) -> Words:
     """(rows,) a word for each row's values in some columns."""
     total = np.zeros(table.num_rows, np.uint64)
     for name in names:
-        column = table.column(name).combine_chunks()
-        column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
-        total = total * STEP + fingerprints(column)
+        total = total * STEP + fingerprints(single(table, name))
     return splitmix64(total)
 
 

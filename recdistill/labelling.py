@@ -15,12 +15,10 @@ from recdistill.part_files import RowGroup, footer, row_groups
 from recdistill.preparation import Engine, Threads
 from recdistill.preparation.workspace import Workspace, is_there
 from recdistill.prepared_table import PreparedTable
-from recdistill.progress import Board, Silence
+from recdistill.progress import SILENCE, Board, tracked
 from recdistill.ranker import Ranker
 from recdistill.settings import differences
 from recdistill.soft_labels import SoftLabels
-
-SILENCE = Silence()
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def label_prepared(
         "grades": list(prepared.schema.class_grades),
     }
     stored = soft_label_files.described(facts, prepared.rows[split])
-    if is_there(out, "soft_labels", overwrite=overwrite) and not overwrite:
+    if is_there(out, soft_label_files.KIND, overwrite=overwrite) and not overwrite:
         return _as_before(out, stored, board)
     workspace = Workspace.of(out)
     with workspace.held():
@@ -136,9 +134,6 @@ def _as_before(out: Path, stored: dict[str, Any], board: Board) -> Path:
 def _label(labelling: Labelling, parts: list[Path], engine: Engine, board: Board) -> None:
     """Label the parts that are not labelled yet."""
     left = [part for part in parts if not labelling.labelled(part).is_file()]
-    board.track("labelling", sum(footer(part).num_rows for part in left), "rows")
-    try:
+    with tracked(board, "labelling", sum(footer(part).num_rows for part in left), "rows"):
         for rows in engine.run(labelling, left):
             board.advance(rows)
-    finally:
-        board.end()

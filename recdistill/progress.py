@@ -69,6 +69,19 @@ class Silence:
         """Nothing."""
 
 
+SILENCE = Silence()
+
+
+@contextlib.contextmanager
+def tracked(board: Board, stage: str, total: int, unit: str) -> Iterator[None]:
+    """Within it a measured stage goes on; it is over however it is left."""
+    board.track(stage, total, unit)
+    try:
+        yield
+    finally:
+        board.end()
+
+
 class Watch:
     """How far one piece of work is; several fits in a row each fill their part of it.
 

@@ -51,3 +51,8 @@ def settings(**changes: object) -> PrepareSettings:
     """Small chunks, so that there are several parts."""
     plain = {"encoder": EncoderSettings(min_count=2), "split": SplitBy(by="time"), "chunk_bytes": CHUNK}
     return PrepareSettings.model_validate(plain | changes)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file's bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

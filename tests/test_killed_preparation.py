@@ -19,10 +19,6 @@ KILLS, AT_RANDOM, FEW = 20, 10, 2
 SCRIPT = Path(__file__).with_name("kill.py")
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def run(raw: Path, out: Path, *at: int) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPT), str(raw), str(out), *map(str, at)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -35,7 +31,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
     raw = clicks.write(folder / "clicks.csv", rows=300)
     done = run(raw, folder / "out")
     assert done.returncode == 0, done.stderr
-    return raw, content(folder / "out"), int(done.stdout)
+    return raw, clicks.content(folder / "out"), int(done.stdout)
 
 
 def killed_and_continued(raw: Path, expected: dict[str, bytes], out: Path, at: int) -> None:
@@ -44,7 +40,7 @@ def killed_and_continued(raw: Path, expected: dict[str, bytes], out: Path, at: i
         with pytest.raises(DataError, match=r"there is no prepared table|is not finished"):
             PreparedTable.read(out)
     prepare(raw, out, schema=clicks.SCHEMA, settings=clicks.settings())
-    assert content(out) == expected
+    assert clicks.content(out) == expected
     PreparedTable.read(out)
     assert not out.with_name("out.unfinished").exists()
 
@@ -82,4 +78,4 @@ def test_killed_again_and_again_at_random_moments(whole: tuple[Path, dict[str, b
             process.wait()
         assert process.returncode in (0, -signal.SIGKILL)
     prepare(raw, out, schema=clicks.SCHEMA, settings=clicks.settings())
-    assert content(out) == expected
+    assert clicks.content(out) == expected

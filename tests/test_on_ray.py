@@ -48,10 +48,6 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clicks.write(tmp_path_factory.mktemp("raw") / "clicks.csv")
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def plain(raw: Path, folder: Path) -> Path:
     return raw
 
@@ -81,7 +77,7 @@ def test_a_table_is_prepared_as_by_threads(files: Callable[[Path, Path], Path], 
     expected = prepare(given, tmp_path / "threads", **how)
     assert (expected.path / "quarantine.jsonl").exists() == (files is days_with_bad_rows)
     made = prepare(given, tmp_path / "ray", engine=RayData(), **how)
-    assert content(made.path) == content(expected.path)
+    assert clicks.content(made.path) == clicks.content(expected.path)
 
 
 def test_a_fitted_encoder_and_paths_from_here_are_followed(
@@ -92,14 +88,16 @@ def test_a_fitted_encoder_and_paths_from_here_are_followed(
     monkeypatch.chdir(tmp_path)
     how = {"schema": clicks.SCHEMA, "settings": clicks.settings(), "encoder": teacher.encoder}
     made = prepare("other.csv", "ray", engine=RayData(1), **how)
-    assert content(made.path) == content(prepare("other.csv", "threads", **how).path)
+    assert clicks.content(made.path) == clicks.content(prepare("other.csv", "threads", **how).path)
 
 
 def test_labels_are_those_of_one_machine(raw: Path, tmp_path: Path) -> None:
     table = prepare(raw, tmp_path / "made", schema=clicks.SCHEMA, settings=clicks.settings())
     teacher = teacher_of(table)
     found = label_prepared(teacher, table, tmp_path / "ray", engine=RayData())
-    assert content(found) == content(label_prepared(teacher, table, tmp_path / "threads", engine=Threads()))
+    assert clicks.content(found) == clicks.content(
+        label_prepared(teacher, table, tmp_path / "threads", engine=Threads())
+    )
     assert saved(found) == saved(tmp_path / "threads")
 
 
@@ -118,7 +116,7 @@ def test_errors_of_workers_arrive_as_they_are_and_nothing_is_left(raw: Path, tmp
     bad.write_bytes(raw.read_bytes())  # mended, it is begun anew
     made = prepare(bad, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings(), engine=RayData())
     expected = prepare(bad, tmp_path / "threads", schema=clicks.SCHEMA, settings=clicks.settings())
-    assert content(made.path) == content(expected.path)
+    assert clicks.content(made.path) == clicks.content(expected.path)
 
 
 def test_what_was_begun_by_threads_is_continued(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +130,7 @@ def test_what_was_begun_by_threads_is_continued(raw: Path, tmp_path: Path, monke
     begun[-1].unlink()
     (tmp_path / "out.unfinished" / "read.json").unlink(missing_ok=True)
     made = prepare(raw, tmp_path / "out", engine=RayData(), **how)
-    assert content(made.path) == content(prepare(raw, tmp_path / "whole", **how).path)
+    assert clicks.content(made.path) == clicks.content(prepare(raw, tmp_path / "whole", **how).path)
 
 
 def test_what_was_killed_is_continued(tmp_path: Path) -> None:
@@ -146,7 +144,7 @@ def test_what_was_killed_is_continued(tmp_path: Path) -> None:
     assert not out.exists()
     how = {"schema": clicks.SCHEMA, "settings": clicks.settings()}
     made = prepare(raw, out, engine=RayData(), **how)
-    assert content(made.path) == content(prepare(raw, tmp_path / "whole", **how).path)
+    assert clicks.content(made.path) == clicks.content(prepare(raw, tmp_path / "whole", **how).path)
 
 
 def test_items_are_taken_wave_by_wave_and_the_first_error_ends_them() -> None:

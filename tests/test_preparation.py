@@ -34,11 +34,6 @@ from recdistill.transforms import Counts
 SPLITS = ("train", "valid", "test")
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file's bytes."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def stored(folder: Path, split: str) -> pa.Table:
     return pa.concat_tables(pq.read_table(path) for path in sorted((folder / split).glob("*.parquet")))
 
@@ -110,7 +105,7 @@ def test_chunks_and_workers_change_nothing_but_where_parts_end(raw: Path, made: 
         again = prepare(
             raw, tmp_path / f"by{workers}", schema=clicks.SCHEMA, settings=clicks.settings(), engine=Threads(workers)
         )
-        assert content(again.path) == content(made.path)
+        assert clicks.content(again.path) == clicks.content(made.path)
     one = prepare(raw, tmp_path / "one", schema=clicks.SCHEMA, settings=clicks.settings(chunk_bytes=1 << 20))
     assert one.rows == made.rows
     assert one.rows_fingerprint == made.rows_fingerprint
@@ -261,7 +256,7 @@ def test_an_unfinished_preparation_of_other_files_is_begun_anew(raw: Path, tmp_p
     clicks.write(copy, seed=1)
     made = prepare(copy, tmp_path / "out", schema=clicks.SCHEMA, settings=clicks.settings())
     direct = prepare(copy, tmp_path / "direct", schema=clicks.SCHEMA, settings=clicks.settings())
-    assert content(made.path) == content(direct.path)
+    assert clicks.content(made.path) == clicks.content(direct.path)
     assert not (tmp_path / "out.unfinished").exists()
 
 

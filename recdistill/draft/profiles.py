@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.columns import is_list
+from recdistill.columns import decoded, is_list
 from recdistill.readers import Rows
 
 # Written by other programs where a number is missing.
@@ -146,8 +146,7 @@ def _list_items(text: pa.Array, separator: str) -> pa.Array | None:
 
 
 def _distinct(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    column = decoded(column)
     return pc.unique(pc.list_flatten(column) if is_list(column.type) else column).drop_null()
 
 

@@ -8,7 +8,7 @@ from recdistill.inspection.drift import Drift, drift_findings, drifts
 from recdistill.inspection.findings import Finding, gravest_first, refuse
 from recdistill.inspection.overlap import Overlap, overlap, overlap_findings, overlaps, respelt, unshared
 from recdistill.inspection.pair import Inspection, inspect
-from recdistill.inspection.profiles import SHARES, ColumnProfile, Numbers, profile, profiles
+from recdistill.inspection.profiles import SHARES, ColumnProfile, Numbers, missing_rows, profile, profiles
 from recdistill.inspection.repeats import Repeats, repeat_findings
 from recdistill.inspection.separation import separation_findings
 
@@ -29,6 +29,7 @@ __all__ = [
     "gravest_first",
     "inspect",
     "label_findings",
+    "missing_rows",
     "overlap",
     "overlap_findings",
     "overlaps",

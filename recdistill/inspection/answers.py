@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.columns import is_list
+from recdistill.columns import decoded, is_list
 from recdistill.fingerprints import places, splitmix64
 from recdistill.inspection.findings import Finding
 from recdistill.inspection.profiles import SIDES, items
@@ -79,7 +79,7 @@ def filled_after(column: pa.Array, clicked: pa.Array) -> bool:
         column: (rows,) values.
         clicked: (rows,) whether the label is 1; missing where there is no label.
     """
-    column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    column = decoded(column)
     empty = _elsewhere(column, clicked).drop_null()
     if len(empty) > 1:
         return False
@@ -182,8 +182,7 @@ def _after_the_click(table: Table, side: str, told: Collection[str]) -> Iterator
 
 def _elsewhere(column: pa.Array, clicked: pa.Array) -> pa.Array:
     """The different values of the rows without a click; a missing one counts as one."""
-    values = pc.unique(column.filter(pc.invert(clicked)))
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    return decoded(pc.unique(column.filter(pc.invert(clicked))))
 
 
 def _filled(name: str, elsewhere: list[Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.columns import is_list
+from recdistill.columns import decoded, is_list
 from recdistill.schema import Schema
 from recdistill.tables import Table
 from recdistill.transforms import Counts
@@ -108,12 +108,8 @@ def profile(column: pa.Array, kind: str, *, privileged: bool = False) -> ColumnP
         privileged: whether it is the teacher's alone.
     """
     values = items(column)
-    missing = (
-        int(pc.sum(pc.equal(pc.fill_null(pc.list_value_length(column), 0), 0)).as_py() or 0)
-        if is_list(column.type)
-        else column.null_count
-    )
-    facts: dict[str, Any] = {"kind": kind, "type": str(values.type), "rows": len(column), "missing": missing}
+    absent = missing_rows(column)
+    facts: dict[str, Any] = {"kind": kind, "type": str(values.type), "rows": len(column), "missing": absent}
     if kind in IDS:
         counts = counted(values)
         return ColumnProfile(**facts, distinct=len(counts.values), counts=counts, privileged=privileged)
@@ -132,8 +128,14 @@ def counted(values: pa.Array) -> Counts:
 
 def items(column: pa.Array) -> pa.Array:
     """A column's values, of lists their items, without a dictionary."""
-    values = pc.list_flatten(column) if is_list(column.type) else column
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    return decoded(pc.list_flatten(column) if is_list(column.type) else column)
+
+
+def missing_rows(column: pa.Array) -> int:
+    """How many rows have no value, or a list without items."""
+    if not is_list(column.type):
+        return int(column.null_count)
+    return int(pc.sum(pc.equal(pc.fill_null(pc.list_value_length(column), 0), 0)).as_py() or 0)
 
 
 def _numbers(values: pa.Array) -> Numbers | None:

@@ -60,9 +60,8 @@ class Counter:
         for number in range(PARTITIONS):
             with pa.OSFile(str(self._file(number)), "rb") as stream:
                 table = pa.ipc.open_stream(stream).read_all()
-            found = [
-                Counts(batch["value"], batch["count"].to_numpy()) for batch in table.to_batches()
-            ]  # each without repeats
+            batches = table.to_batches()  # a value occurs once in each
+            found = [Counts(batch["value"], batch["count"].to_numpy()) for batch in batches]
             if found:
                 yield merged(found)
 

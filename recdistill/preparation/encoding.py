@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import new_file, write_json
+from recdistill.columns import decoded, single
 from recdistill.features import UNSEEN
 from recdistill.part_files import LABEL, ROLES, ROW_ID, SPLITS
 from recdistill.preparation.fitting import Feature
@@ -73,8 +74,7 @@ class Encoding:
         for role in ROLES:
             name = getattr(self.schema, role)
             if name is not None:
-                column = self.workspace.column(part, name)
-                found[f"_{role}"] = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+                found[f"_{role}"] = decoded(self.workspace.column(part, name))
         return found
 
     def _labels(self, part: int) -> pa.Array:
@@ -102,9 +102,7 @@ class Encoding:
         labels = pc.value_counts(rows[LABEL]).to_pylist()
         told = {"missing" if entry["values"] is None else f"{entry['values']:g}": entry["counts"] for entry in labels}
         unseen = {
-            f.name: self._unseen(f, rows[f.name].combine_chunks())
-            for f in self.features
-            if not isinstance(f.transform, Scaled)
+            f.name: self._unseen(f, single(rows, f.name)) for f in self.features if not isinstance(f.transform, Scaled)
         }
         return {"rows": rows.num_rows, "labels": told, "unseen": unseen}
 

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.columns import decoded
 from recdistill.errors import DataError
-from recdistill.inspection import respelt
+from recdistill.inspection import missing_rows, respelt
 from recdistill.preparation.counting import Counter
 from recdistill.preparation.splitting import Codes
 from recdistill.preparation.workspace import Workspace
@@ -79,11 +80,11 @@ class Measuring:
             for part, codes in enumerate(self.splits):
                 column = self.workspace.column(part, feature.name)
                 train = column.filter(pa.array(codes == 0)) if codes.any() else column
-                rows, absent = rows + len(train), absent + _missing(train, feature.kind)
-                kind = str(plain(feature.items(train[:0])).type)
+                rows, absent = rows + len(train), absent + missing_rows(train)
+                kind = str(decoded(feature.items(train[:0])).type)
                 found.add(feature.items(train))
                 if feature.kind != "vector":
-                    sample.append(plain(column.take(self.samples[part])))
+                    sample.append(decoded(column.take(self.samples[part])))
             transform, facts = found.finish()
         facts = {"kind": feature.kind, "type": kind, "rows": rows, "missing": absent, **facts}
         done = replace(feature, transform=transform, fitted=True)
@@ -178,19 +179,7 @@ class _Numbers:
         return transform.fitted(self.plain if transform == Scaled() else self.own)
 
 
-def plain(column: pa.Array) -> pa.Array:
-    """A column without a dictionary."""
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-
-
 def _respelt(values: pa.Array, known: pa.Array) -> int:
     """How many values are known in another spelling."""
     here, there = (respelt(side.cast(pa.large_string())) for side in (values, known))
     return int(pc.sum(pc.is_in(here, there)).as_py() or 0)
-
-
-def _missing(column: pa.Array, kind: str) -> int:
-    """How many rows have no value, or a list without items."""
-    if kind != "multi":
-        return int(column.null_count)
-    return int(pc.sum(pc.equal(pc.fill_null(pc.list_value_length(column), 0), 0)).as_py() or 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow.compute as pc
@@ -140,9 +140,8 @@ def _profiles(statistics: Mapping[str, Any], schema: Schema) -> dict[str, Column
 def _parts(found: Measurements, schema: Schema) -> dict[str, Table]:
     """The sample's rows by split, for those that have any."""
     lacking = [name for name in schema.columns if name not in found.sample.column_names]
-    plain = schema.without(*lacking)
-    roles = {role: None for role in ("domain", "truth", "score") if getattr(schema, role) in lacking}
-    plain = Schema.from_dict({name: value for name, value in plain.to_dict().items() if name not in roles})
+    absent: dict[str, Any] = {role: None for role in ("domain", "truth", "score") if getattr(schema, role) in lacking}
+    plain = replace(schema.without(*lacking), **absent)
     rows = {split: found.sample.filter(pc.equal(found.sample[SPLIT], code)) for code, split in enumerate(SPLITS)}
     return {split: Table(own, plain) for split, own in rows.items() if own.num_rows}
 

@@ -12,17 +12,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import is_whole, new_folder, read_json, write_json
+from recdistill.columns import decoded
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, nearest
 from recdistill.fingerprints import places
 from recdistill.inspection import SHARES
 from recdistill.part_files import RESERVED
 from recdistill.preparation.engine import Engine
-from recdistill.preparation.fitting import Feature, Measured, Measuring, plain
+from recdistill.preparation.fitting import Feature, Measured, Measuring
 from recdistill.preparation.settings import PrepareSettings
 from recdistill.preparation.splitting import Codes
 from recdistill.preparation.workspace import Workspace
-from recdistill.progress import Board
+from recdistill.progress import Board, tracked
 from recdistill.schema import Schema
 
 SAMPLED = 1 << 14
@@ -84,14 +85,11 @@ def measured(
         statistics = read_json(workspace.encoder / "statistics.json")
         return Measurements(Encoder.load(workspace.encoder), statistics, sample)
     samples = _samples(workspace, schema, splits)
-    board.track("measuring columns", len(features), "columns")
-    try:
-        found = []
+    found = []
+    with tracked(board, "measuring columns", len(features), "columns"):
         for result in engine.run(Measuring(workspace, splits, samples), features):
             found.append(result)
             board.advance(1)
-    finally:
-        board.end()
     found.sort(key=lambda result: result.feature.position)
     encoder = Encoder({m.feature.name: (m.feature.kind, m.feature.transform) for m in found})
     sample = _sampled(workspace, schema, splits, samples, found)
@@ -120,7 +118,7 @@ def _sampled(
     answers = (schema.row_id, schema.label, schema.rating, schema.user, schema.item, schema.time)
     for name in {name: None for name in answers if name is not None and name not in columns}:
         pieces = [workspace.column(part, name).take(rows) for part, rows in enumerate(samples)]
-        columns[name] = pa.concat_arrays([plain(piece) for piece in pieces])
+        columns[name] = pa.concat_arrays([decoded(piece) for piece in pieces])
     return pa.table(columns)
 
 

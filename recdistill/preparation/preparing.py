@@ -27,14 +27,13 @@ from recdistill.preparation.settings import PrepareSettings
 from recdistill.preparation.staging import contents, require_readable, set_aside, staged
 from recdistill.preparation.workspace import Workspace, is_there
 from recdistill.prepared_table import KIND, PreparedTable
-from recdistill.progress import Board, Silence
+from recdistill.progress import SILENCE, Board, tracked
 from recdistill.readers import files_of
 from recdistill.schema import Schema
 from recdistill.settings import differences
 
 # Rows that are encoded together look a vocabulary up once; more than one group keeps all workers busy.
 GROUPS, LEAST_GROUP, MOST_GROUP = 8, 250_000, 1_000_000
-SILENCE = Silence()
 
 
 def prepare(
@@ -157,12 +156,9 @@ def _encode(encoding: Encoding, engine: Engine, board: Board) -> None:
         if not groups or sum(rows[other] for other in groups[-1]) + rows[part] > most:
             groups.append([])
         groups[-1].append(part)
-    board.track("encoding", sum(rows[part] for part in left), "rows")
-    try:
+    with tracked(board, "encoding", sum(rows[part] for part in left), "rows"):
         for done in engine.run(encoding, groups):
             board.advance(done)
-    finally:
-        board.end()
 
 
 def _report(workspace: Workspace, counts: dict[str, Any]) -> dict[str, Any]:

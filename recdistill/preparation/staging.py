@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.artefacts import new_file, read_json, write_json
-from recdistill.columns import is_list, missing
+from recdistill.columns import decoded, is_list, missing, single
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.fingerprints import row_fingerprints
 from recdistill.preparation.engine import Engine
 from recdistill.preparation.settings import PrepareSettings
 from recdistill.preparation.workspace import FINGERPRINT, Workspace
-from recdistill.progress import Board
+from recdistill.progress import Board, tracked
 from recdistill.readers import (
     Chunk,
     Kinds,
@@ -90,12 +90,10 @@ def staged(
         How many good rows each part has.
 
     Raises:
-        UsageError: the files lack a column.
-        DataError: too many rows are bad.
+        DataError: a row is wrong, too many are, or none is left.
     """
     if workspace.read.is_file():
         return list(read_json(workspace.read)["rows"])
-    board.track("reading", stored_bytes(files), "bytes")
     pieces = chunks(
         files,
         settings.csv,
@@ -105,7 +103,7 @@ def staged(
         moved=board.advance,
     )
     read: list[int] = []
-    try:
+    with tracked(board, "reading", stored_bytes(files), "bytes"):
         first = next(pieces)
         staging = Staging(workspace, schema, settings)
         if not workspace.rows(first.number).is_file():
@@ -113,15 +111,13 @@ def staged(
         staging = replace(staging, kinds=read_json(workspace.kinds))
         for _ in engine.run(staging, _missing(itertools.chain([first], pieces), workspace, read)):
             pass
-    finally:
-        board.end()
     bad, where = bad_rows(workspace, len(read)), files[0] if len(files) == 1 else files[0].parent
     require_few(bad, sum(read) - sum(bad.values()), where, settings.most_bad, remedy=" Else raise most_bad")
     rows = [len(workspace.column(part, schema.row_id)) for part in range(len(read))]
     if not sum(rows):
         chosen = [*settings.only.items(), *((f"not {name}", values) for name, values in settings.without.items())]
         raise DataError(f"{where} must have rows to prepare, got none of {sum(read):,} with {dict(chosen)}")
-    write_json(workspace.read, {"rows": rows})
+    write_json(workspace.read, {"rows": rows, "bad": bad})
     return rows
 
 
@@ -158,9 +154,7 @@ def wanted(table: pa.Table, settings: PrepareSettings) -> pa.Table:
                 raise UsageError(f"no column {name!r} to choose rows by, {nearest(name, table.column_names)}")
             if pa.types.is_temporal(table.schema.field(name).type) or is_list(table.schema.field(name).type):
                 raise UsageError(f"rows are chosen by columns of one id or number, got {name!r}: times or lists")
-            column = table.column(name).combine_chunks()
-            plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-            found = pc.is_in(plain.cast(pa.large_string()), pa.array(chosen, pa.large_string()))
+            found = pc.is_in(decoded(single(table, name)).cast(pa.large_string()), pa.array(chosen, pa.large_string()))
             table = table.filter(found if kept else pc.invert(found))
     return table
 
@@ -193,4 +187,4 @@ def set_aside(workspace: Workspace, parts: int, path: Path) -> dict[str, int]:
         with new_file(path) as temporary, temporary.open("wb") as whole:
             for part in there:
                 whole.write(part.read_bytes())
-    return bad_rows(workspace, parts)
+    return dict(read_json(workspace.read)["bad"])

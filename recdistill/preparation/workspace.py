@@ -86,7 +86,7 @@ class Workspace:
 
     @property
     def read(self) -> Path:
-        """Written when every chunk is read: how many rows each has."""
+        """Written when every chunk is read: how many rows each has, and how many bad rows broke which rule."""
         return self.path / "read.json"
 
     @property

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from recdistill.columns import single
 from recdistill.errors import DataError
 from recdistill.readers.chunk import Chunk, Faults, Several
 from recdistill.readers.quarantine import Quarantine
@@ -48,8 +49,7 @@ class Rows:
 
     def column(self, name: str) -> Column:
         """One of the columns."""
-        values = self.arrow.column(name).combine_chunks()
-        return Column(self, name, pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values)
+        return Column(self, name, single(self.arrow, name))
 
     @property
     def files(self) -> list[Path]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from recdistill.columns import decoded
 from recdistill.errors import DataError, UsageError
 from recdistill.transforms.partials import Array, Counts
 
@@ -153,6 +154,5 @@ def gathered(ids: Array, coded: pa.Array) -> Array:
 
 def _plain(column: pa.Array) -> pa.Array:
     """Decoded; integers as int64 and text as large_string, so that equal values compare equal."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    column = decoded(column)
     return column.cast(pa.int64() if pa.types.is_integer(column.type) else pa.large_string())
