@@ -27,10 +27,11 @@ from recdistill.artefacts import new_folder, write_json, write_text
 from recdistill.batches import Batches
 from recdistill.encoder import Encoder
 from recdistill.examples import Examples
+from recdistill.fit_settings import FitSettings
 from recdistill.models import build
 from recdistill.prepared_table import PreparedTable
 from recdistill.schema import Schema
-from recdistill.training import FitSettings, _Loop, hard_labels
+from recdistill.training import _Loop, hard_labels
 from recdistill.transforms import Scaled, Vocabulary
 
 FOLDER = Path(__file__).parent / "results" / "feeding"

@@ -24,13 +24,14 @@ from recdistill.artefacts import write_json, write_text
 from recdistill.candidates import Candidates
 from recdistill.datasets import movielens
 from recdistill.encoder import Encoder
+from recdistill.fit_settings import FitSettings
 from recdistill.full_ranking import compare_ranked, rank
 from recdistill.metrics import mrr, ndcg_at_k, recall_at_k
 from recdistill.models import build
 from recdistill.ranker import Ranker
 from recdistill.splits import split
 from recdistill.tables import Table
-from recdistill.training import FitSettings, fit
+from recdistill.training import fit
 
 FOLDER = Path(__file__).parent / "results" / "full_ranking"
 RANKERS: dict[str, dict[str, Any]] = {

@@ -19,12 +19,13 @@ from recdistill.artefacts import read_json, write_json, write_text
 from recdistill.datasets import movielens
 from recdistill.encoder import Encoder
 from recdistill.examples import Examples
+from recdistill.fit_settings import FitSettings
 from recdistill.metrics import auc
 from recdistill.models import build
 from recdistill.ranker import Ranker
 from recdistill.settings import fill
 from recdistill.splits import split
-from recdistill.training import FitSettings, fit
+from recdistill.training import fit
 
 FOLDER = Path(__file__).parent / "results" / "optimisers"
 MODEL = {"embedding_dim": 32, "hidden": [256, 128]}

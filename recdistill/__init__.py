@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recdistill.encoder_settings import EncoderSettings
     from recdistill.evaluation import evaluate
     from recdistill.examples import Examples
+    from recdistill.fit_settings import FitSettings
     from recdistill.full_ranking import compare_ranked, rank_all
     from recdistill.labelling import label_prepared
     from recdistill.on_ray import RayData
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from recdistill.splits import keep_labels, split
     from recdistill.tables import Table
     from recdistill.terminal import Bar
-    from recdistill.training import FitSettings, fit
+    from recdistill.training import fit
 
 _HOMES = {
     "Bar": "terminal",
@@ -40,7 +41,7 @@ _HOMES = {
     "Encoder": "encoder",
     "EncoderSettings": "encoder_settings",
     "Examples": "examples",
-    "FitSettings": "training",
+    "FitSettings": "fit_settings",
     "PrepareSettings": "preparation",
     "PreparedTable": "prepared_table",
     "Ranker": "ranker",

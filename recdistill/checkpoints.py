@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recdistill.artefacts import is_whole, manifest, new_folder, read_json, verify, write_json
 from recdistill.errors import DataError
+from recdistill.optimisers import Optimisers
 
 Tensors = dict[str, Tensor]
 
@@ -58,12 +58,12 @@ class Checkpoints:
         self.folder, self.seconds, self.identity, self.clock = folder, seconds, identity, clock
         self.written = clock()
 
-    def save_if_due(self, network: nn.Module, optimiser: torch.optim.Optimizer, state: State) -> None:
+    def save_if_due(self, network: nn.Module, optimiser: Optimisers, state: State) -> None:
         """Write the state when the last write is long enough ago."""
         if self.folder is not None and self.clock() - self.written >= self.seconds:
             self.save(network, optimiser, state)
 
-    def save(self, network: nn.Module, optimiser: torch.optim.Optimizer, state: State) -> str:
+    def save(self, network: nn.Module, optimiser: Optimisers, state: State) -> str:
         """Write the state now.
 
         Returns:
@@ -84,7 +84,7 @@ class Checkpoints:
         self.written = self.clock()
         return f"stopped at epoch {state.epoch + 1}, step {state.step}; the same command continues there"
 
-    def load(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> State | None:
+    def load(self, network: nn.Module, optimiser: Optimisers) -> State | None:
         """Put a stored state back into network and optimiser; None when there is none.
 
         Raises:
@@ -98,9 +98,7 @@ class Checkpoints:
         tensors = load_file(self.folder / "state.safetensors")
         stored = read_json(self.folder / "state.json")
         network.load_state_dict(_part(tensors, "network."))
-        whole = optimiser.state_dict()
-        whole["state"] = _joined(_part(tensors, "optimiser."), stored["optimiser"])
-        optimiser.load_state_dict(whole)
+        optimiser.load_state_dict({"state": _joined(_part(tensors, "optimiser."), stored["optimiser"])})
         state = State(**stored["position"], best=_part(tensors, "best."))
         return replace(state, best_score=float("nan")) if state.best_score is None else state
 

@@ -13,8 +13,8 @@ from recdistill.arms import TuneSettings
 from recdistill.encoder_settings import EncoderSettings
 from recdistill.errors import UsageError
 from recdistill.features import FeatureSpec
+from recdistill.fit_settings import FitSettings
 from recdistill.settings import Settings
-from recdistill.training import FitSettings
 
 # A model is built on it only to see whether its arguments make sense.
 TINY = FeatureSpec(categorical=(("some id", 2),), number=("some number",))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recdistill.batches import Batches
 from recdistill.examples import Examples
+from recdistill.fit_settings import FitSettings
 from recdistill.losses import label_loss, teacher_loss
 from recdistill.prepared_table import PreparedTable
 from recdistill.progress import Progress
@@ -19,7 +20,7 @@ from recdistill.settings import Settings
 from recdistill.soft_labels import SoftLabels
 from recdistill.sources import Rows, sized
 from recdistill.tables import Table
-from recdistill.training import FitSettings, Fitted, fit
+from recdistill.training import Fitted, fit
 
 
 class DistillSettings(Settings):

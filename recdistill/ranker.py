@@ -17,7 +17,7 @@ from recdistill.batch import Batch
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError
 from recdistill.models import build, model_name
-from recdistill.models.embeddings import Embeddings
+from recdistill.models.embeddings import PlainTables
 from recdistill.prepared_table import PreparedTable
 from recdistill.tables import Table
 
@@ -119,7 +119,7 @@ class Ranker:
         network.load_state_dict({k: v for k, v in mine.items() if not f".{k}".endswith(tables)}, strict=False)
         ids = [torch.from_numpy(found) for found in encoder.ids_in(self.encoder)]
         for old, new in zip(self.network.modules(), network.modules(), strict=True):
-            if isinstance(old, Embeddings) and isinstance(new, Embeddings):
+            if isinstance(old, PlainTables) and isinstance(new, PlainTables):
                 new.take_rows(old, ids)
         return Ranker(encoder, network)
 

@@ -12,13 +12,13 @@ from recdistill.configuration import Config, StudentSettings, TeacherSettings
 from recdistill.devices import require_device_name
 from recdistill.domains import privileged_columns
 from recdistill.errors import DataError, UsageError, nearest
+from recdistill.fit_settings import FitSettings
 from recdistill.inspection import unshared
 from recdistill.rankings import candidates_of
 from recdistill.score_column import ScoreColumn
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, keep_labels
 from recdistill.tables import Table
-from recdistill.training import FitSettings
 
 FEW = 200  # rows are enough to see whether settings fit the columns
 

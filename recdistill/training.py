@@ -12,11 +12,10 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from recdistill.checkpoints import Checkpoints, State
@@ -24,49 +23,17 @@ from recdistill.devices import device_of
 from recdistill.errors import DataError, Interrupted, TrainingError, UsageError
 from recdistill.examples import Examples
 from recdistill.features import FeatureSpec
+from recdistill.fit_settings import FitSettings
 from recdistill.losses import label_loss
 from recdistill.metrics import auc, logloss
+from recdistill.models.embeddings import PlainTables
+from recdistill.optimisers import Optimisers, RowOptimiser
 from recdistill.prepared_table import PreparedTable
 from recdistill.progress import Progress, stoppable
 from recdistill.ranker import Ranker
-from recdistill.settings import Settings
 from recdistill.sources import InMemory, Rows, Source, held_out, source_of
 from recdistill.streams import seed, stream
 from recdistill.tables import Table
-
-
-class FitSettings(Settings):
-    """How to train.
-
-    Args:
-        epochs: passes over the training rows, at most.
-        batch_size: rows a step; 0 chooses by the number of rows (about 50 steps an epoch, 64 to 4,096 rows), or leaves
-            `Batches` their own.
-        learning_rate: of the optimiser.
-        weight_decay: L2 penalty added to the gradient (adam, adagrad, sgd) or decoupled (adamw).
-        optimiser: it and its defaults were chosen by measuring, see `benchmarks/results/optimisers/`.
-        patience: stop after this many epochs without a better validation score.
-        stop_by: the validation score, "logloss" (lower is better) or, for clicks, "auc".
-        unseen_rate: probability with which an id is replaced by 0 in training, so that id 0 (unseen) is trained.
-        hidden: per feature the probability with which its value is hidden in training, as if it were missing.
-        seed: of the order of rows (`Batches` keep their own), the replaced ids, the hidden values and dropout.
-        device: "auto" takes a GPU where there is one.
-        checkpoint_seconds: between checkpoints, where a folder for them is given.
-    """
-
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(0, ge=0)
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-5, ge=0)
-    optimiser: Literal["adam", "adamw", "adagrad", "sgd"] = "adam"
-    patience: int = Field(2, ge=1)
-    stop_by: Literal["logloss", "auc"] = "logloss"
-    unseen_rate: float = Field(0.02, ge=0, lt=1)
-    hidden: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
-    seed: int = 0
-    device: str = "auto"
-    checkpoint_seconds: float = Field(60.0, ge=0)
-
 
 Objective = Callable[[Tensor, Examples], Tensor]
 
@@ -147,6 +114,7 @@ def fit(
     if state.best:
         network.load_state_dict(state.best)
     checkpoints.clear()
+    sparse_gradients(network, False)
     ranker.network.cpu()
     return Fitted(state.best_epoch if state.best else state.epoch, state.best_score, tuple(state.history))
 
@@ -159,7 +127,7 @@ class _Loop:
     ) -> None:
         self.network, self.objective, self.settings = network, objective, settings
         self.spec, self.device = spec, device
-        self.optimiser = _optimiser(network, settings)
+        self.optimiser = optimisers_of(network, settings)
 
     def epoch(
         self,
@@ -191,11 +159,13 @@ class _Loop:
         if self.settings.hidden:
             hiding = stream(self.settings.seed, epoch, step, "hidden")
             features = features.with_hidden(self.spec, self.settings.hidden, hiding)
-        loss = self.objective(self.network(features), replace(examples, features=features))
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            logits = self.network(features)
+        loss = self.objective(logits.float(), replace(examples, features=features))
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(f"the loss must be finite, got {value} at epoch {epoch + 1}, step {step + 1}")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
         return value
@@ -220,11 +190,33 @@ def _judge(state: State, ranker: Ranker, judged: Examples | None, settings: FitS
     return replace(state, epochs_since_best=state.epochs_since_best + 1)
 
 
-def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
+def optimisers_of(network: nn.Module, settings: FitSettings) -> Optimisers:
+    """The optimisers of a network's tables, where they have their own, and of all the rest."""
+    apart = settings.embedding_optimiser != "dense"
+    tables = sparse_gradients(network, apart)
+    weights = [table.weight for table in tables] if apart else []
+    known = {id(weight) for weight in weights}
+    parts = [_dense([p for p in network.parameters() if id(p) not in known], settings)]
+    if weights:
+        lr = settings.embedding_learning_rate or settings.learning_rate
+        decay = settings.embedding_weight_decay
+        parts.append(RowOptimiser(weights, kind=settings.embedding_optimiser, lr=lr, weight_decay=decay))
+    return Optimisers(parts)
+
+
+def sparse_gradients(network: nn.Module, sparse: bool) -> list[PlainTables]:
+    """A network's plain tables, whose gradients from now on hold the looked-up rows alone, or all rows."""
+    tables = [module for module in network.modules() if isinstance(module, PlainTables)]
+    for table in tables:
+        table.sparse = sparse
+    return tables
+
+
+def _dense(parameters: list[nn.Parameter], settings: FitSettings) -> torch.optim.Optimizer:
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adagrad": torch.optim.Adagrad}
     kind, fused = kinds.get(settings.optimiser, torch.optim.SGD), settings.optimiser in ("adam", "adamw")
     arguments: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    return kind(network.parameters(), **arguments, **({"fused": True} if fused else {}))
+    return kind(parameters, **arguments, **({"fused": True} if fused else {}))
 
 
 def _identity(loop: _Loop, source: Source, judged: Examples | None, settings: FitSettings, name: str) -> str:

@@ -21,13 +21,14 @@ from recdistill.artefacts import manifest
 from recdistill.configuration import Config
 from recdistill.distillation import Blend
 from recdistill.examples import Examples
+from recdistill.fit_settings import FitSettings
 from recdistill.models import build
 from recdistill.ranker import Ranker
 from recdistill.run_folder import Cell, RunFolder
 from recdistill.settings import fill
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds
-from recdistill.training import FitSettings, fit
+from recdistill.training import fit
 
 CELL = Cell(0.5, 0)
 MODEL_TEACHERS = ("source_teacher", "adapted_teacher")

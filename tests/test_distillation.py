@@ -14,13 +14,14 @@ from recdistill.distillation import Blend, DistillSettings, distill
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, Interrupted, TrainingError
 from recdistill.examples import Examples
+from recdistill.fit_settings import FitSettings
 from recdistill.losses import bce
 from recdistill.models import MODELS, build
 from recdistill.ranker import Ranker
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, keep_labels, split
 from recdistill.tables import Table
-from recdistill.training import FitSettings, fit, hard_labels
+from recdistill.training import fit, hard_labels
 from recdistill.transforms import Hashing
 
 SMALL = {"source_rows": 3000, "target_rows": 2000, "source_users": 100, "target_users": 60, "items": 50}

@@ -20,6 +20,7 @@ from recdistill.datasets import synthetic
 from recdistill.distillation import DistillSettings, distill
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, Interrupted, UsageError
+from recdistill.fit_settings import FitSettings
 from recdistill.models import build
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
@@ -27,7 +28,7 @@ from recdistill.schema import Schema
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import keep_labels, split
 from recdistill.tables import Table
-from recdistill.training import FitSettings, fit
+from recdistill.training import fit
 
 FIT = FitSettings(epochs=3, learning_rate=5e-3, batch_size=128)
 LARGE = 1 << 30

@@ -380,7 +380,7 @@ def test_rows_are_taken_and_new_ids_start_as_the_unseen_one() -> None:
     ids = [
         torch.cat([torch.arange(k), torch.zeros(n - k, dtype=torch.long)]) for n, k in zip(sizes, known, strict=True)
     ]
-    new.take_rows(old, ids)
+    new.table.take_rows(old.table, ids)
     for taken, known in zip(by_feature(new, larger), by_feature(old, FULL), strict=True):
         assert torch.equal(taken[: len(known)], known)
         assert torch.equal(taken[len(known) :], known[:1].expand(len(taken) - len(known), -1))

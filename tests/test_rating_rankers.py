@@ -23,13 +23,14 @@ from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError
 from recdistill.evaluation import measure_ratings
 from recdistill.examples import Examples
+from recdistill.fit_settings import FitSettings
 from recdistill.losses import categorical_kd, cross_entropy
 from recdistill.models import MODELS, build
 from recdistill.ranker import Ranker
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, keep_labels, split
 from recdistill.tables import Table
-from recdistill.training import FitSettings, fit
+from recdistill.training import fit
 
 GRADES = (1, 2, 3, 4, 5)
 SIZES = {"source_rows": 100, "target_rows": 6000, "source_users": 10, "target_users": 60, "items": 40}

@@ -1,0 +1,80 @@
+"""Plain torch tables: what every saved model has, on any device, with nothing but torch installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+
+from recdistill.features import PAD
+from recdistill.models.embeddings.lookup import SparseLookup
+
+MOST_ROWS = 2**31 - 1
+
+
+class PlainTables(nn.Module):
+    """The tables of several id features, end to end in one, so that a batch costs one lookup.
+
+    Args:
+        rows: of each feature's table.
+        dim: length of each row.
+        deviation: standard deviation of the initial rows.
+
+    Raises:
+        ValueError: all tables together have more rows than int32 can count.
+
+    Attributes:
+        sparse: whether the weight's gradient holds only the rows of the batch; see `SparseLookup`.
+    """
+
+    offsets: Tensor
+
+    def __init__(self, rows: Sequence[int], dim: int, *, deviation: float = 0.01) -> None:
+        super().__init__()
+        if sum(rows) > MOST_ROWS:
+            raise ValueError(f"plain tables have at most {MOST_ROWS:,} rows together, got {sum(rows):,}")
+        self.rows, self.sparse = list(rows), False
+        self.starts = [0, *accumulate(rows)]
+        self.register_buffer("offsets", torch.tensor(self.starts[:-1], dtype=torch.int32), persistent=False)
+        self.weight = nn.Parameter(torch.empty(max(1, sum(rows)), dim))
+        nn.init.normal_(self.weight, std=deviation)
+
+    def forward(self, single: Tensor, multi: Sequence[Tensor]) -> Tensor:
+        """(batch, single features) and per list feature (batch, longest) ids to (batch, features, dim).
+
+        A list counts as the mean of its ids' rows.
+        """
+        batch, width = single.shape
+        places = [(single + self.offsets[:width]).flatten()]
+        places += [(ids.clamp(min=0) + self.offsets[width + k]).flatten() for k, ids in enumerate(multi)]
+        found = self._looked_up(torch.cat(places) if multi else places[0])  # (lookups, dim)
+        looked, *lists = found.split([len(ids) for ids in places])
+        parts = [looked.unflatten(0, (batch, width))]
+        parts += [_mean(ids != PAD, rows.unflatten(0, ids.shape)) for ids, rows in zip(multi, lists, strict=True)]
+        return torch.cat(parts, 1) if multi else parts[0]
+
+    @torch.no_grad()
+    def take_rows(self, other: PlainTables, ids: Sequence[Tensor]) -> None:
+        """Copy another's rows.
+
+        Args:
+            other: tables of the same features.
+            ids: per feature, (rows,) the other's id whose row each of these rows takes.
+        """
+        for start, end, first, taken in zip(self.starts, self.starts[1:], other.starts, ids, strict=False):
+            self.weight[start:end] = other.weight[first + taken]
+
+    def _looked_up(self, ids: Tensor) -> Tensor:
+        """(lookups, dim)."""
+        if self.sparse and torch.is_grad_enabled():
+            found: Tensor = SparseLookup.apply(ids, self.weight)  # type: ignore[no-untyped-call]
+            return found
+        return nn.functional.embedding(ids, self.weight)
+
+
+def _mean(kept: Tensor, rows: Tensor) -> Tensor:
+    """(batch, 1, dim), the mean of each list's rows; `kept` (batch, longest) says which are its own."""
+    kept = kept[:, :, None]
+    return (rows * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True).clamp(min=1)

@@ -1,0 +1,158 @@
+"""Optimisers of embedding tables: only the rows that a batch looked up are updated.
+
+An optimiser such as Adam moves every row of every table at each step, also rows that no batch asked for; with millions
+of rows that is nearly all of the time. These read a gradient that holds the batch's rows, and cost what a batch costs.
+Each is written out for a row w with gradient g (the sum over the row's lookups) and learning rate η:
+
+- `sgd`: w ← w − η g.
+- `adagrad` (Duchi et al. 2011): s ← s + g², w ← w − η g / (√s + ε), element by element.
+- `rowwise_adagrad` (as in DLRM's and FBGEMM's embedding kernels): the same with one s per row, s ← s + mean(g²).
+- `lazy_adam` (Kingma & Ba 2015 on the rows of the batch alone, as torch's `SparseAdam`): m and v of a row are as old as
+  its last lookup; the bias correction counts all steps.
+
+With a weight decay λ each adds λ w to g, for the batch's rows alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+State = dict[str, Any]
+EPSILON = 1e-8
+BETAS = (0.9, 0.999)
+
+
+def _sgd(rows: Tensor, gradient: Tensor, state: State) -> Tensor:
+    return gradient
+
+
+def _adagrad(rows: Tensor, gradient: Tensor, state: State) -> Tensor:
+    total = _moved(state["sum"], rows, lambda s: s.addcmul_(gradient, gradient))
+    return gradient / total.sqrt_().add_(EPSILON)
+
+
+def _rowwise_adagrad(rows: Tensor, gradient: Tensor, state: State) -> Tensor:
+    total = _moved(state["sum"], rows, lambda s: s.add_(gradient.square().mean(1)))
+    return gradient / total.sqrt_().add_(EPSILON)[:, None]
+
+
+def _lazy_adam(rows: Tensor, gradient: Tensor, state: State) -> Tensor:
+    state["step"] += 1
+    count, (first, second) = float(state["step"]), BETAS
+    mean = _moved(state["exp_avg"], rows, lambda m: m.lerp_(gradient, 1 - first))
+    square = _moved(state["exp_avg_sq"], rows, lambda v: v.mul_(second).addcmul_(gradient, gradient, value=1 - second))
+    root = square.sqrt_().div_((1 - second**count) ** 0.5).add_(EPSILON)
+    return mean.div_(root).div_(1 - first**count)
+
+
+def _moved(whole: Tensor, rows: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """A copy of some rows after a change, which `whole` gets too."""
+    part = change(whole.index_select(0, rows))
+    whole.index_copy_(0, rows, part)
+    return part
+
+
+Direction = Callable[[Tensor, Tensor, State], Tensor]
+# What an optimiser keeps, by name: one number per row, per element, or in all.
+KINDS: dict[str, tuple[Direction, dict[str, str]]] = {
+    "sgd": (_sgd, {}),
+    "adagrad": (_adagrad, {"sum": "element"}),
+    "rowwise_adagrad": (_rowwise_adagrad, {"sum": "row"}),
+    "lazy_adam": (_lazy_adam, {"exp_avg": "element", "exp_avg_sq": "element", "step": "all"}),
+}
+
+
+class RowOptimiser(torch.optim.Optimizer):
+    """Updates the rows of tables that their sparse gradients name.
+
+    Args:
+        tables: (rows, dim) parameters.
+        kind: a key of `KINDS`.
+        lr: learning rate.
+        weight_decay: λ above.
+
+    Raises:
+        ValueError: the kind is not known.
+    """
+
+    def __init__(self, tables: Iterable[Tensor], *, kind: str, lr: float, weight_decay: float = 0.0) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"an optimiser of tables is one of {', '.join(KINDS)}, got {kind!r}")
+        super().__init__(tables, {"lr": lr, "weight_decay": weight_decay})
+        self.kind = kind
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update the rows of each table's gradient."""
+        direction, _ = KINDS[self.kind]
+        for group in self.param_groups:
+            for table in (t for t in group["params"] if t.grad is not None):
+                rows, values = _distinct(table.grad)
+                before = table.index_select(0, rows)
+                if group["weight_decay"]:
+                    values = values.add(before, alpha=group["weight_decay"])
+                state = self.state[table] or self._begun(table)
+                table.index_copy_(0, rows, before.add_(direction(rows, values, state), alpha=-group["lr"]))
+
+    def _begun(self, table: Tensor) -> State:
+        """The state of a table at its first step."""
+        shapes = {"row": table.shape[:1], "element": table.shape}
+        for name, of in KINDS[self.kind][1].items():
+            self.state[table][name] = torch.zeros(()) if of == "all" else table.new_zeros(shapes[of])
+        return self.state[table]
+
+
+def _distinct(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows of a sparse gradient, each once, and their values; autograd forgets that it was coalesced."""
+    rows = gradient._indices()[0]
+    if bool((rows[1:] > rows[:-1]).all()):
+        return rows, gradient._values()
+    gradient = gradient.coalesce()
+    return gradient.indices()[0], gradient.values()
+
+
+class Optimisers:
+    """Several optimisers of different parameters, stepped and stored as one.
+
+    Args:
+        parts: none of which has a parameter of another.
+    """
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        self.parts = list(parts)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """A step of each."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, dict[int, Any]]:
+        """The state of every parameter, numbered through."""
+        found = [part.state_dict()["state"] for part in self.parts]
+        return {
+            "state": {
+                first + n: kept for first, one in zip(self._firsts, found, strict=False) for n, kept in one.items()
+            }
+        }
+
+    def load_state_dict(self, stored: dict[str, dict[int, Any]]) -> None:
+        """The reverse of `state_dict`."""
+        for part, (first, end) in zip(self.parts, itertools.pairwise(self._firsts), strict=True):
+            own = {n - first: kept for n, kept in stored["state"].items() if first <= n < end}
+            part.load_state_dict({**part.state_dict(), "state": own})
+
+    @property
+    def _firsts(self) -> list[int]:
+        """The number of each one's first parameter, and the number after the last."""
+        sizes = (sum(len(group["params"]) for group in part.param_groups) for part in self.parts)
+        return [0, *itertools.accumulate(sizes)]

@@ -1,0 +1,212 @@
+"""Optimisers of embedding tables: formulas written out, torch's own where it has them, and rows that are left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from recdistill.batch import Batch
+from recdistill.examples import Examples
+from recdistill.features import PAD, FeatureSpec
+from recdistill.fit_settings import FitSettings
+from recdistill.models import MODELS, build
+from recdistill.models.embeddings import embeddings_of
+from recdistill.models.embeddings.lookup import SparseLookup, summed_by_row
+from recdistill.optimisers import BETAS, EPSILON, KINDS, Optimisers, RowOptimiser
+from recdistill.training import _Loop, fit, hard_labels, optimisers_of
+
+every_kind = pytest.mark.parametrize("kind", list(KINDS))
+LR, DECAY, ROWS, DIM = 0.1, 0.01, 9, 4
+SPEC = FeatureSpec(categorical=(("user", 12), ("item", 30)), multi=(("tags", 6),), number=("price",))
+
+
+def slow(kind: str, weight: Tensor, gradients: list[dict[int, Tensor]], decay: float) -> Tensor:
+    """The module's formulas, one row and one step at a time."""
+    weight, first, second = weight.double(), *BETAS
+    sums: dict[int, Tensor] = {}
+    moments: dict[int, tuple[Tensor, Tensor]] = {}
+    for step, by_row in enumerate(gradients, start=1):
+        for row, gradient in by_row.items():
+            g = gradient.double() + decay * weight[row]
+            if kind == "sgd":
+                weight[row] -= LR * g
+            elif kind in ("adagrad", "rowwise_adagrad"):
+                squared = g**2 if kind == "adagrad" else (g**2).mean()
+                sums[row] = sums.get(row, torch.zeros(())) + squared
+                weight[row] -= LR * g / (sums[row].sqrt() + EPSILON)
+            else:
+                m, v = moments.get(row, (torch.zeros(DIM), torch.zeros(DIM)))
+                m, v = first * m + (1 - first) * g, second * v + (1 - second) * g**2
+                moments[row] = m, v
+                weight[row] -= LR * (m / (1 - first**step)) / ((v / (1 - second**step)).sqrt() + EPSILON)
+    return weight
+
+
+def sparse(by_row: dict[int, Tensor]) -> Tensor:
+    return torch.sparse_coo_tensor(
+        torch.tensor([list(by_row)]), torch.stack(list(by_row.values())), (ROWS, DIM), check_invariants=True
+    )
+
+
+def drawn_gradients(seed: int, steps: int = 6) -> list[dict[int, Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    chosen = [torch.randperm(ROWS, generator=generator)[:4].tolist() for _ in range(steps)]
+    return [{row: torch.randn(DIM, generator=generator) for row in rows} for rows in chosen]
+
+
+@every_kind
+@pytest.mark.parametrize("decay", [0.0, DECAY])
+def test_each_optimiser_is_its_formula(kind: str, decay: float) -> None:
+    table = nn.Parameter(torch.randn(ROWS, DIM, generator=torch.Generator().manual_seed(1)))
+    gradients, before = drawn_gradients(2), table.detach().clone()
+    optimiser = RowOptimiser([table], kind=kind, lr=LR, weight_decay=decay)
+    for by_row in gradients:
+        table.grad = sparse(by_row)
+        optimiser.step()
+    assert torch.allclose(table.detach().double(), slow(kind, before, gradients, decay), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "peer"),
+    [
+        ("sgd", lambda p: torch.optim.SGD(p, lr=LR)),
+        ("adagrad", lambda p: torch.optim.Adagrad(p, lr=LR, eps=EPSILON)),
+        ("lazy_adam", lambda p: torch.optim.SparseAdam(p, lr=LR, eps=EPSILON)),
+    ],
+)
+def test_where_torch_has_the_optimiser_it_is_the_same(kind: str, peer: object) -> None:
+    ours = nn.Parameter(torch.randn(ROWS, DIM, generator=torch.Generator().manual_seed(1)))
+    theirs = nn.Parameter(ours.detach().clone())
+    for optimiser, table in ((RowOptimiser([ours], kind=kind, lr=LR), ours), (peer([theirs]), theirs)):  # type: ignore[operator]
+        for by_row in drawn_gradients(3):
+            table.grad = sparse(by_row)
+            with torch.sparse.check_sparse_tensor_invariants():
+                optimiser.step()
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_rowwise_and_elementwise_adagrad_are_one_for_rows_of_one_number() -> None:
+    tables = {kind: nn.Parameter(torch.ones(5, 1)) for kind in ("adagrad", "rowwise_adagrad")}
+    for kind, table in tables.items():
+        optimiser = RowOptimiser([table], kind=kind, lr=LR)
+        for step in range(3):
+            table.grad = torch.sparse_coo_tensor(
+                torch.tensor([[1, 3]]), torch.tensor([[0.5], [step - 1.0]]), (5, 1), check_invariants=True
+            )
+            optimiser.step()
+    assert torch.equal(*tables.values())
+
+
+def test_an_optimiser_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of sgd, adagrad, rowwise_adagrad, lazy_adam, got 'adam'"):
+        RowOptimiser([nn.Parameter(torch.ones(2, 2))], kind="adam", lr=LR)
+
+
+@given(ids=st.lists(st.integers(0, 7), min_size=1, max_size=40))
+def test_the_sparse_gradient_is_the_dense_one(ids: list[int]) -> None:
+    looked = torch.tensor(ids, dtype=torch.int32)
+    weight = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    factor = torch.randn(len(ids), 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    (dense,) = torch.autograd.grad((nn.functional.embedding(looked, weight) * factor).sum(), weight)
+    (found,) = torch.autograd.grad((SparseLookup.apply(looked, weight) * factor).sum(), weight)
+    assert torch.allclose(found.to_dense(), dense)
+    rows, values = summed_by_row(looked, factor)
+    assert rows.tolist() == sorted(set(ids))
+    assert all(torch.allclose(v, factor[looked == r].sum(0)) for r, v in zip(rows, values, strict=True))
+
+
+def drawn(spec: FeatureSpec, rows: int = 64, seed: int = 0) -> Examples:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.stack([torch.randint(0, n, (rows,), generator=generator) for _, n in spec.categorical], 1).int()
+    lists = tuple(torch.randint(-1, n, (rows, 3), generator=generator).int() for _, n in spec.multi)
+    for values in lists:
+        values[:, 0] = values[:, 0].clamp(min=0)
+        values[:, 1:] = torch.where((values[:, 1:2] == PAD), PAD, values[:, 1:])
+    number = torch.randn(rows, len(spec.number), generator=generator)
+    label = torch.randint(0, 2, (rows,), generator=generator).float()
+    return Examples(Batch(ids, lists, number, ()), label, torch.full((rows,), torch.nan), torch.ones(rows))
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_sgd_on_the_rows_of_a_batch_is_sgd_on_whole_tables(name: str) -> None:
+    """Rows that were not looked up have no gradient, so that the two are the same algorithm."""
+    networks = []
+    for kind in ("dense", "sgd"):
+        settings = FitSettings(optimiser="sgd", embedding_optimiser=kind, learning_rate=0.5, weight_decay=0.0)
+        network = build(name, SPEC, seed=3).train()
+        loop = _Loop(network, hard_labels, settings, SPEC, "cpu")
+        for step in range(5):
+            loop._step(drawn(SPEC, seed=step), 0, step)
+        networks.append(network.state_dict())
+    for key, weights in networks[0].items():
+        assert torch.allclose(weights, networks[1][key], atol=1e-6), key
+
+
+@every_kind
+def test_rows_of_no_batch_stay_as_they_were(kind: str) -> None:
+    examples = drawn(SPEC)
+    examples = replace(examples, features=replace(examples.features, ids=examples.features.ids.clamp(max=7)))
+    network = build("deepfm", SPEC, seed=1).train()
+    before = {key: t.clone() for key, t in network.state_dict().items()}
+    settings = FitSettings(embedding_optimiser=kind, embedding_weight_decay=0.1, unseen_rate=0.0)
+    loop = _Loop(network, hard_labels, settings, SPEC, "cpu")
+    loop._step(examples, 0, 0)
+    for name, module in embeddings_of(network):
+        moved = (module.table.weight != before[f"{name}.table.weight"]).any(1)  # type: ignore[attr-defined]
+        looked = set(examples.features.ids[:, 0].tolist()) | {12 + i for i in examples.features.ids[:, 1].tolist()}
+        looked |= {42 + i for i in examples.features.multi[0].flatten().tolist() if i != PAD}
+        # The padding of lists looks row 0 up with a gradient of 0.
+        assert set(moved.nonzero()[:, 0].tolist()) <= looked | {42}
+
+
+def test_several_optimisers_are_stored_as_one() -> None:
+    network = build("deepfm", SPEC, seed=1).train()
+    settings = FitSettings(embedding_optimiser="lazy_adam")
+    loop = _Loop(network, hard_labels, settings, SPEC, "cpu")
+    for step in range(2):
+        loop._step(drawn(SPEC, seed=step), 0, step)
+    stored = loop.optimiser.state_dict()
+    again = optimisers_of(network, settings)
+    assert isinstance(again, Optimisers)
+    again.load_state_dict(stored)
+    found = again.state_dict()["state"]
+    assert found.keys() == stored["state"].keys() == set(range(len(list(network.parameters()))))
+    for number, kept in stored["state"].items():
+        assert all(torch.equal(torch.as_tensor(kept[k]), torch.as_tensor(found[number][k])) for k in kept)
+
+
+def test_settings_of_tables_without_an_optimiser_of_their_own_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"'dense' tables have no settings of their own, got embedding_learning_rate=0.1"
+    ):
+        FitSettings(embedding_learning_rate=0.1)
+
+
+def test_pairs_have_the_gradient_of_their_formula() -> None:
+    from recdistill.models.fm import Pairs
+
+    vectors = torch.randn(3, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    assert torch.autograd.gradcheck(Pairs.apply, vectors)
+
+
+@every_kind
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_fit_learns_with_each(kind: str, precision: str) -> None:
+    from recdistill.datasets import synthetic
+    from recdistill.encoder import Encoder
+    from recdistill.ranker import Ranker
+
+    source, _ = synthetic.load(seed=0, source_rows=3_000, target_rows=100)
+    encoder = Encoder.fit(source)
+    ranker = Ranker(encoder, build("deepfm", encoder.spec, seed=0))
+    rate = {"sgd": 0.5, "lazy_adam": 0.01}.get(kind, 0.1)
+    settings = FitSettings(epochs=3, embedding_optimiser=kind, embedding_learning_rate=rate, precision=precision)
+    found = fit(ranker, source, settings=settings)
+    losses = [entry["loss"] for entry in found.history]
+    assert losses[-1] < 0.98 * losses[0]
+    assert not any(module.table.sparse for _, module in embeddings_of(ranker.network))  # type: ignore[union-attr]
