@@ -61,7 +61,7 @@ class Batch:
         """The same rows on a device."""
         return self._each(lambda t: t.to(device))
 
-    def with_unseen(self, rate: float, generator: torch.Generator) -> Batch:
+    def with_unseen(self, rate: float, generator: torch.Generator, *, rank: int = 0, world: int = 1) -> Batch:
         """The same rows with ids replaced by `UNSEEN` at random.
 
         A model trained so has a row 0 that is the average of what it will stand for.
@@ -69,6 +69,8 @@ class Batch:
         Args:
             rate: the probability, in [0, 1).
             generator: a CPU generator.
+            rank, world: which part of a step's rows these are; what is drawn for single ids is then what is drawn for
+                all of the step's rows in one process.
 
         Raises:
             ValueError: the rate is out of range.
@@ -77,7 +79,9 @@ class Batch:
             raise ValueError(f"the rate of unseen ids must be in [0, 1), got {rate=}")
         if rate == 0:
             return self
-        ids, *multi = (_replaced(ids, rate, generator) for ids in (self.ids, *self.multi))
+        drawn = torch.rand(world * len(self), self.ids.shape[1], generator=generator)
+        ids = _replaced(self.ids, drawn[rank * len(self) : (rank + 1) * len(self)] < rate)
+        multi = (_replaced(ids, torch.rand(ids.shape, generator=generator) < rate) for ids in self.multi)
         return Batch(ids, tuple(multi), self.number, self.vector)
 
     def with_hidden(self, spec: FeatureSpec, rates: Mapping[str, float], generator: torch.Generator) -> Batch:
@@ -124,16 +128,21 @@ class Batch:
         if widths != expected:
             raise DataError(f"the batch must have the spec's features, got {widths=}, {expected=} for {spec=}")
         for position, (name, rows) in enumerate(spec.categorical):
-            _check_range(name, self.ids[:, position], 0, rows)
+            require_range(name, self.ids[:, position], 0, rows)
         for (name, rows), values in zip(spec.multi, self.multi, strict=True):
-            _check_range(name, values, PAD, rows)
+            require_range(name, values, PAD, rows)
         names = (*spec.number, *(name for name, _ in spec.vector))
         for name, tensor in zip(names, (*self.number.unbind(1), *self.vector), strict=True):
             if not torch.isfinite(tensor).all():
                 raise DataError(f"numbers must be finite, got NaN or infinity in {name!r}")
 
 
-def _check_range(name: str, ids: Tensor, low: int, rows: int) -> None:
+def require_range(name: str, ids: Tensor, low: int, rows: int) -> None:
+    """Refuse ids that no table may see.
+
+    Raises:
+        DataError: one is outside [low, rows).
+    """
     if ids.numel() and (int(ids.min()) < low or int(ids.max()) >= rows):
         raise DataError(f"ids of {name!r} must be in [{low}, {rows}), got [{int(ids.min())}, {int(ids.max())}]")
 
@@ -146,6 +155,5 @@ def _emptied(ids: Tensor, rows: Tensor) -> Tensor:
     return emptied
 
 
-def _replaced(ids: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    drawn = torch.rand(ids.shape, generator=generator).to(ids.device) < rate
-    return ids.masked_fill(drawn & (ids != PAD), UNSEEN)
+def _replaced(ids: Tensor, drawn: Tensor) -> Tensor:
+    return ids.masked_fill(drawn.to(ids.device) & (ids != PAD), UNSEEN)

@@ -1,11 +1,12 @@
 """Batches: mini-batches of a prepared table, seeded, resumable at any step, dealt to several ranks.
 
-An epoch is a line of all rows. Rank r of w has the r-th of w equal shares of it, so that all ranks make the same number
-of steps; up to w − 1 rows at the end of the line are left out of that epoch, other ones of the next where rows are
-shuffled.
+An epoch is a line of all rows, dealt to ranks in equal shares, so that all make the same number of steps; up to
+w − 1 rows at the end of the line of w ranks are left out of that epoch, other ones of the next where rows are shuffled.
 
-The line is a random order of all rows where they fit in `memory`. Otherwise it is a random order of the row groups; a
-share is cut into windows of `window_rows` rows, and the rows of a window are shuffled among themselves. How well that
+The line is a random order of all rows where they fit in `memory`. Each step takes the next rows of it, of which rank r
+has the r-th of w equal parts: a step of w ranks sees the rows that a step of one rank with w times as many sees.
+Otherwise the line is a random order of the row groups, and rank r has the r-th of w equal shares of it, so that a rank
+reads its own rows alone. A share is cut into windows of `window_rows` rows, which are shuffled among themselves. How well that
 mixes: a window joins row groups from about `window_rows` / (rows of a row group) random places of the input, other ones
 in every epoch, but rows of one row group always meet in one window, or in two neighbouring ones. Where the input is
 sorted, by time for example, write row groups that are small beside a window.
@@ -167,13 +168,13 @@ class Batches:
 
     def _windows(self, number: int, start: int) -> Iterator[Window]:
         """Rows, and the order in which this rank takes them: windows from the one of a step on."""
-        low = self.rank * self.rows
-        high = low + min(self.rows, self.steps * self.batch_size)
         if start == self.steps:
             return
         if self._whole:
-            yield self._held, self._order(len(self._held), number)[low:high]
+            yield self._held, self._order(len(self._held), number)[self._dealt]
             return
+        low = self.rank * self.rows
+        high = low + min(self.rows, self.steps * self.batch_size)
         groups, kept = self._order(len(self._groups), number, "groups"), dict[int, EncodedRows]()
         for begin in range(low + start * self.batch_size // self._size * self._size, high, self._size):
             end = min(begin + self._size, high)
@@ -223,6 +224,14 @@ class Batches:
         if self.labelled:
             return [int((~np.isnan(group.column(LABEL))).sum()) for group in self._groups]
         return [group.rows for group in self._groups]
+
+    @property
+    def _dealt(self) -> Array:
+        """Places in a line of all rows, step by step, where each step's rows are dealt to the ranks."""
+        whole, left = divmod(min(self.rows, self.steps * self.batch_size), self.batch_size)
+        steps = np.arange(whole * self.world * self.batch_size).reshape(whole, self.world, self.batch_size)
+        last = whole * self.world * self.batch_size + self.rank * left + np.arange(left)
+        return np.concatenate([steps[:, self.rank].ravel(), last])
 
     @cached_property
     def _held(self) -> EncodedRows:

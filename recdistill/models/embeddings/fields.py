@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings.plain import PlainTables
+from recdistill.models.embeddings.unplaced import UnplacedTables, asked_for
 
 
 class Tables(Protocol):
@@ -36,7 +37,11 @@ class Embeddings(nn.Module):
         if dim < 1:
             raise ValueError(f"embedding dim must be at least 1, got {dim=}")
         self.features, self.dim, self.deviation = (*spec.categorical, *spec.multi), dim, deviation
-        self.table: nn.Module = PlainTables([rows for _, rows in self.features], dim, deviation=deviation)
+        self.table: nn.Module = (
+            UnplacedTables(self.features, dim, deviation=deviation)
+            if asked_for()
+            else PlainTables([rows for _, rows in self.features], dim, deviation=deviation)
+        )
         self.number = nn.Parameter(torch.randn(len(spec.number), dim) * deviation)
         self.vector = nn.ModuleList(nn.Linear(width, dim) for _, width in spec.vector)
 

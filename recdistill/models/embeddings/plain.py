@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import torch
@@ -65,6 +65,11 @@ class PlainTables(nn.Module):
         """
         for start, end, first, taken in zip(self.starts, self.starts[1:], other.starts, ids, strict=False):
             self.weight[start:end] = other.weight[first + taken]
+
+    def rows_between(self, names: Sequence[str]) -> Callable[[str, int, int], Tensor]:
+        """Its rows by feature and place, see `Rows`; `names` are the features'."""
+        first = dict(zip(names, self.starts, strict=False))
+        return lambda name, start, stop: self.weight.detach()[first[name] + start : first[name] + stop]
 
     def _looked_up(self, ids: Tensor) -> Tensor:
         """(lookups, dim)."""

@@ -1,0 +1,213 @@
+"""Tables dealt to ranks by torchrec: its planner says which rank holds what, its kernels look up and update.
+
+Each rank has a part of every step's rows. What they need of other ranks' tables is exchanged, and gradients of the
+dense part are averaged, so that a step is that of one process with all the rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recdistill.errors import UsageError
+from recdistill.models.embeddings.fields import Embeddings, embeddings_of
+from recdistill.models.embeddings.plain import PlainTables
+from recdistill.models.embeddings.torchrec_tables import (
+    KEPT,
+    TorchrecTables,
+    configurations,
+    fill,
+    kernel_optimiser,
+    table_name,
+    torchrec,
+)
+from recdistill.models.embeddings.unplaced import DrawnRows, Rows
+
+ROW_SPLITTING = ("column_wise", "table_column_wise")
+KINDS = ("table_wise", "row_wise", "table_row_wise", *ROW_SPLITTING)
+LEAST_COLUMNS = 32
+RESERVED = 0.15  # of a device's memory, for what is not tables
+
+
+@dataclass(frozen=True)
+class Dealing:
+    """How tables are dealt, and updated.
+
+    Args:
+        kind: the optimiser, a key of `KEPT`.
+        lr, weight_decay: its own.
+        sharding: a key of `KINDS` for all tables, or "auto" for the planner's choice.
+        of: per feature another one.
+        seed: of rows that are drawn.
+    """
+
+    kind: str
+    lr: float
+    weight_decay: float
+    sharding: str = "auto"
+    of: Mapping[str, str] = ()  # type: ignore[assignment]
+    seed: int = 0
+
+    def kinds(self, feature: str) -> list[str]:
+        """The kinds of sharding that the planner may choose from.
+
+        Raises:
+            UsageError: there is no such kind, or it does not go with the optimiser.
+        """
+        chosen = dict(self.of).get(feature, self.sharding)
+        splits = self.kind == "rowwise_adagrad"
+        if chosen == "auto":
+            return [kind for kind in KINDS if not (splits and kind in ROW_SPLITTING)]
+        if chosen not in KINDS:
+            raise UsageError(f"tables are sharded {', '.join(KINDS)} or auto, got {chosen!r} for {feature!r}")
+        if splits and chosen in ROW_SPLITTING:
+            rule = f"{chosen} sharding splits rows, of which rowwise_adagrad keeps one state each; use adagrad or sgd"
+            raise UsageError(f"{rule} (got {chosen} for {feature!r})")
+        return [chosen]
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """A network whose tables are dealt to the ranks.
+
+    Args:
+        network: called with this rank's rows.
+        tables: per `embeddings/feature` its sharded table, rows as the kernels store them.
+        kept: per `embeddings/feature/name` what the optimiser keeps of it.
+        dense: names and parameters of all the rest, equal on all ranks.
+        plan: which rank holds what, in words.
+    """
+
+    network: nn.Module
+    tables: dict[str, Any]
+    kept: dict[str, Any]
+    dense: dict[str, nn.Parameter]
+    plan: str
+
+
+def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
+    """Deal a network's tables to the ranks of the process group.
+
+    Args:
+        network: with plain tables, whose rows are taken over, or with unplaced ones, whose rows are drawn. Its tables
+            are replaced.
+        dealing: how.
+        device: of this rank.
+
+    Raises:
+        UsageError: the kernels do not have the optimiser, or tables cannot be sharded so.
+        EnvironmentFault: torchrec is not installed, or the tables do not fit.
+    """
+    torchrec()
+    from torch.distributed import get_world_size, group
+    from torchrec.distributed import DistributedModelParallel
+
+    quiet()
+    sources = {name: rows_of(name, module, dealing.seed) for name, module in embeddings_of(network)}
+    features = {name: list(module.features) for name, module in embeddings_of(network)}
+    world = get_world_size()
+    limits = describe(network, dealing, device=device)
+    planner, sharders = planned(limits, world=world, device=device), [sharder()]
+    plan = planner.collective_plan(network, sharders, group.WORLD)
+    made = DistributedModelParallel(network, device=torch.device(device), plan=plan, sharders=sharders)
+    state, optimiser = made.state_dict(), made.fused_optimizer.state_dict()["state"]
+    tables, kept = {}, {}
+    for name, own in features.items():
+        for place, (feature, _) in enumerate(own):
+            key = f"{name}.table.collection.embedding_bags.{table_name(name, place)}.weight"
+            tables[f"{name}/{feature}"] = state[key]
+            found = optimiser[key] if key in optimiser else {}
+            for what, values in zip(KEPT[dealing.kind], found.values(), strict=False):
+                kept[f"{name}/{feature}/{what}"] = values
+            for shard in state[key].local_shards():
+                row, column = shard.metadata.shard_offsets
+                fill(shard.tensor, partial(sources[name], feature), len(shard.tensor), first=row, column=column)
+    fused = {f"{name}.table." for name in features}
+    dense = {name: p for name, p in made.named_parameters() if not any(name.startswith(start) for start in fused)}
+    return Dealt(made, tables, kept, dense, str(plan))
+
+
+def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, Any]:
+    """Replace a network's tables by torchrec's, without memory; per table what the planner must keep to."""
+    from fbgemm_gpu.split_table_batched_embeddings_ops_common import BoundsCheckMode
+    from torch.distributed.optim import _apply_optimizer_in_backward
+    from torchrec import EmbeddingBagCollection
+    from torchrec.distributed.planner import ParameterConstraints
+
+    limits = {}
+    for name, module in list(embeddings_of(network)):
+        described = configurations(module.features, module.dim, name)
+        collection = EmbeddingBagCollection(tables=described, device=torch.device("meta"))
+        kind, told = kernel_optimiser(
+            dealing.kind, module.dim, lr=dealing.lr, weight_decay=dealing.weight_decay, device=device.split(":")[0]
+        )
+        _apply_optimizer_in_backward(kind, collection.parameters(), told)
+        module.table = TorchrecTables(module.features, module.dim, collection)
+        for table, (feature, _) in zip(described, module.features, strict=True):
+            limits[table.name] = ParameterConstraints(
+                sharding_types=dealing.kinds(feature),
+                compute_kernels=["fused"],
+                min_partition=LEAST_COLUMNS,
+                bounds_check_mode=BoundsCheckMode.FATAL,
+            )
+    return limits
+
+
+def planned(limits: Mapping[str, Any], *, world: int, device: str, memory: int | None = None, batch: int = 4096) -> Any:
+    """torchrec's planner.
+
+    Args:
+        limits: per table what it must keep to.
+        world: how many ranks.
+        device: "cpu", or a GPU.
+        memory: bytes of each device; torchrec's own assumption otherwise.
+        batch: rows of each rank in a step.
+    """
+    from torchrec.distributed.planner import EmbeddingShardingPlanner, Topology
+    from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
+
+    kind = device.split(":")[0]
+    caps = {} if memory is None else {"hbm_cap" if kind == "cuda" else "ddr_cap": memory}
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    return EmbeddingShardingPlanner(
+        topology=Topology(world_size=world, local_world_size=local, compute_device=kind, **caps),
+        batch_size=batch,
+        storage_reservation=FixedPercentageStorageReservation(RESERVED),
+        constraints=dict(limits),
+    )
+
+
+def sharder() -> Any:
+    """torchrec's sharder of collections of tables; it offers some kinds on GPUs only, which also work on CPUs."""
+    from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
+
+    class Sharder(EmbeddingBagCollectionSharder):  # type: ignore[misc]
+        """With every kind of sharding on every device."""
+
+        def sharding_types(self, compute_device_type: str) -> list[str]:
+            """What the planner may choose from."""
+            return sorted({*super().sharding_types(compute_device_type), *KINDS})
+
+    return Sharder()
+
+
+def rows_of(name: str, module: Embeddings, seed: int) -> Rows:
+    """Where the rows of a network's embeddings come from."""
+    if isinstance(module.table, PlainTables):
+        return module.table.rows_between([feature for feature, _ in module.features])
+    return DrawnRows(seed, name, module.dim, module.deviation)
+
+
+def quiet() -> None:
+    """torchrec tells of its own settings in logs and warnings that no user of this package can act on."""
+    logging.getLogger("torchrec").setLevel(logging.ERROR)
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torchrec|torch")
