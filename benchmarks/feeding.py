@@ -31,7 +31,8 @@ from recdistill.fit_settings import FitSettings
 from recdistill.models import build
 from recdistill.prepared_table import PreparedTable
 from recdistill.schema import Schema
-from recdistill.training import _Loop, hard_labels
+from recdistill.steps import Steps, hard_labels
+from recdistill.trainees import Alone
 from recdistill.transforms import Scaled, Vocabulary
 
 FOLDER = Path(__file__).parent / "results" / "feeding"
@@ -117,19 +118,20 @@ def measured(prepared: PreparedTable, turns: int, steps: int) -> dict[str, Any]:
     return {"load_seconds": loading, "batches": feeds["memory"].steps, "seconds": found}
 
 
-def loop(prepared: PreparedTable, model: dict[str, Any]) -> _Loop:
+def loop(prepared: PreparedTable, model: dict[str, Any]) -> Steps:
     """The steps of `fit`, warmed up by those that make the optimiser's state."""
     spec = prepared.encoder.spec
     network = build("deepfm", spec, arguments=model).train()
-    made = _Loop(network, hard_labels, FitSettings(batch_size=BATCH), spec, "cpu")
+    settings = FitSettings(batch_size=BATCH, device="cpu")
+    made = Steps(Alone(network, settings), hard_labels, settings, spec)
     train(made, islice(Batches(prepared, memory=1 << 40).epoch(0), 2))
     return made
 
 
-def train(taught: _Loop, batches: Iterable[Examples]) -> None:
+def train(taught: Steps, batches: Iterable[Examples]) -> None:
     """A step on each of the batches."""
     for step, examples in enumerate(batches):
-        taught._step(examples, 0, step)
+        taught.step(examples, 0, step)
 
 
 def exhaust(batches: Iterable[Examples]) -> None:

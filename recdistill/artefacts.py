@@ -113,6 +113,13 @@ def finish(folder: Path, path: Path, facts: dict[str, Any]) -> None:
     _flush_folder(path.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove a folder artefact: it loses its name first, so that no part of it is ever found under that."""
+    old = _temporary(path)
+    os.replace(path, old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove what a process that was killed left half-written below a folder."""
     for left in folder.rglob(".*.tmp"):
@@ -136,6 +143,9 @@ def manifest(path: Path) -> dict[str, Any]:
     value = read_json(path / MANIFEST)
     if not isinstance(value, dict) or value.get("format") != FORMAT or not isinstance(value.get("files"), dict):
         raise DataError(f"{path / MANIFEST} must be a manifest of format {FORMAT}")
+    for name, entry in value["files"].items():
+        if not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
+            raise DataError(f"{path / MANIFEST} must give bytes and sha256 of each file, got {entry!r} for {name!r}")
     escaped = [name for name in value["files"] if Path(name).is_absolute() or ".." in Path(name).parts]
     if escaped:
         raise DataError(f"{path / MANIFEST} lists files outside its folder: {escaped}")

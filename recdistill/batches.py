@@ -6,10 +6,10 @@ w − 1 rows at the end of the line of w ranks are left out of that epoch, other
 The line is a random order of all rows where they fit in `memory`. Each step takes the next rows of it, of which rank r
 has the r-th of w equal parts: a step of w ranks sees the rows that a step of one rank with w times as many sees.
 Otherwise the line is a random order of the row groups, and rank r has the r-th of w equal shares of it, so that a rank
-reads its own rows alone. A share is cut into windows of `window_rows` rows, which are shuffled among themselves. How well that
-mixes: a window joins row groups from about `window_rows` / (rows of a row group) random places of the input, other ones
-in every epoch, but rows of one row group always meet in one window, or in two neighbouring ones. Where the input is
-sorted, by time for example, write row groups that are small beside a window.
+reads its own rows alone. A share is cut into windows of `window_rows` rows, and the rows of a window are shuffled among
+themselves. How well that mixes: a window joins row groups from about `window_rows` / (rows of a row group) random
+places of the input, other ones in every epoch, but rows of one row group always meet in one window, or in two
+neighbouring ones. Where the input is sorted, by time for example, write row groups that are small beside a window.
 
 The line follows from the table and the arguments alone, so that a fit can be resumed wherever it is. What is free
 decides only whether rows are held or read again in every epoch.
@@ -127,7 +127,9 @@ class Batches:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of all that decides what the batches are."""
-        how = [self.split, self.batch_size, self.seed, self.shuffle, self._whole, self._size, self.rank, self.world]
+        # In a line of all rows what a step sees does not depend on the ranks, which may be others when it is continued.
+        own = [self.batch_size * self.world] if self._whole else [self.batch_size, self._size, self.rank, self.world]
+        how = [self.split, self.seed, self.shuffle, self._whole, *own]
         taught = [] if self.soft is None else [self.soft.teacher, sha256(self.soft.logits.tobytes()).hexdigest()]
         return digest([self.prepared.fingerprint, *how, self.drop_last, self.labelled, *taught])
 

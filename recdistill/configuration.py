@@ -133,7 +133,7 @@ class TeacherSettings(Settings):
     def _known(self) -> TeacherSettings:
         _buildable(self.model, self.arguments)
         _untouched("fit", self.fit, ["seed"], "see seeds")
-        tuned = ["seed", "learning_rate", "weight_decay", "checkpoint_seconds"]
+        tuned = ["seed", "learning_rate", "weight_decay", "checkpoint_seconds", "checkpoint_steps"]
         _untouched("adapt", self.adapt, tuned, "see seeds and tune.adapted; only fits on the source leave checkpoints")
         if self.scores is not None:
             own = ["model", "arguments", "encoder", "fit", "adapt", "hidden", "unshared"]

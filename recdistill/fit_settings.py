@@ -31,7 +31,10 @@ class FitSettings(Settings):
         device: "auto" takes a GPU where there is one.
         precision: of matrix products; with "bfloat16" weights and embeddings stay float32. Processors without bfloat16
             instructions take longer with it.
+        sharding: how ranks share the tables: a key of `embeddings.sharding.KINDS`, or "auto" for torchrec's planner.
+        sharding_of: per feature another one.
         checkpoint_seconds: between checkpoints, where a folder for them is given.
+        checkpoint_steps: a checkpoint also after so many steps; 0 goes by time alone.
     """
 
     epochs: int = Field(20, ge=1)
@@ -49,7 +52,15 @@ class FitSettings(Settings):
     seed: int = 0
     device: str = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
+    sharding: str = "auto"
+    sharding_of: dict[str, str] = {}
     checkpoint_seconds: float = Field(60.0, ge=0)
+    checkpoint_steps: int = Field(0, ge=0)
+
+    @property
+    def table_rate(self) -> float:
+        """The learning rate of tables with an optimiser of their own."""
+        return self.embedding_learning_rate or self.learning_rate
 
     @model_validator(mode="after")
     def _apart(self) -> FitSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from recdistill.preparation.workspace import Workspace, is_there
 from recdistill.prepared_table import PreparedTable
 from recdistill.progress import SILENCE, Board, tracked
 from recdistill.ranker import Ranker
+from recdistill.ranks import current, meet
 from recdistill.settings import differences
 from recdistill.soft_labels import SoftLabels
 
@@ -74,6 +76,7 @@ def label_prepared(
     """Write what `SoftLabels.from_teacher` gives, a file for each part of the table; `SoftLabels.load` reads them.
 
     A call that was stopped is continued by the same call. What is there of the same teacher and rows is left as it is.
+    In a process group (torchrun) each rank labels its share of the parts, and rank 0 writes the manifest.
     Other processors, or another number of torch's threads, may add in another order and change a logit's last bit.
 
     Args:
@@ -108,13 +111,20 @@ def label_prepared(
     if is_there(out, soft_label_files.KIND, overwrite=overwrite) and not overwrite:
         return _as_before(out, stored, board)
     workspace = Workspace.of(out)
-    with workspace.held():
-        if words := workspace.begin(facts):
+    ranks = current()
+    leads = ranks is None or ranks.first
+    with workspace.held() if leads else nullcontext():
+        if leads and (words := workspace.begin(facts)):
             board.say(f"{workspace.path} {words}")
         labelling = Labelling(teacher, prepared, facts, workspace.path / "labels")
-        _label(labelling, prepared.parts(split), engine or Threads(1), board)
-        finish(labelling.folder, out, stored)
-    workspace.discard()
+        parts = prepared.parts(split)
+        meet(ranks)  # the folder is there
+        _label(labelling, parts if ranks is None else parts[ranks.rank :: ranks.world], engine or Threads(1), board)
+        meet(ranks)  # all parts are labelled
+        if leads:
+            finish(labelling.folder, out, stored)
+            workspace.discard()
+    meet(ranks)
     return out
 
 

@@ -22,6 +22,7 @@ from recdistill.prepared_table import PreparedTable
 from recdistill.tables import Table
 
 WEIGHTS = "model.safetensors"
+SCORED = 65_536  # rows at a time
 
 
 class Ranker:
@@ -38,7 +39,7 @@ class Ranker:
         self.network = network
 
     def score(
-        self, rows: Table | Batch | PreparedTable, *, split: str = "test", batch_size: int = 65_536
+        self, rows: Table | Batch | PreparedTable, *, split: str = "test", batch_size: int = SCORED
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Logits of rows.
 
@@ -57,22 +58,9 @@ class Ranker:
         if isinstance(rows, PreparedTable):
             rows.require_encoder(self.encoder)
             groups = (rows.read_group(group).batch() for group in rows.groups(split))
-            scores = [self._scores(batch, batch_size) for batch in groups]
-            return np.concatenate(scores) if scores else self._scores(rows.examples(split).features, batch_size)
-        return self._scores(self.encoder.encode(rows) if isinstance(rows, Table) else rows, batch_size)
-
-    def _scores(self, batch: Batch, batch_size: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-        device = next(self.network.parameters()).device
-        self.network.eval()
-        with torch.inference_mode():
-            parts = [
-                self.network(batch.rows(slice(start, start + batch_size)).to(device)).cpu()
-                for start in range(0, max(1, len(batch)), batch_size)
-            ]
-        scores = torch.cat(parts)
-        if not torch.isfinite(scores).all():
-            raise DataError("scores must be finite, got NaN or infinity: the network's weights are broken")
-        return scores.numpy()
+            scores = [scores_of(self.network, batch, batch_size) for batch in groups]
+            return np.concatenate(scores) if scores else scores_of(self.network, rows.examples(split).features)
+        return scores_of(self.network, self.encoder.encode(rows) if isinstance(rows, Table) else rows, batch_size)
 
     @property
     def parameters(self) -> int:
@@ -162,6 +150,25 @@ class Ranker:
     @property
     def _arguments(self) -> dict[str, Any]:
         return dict(self.network.arguments)  # type: ignore[arg-type]
+
+
+def scores_of(network: nn.Module, rows: Batch, batch_size: int = SCORED) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """(rows,) or (rows, classes) float32 logits of encoded rows, computed where the network is.
+
+    Raises:
+        DataError: a score is not finite.
+    """
+    device = next(network.parameters()).device
+    network.eval()
+    with torch.inference_mode():
+        parts = [
+            network(rows.rows(slice(start, start + batch_size)).to(device)).cpu()
+            for start in range(0, max(1, len(rows)), batch_size)
+        ]
+    scores = torch.cat(parts)
+    if not torch.isfinite(scores).all():
+        raise DataError("scores must be finite, got NaN or infinity: the network's weights are broken")
+    return scores.numpy()
 
 
 def file_bytes(folder: Path) -> int:

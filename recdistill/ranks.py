@@ -11,12 +11,14 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
+from recdistill.artefacts import new_folder
 from recdistill.errors import EnvironmentFault
 
 Array = np.ndarray[Any, Any]
@@ -55,7 +57,7 @@ class Ranks:
         Args:
             values: numbers, of the same shape on every rank.
         """
-        own = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+        own = torch.from_numpy(np.array(values)).to(self.device)
         found = [torch.empty_like(own) for _ in range(self.world)]
         dist.all_gather(found, own)
         return [one.cpu().numpy() for one in found]
@@ -67,10 +69,6 @@ class Ranks:
         padded = said if self.first else np.zeros(length, np.uint8)
         return self.gathered(padded)[0].tobytes().decode()
 
-    def meet(self) -> None:
-        """Wait until all ranks are here."""
-        self.summed([0.0])
-
 
 def current() -> Ranks | None:
     """The process group that this process is in, if it is in one."""
@@ -79,6 +77,27 @@ def current() -> Ranks | None:
     local = int(os.environ.get("LOCAL_RANK", dist.get_rank()))
     device = f"cuda:{local}" if dist.get_backend() == "nccl" else "cpu"
     return Ranks(dist.get_rank(), dist.get_world_size(), device)
+
+
+def meet(ranks: Ranks | None) -> None:
+    """Wait until all ranks are here; alone there is none to wait for."""
+    if ranks is not None:
+        ranks.summed([0.0])
+
+
+@contextlib.contextmanager
+def new_shared_folder(path: Path, ranks: Ranks | None, **facts: Any) -> Iterator[Path]:
+    """As `artefacts.new_folder`, for ranks that fill a folder of a file system they share.
+
+    Args:
+        path: the final name.
+        ranks: none for this process alone.
+        facts: kept in the manifest.
+    """
+    with new_folder(path, **facts) if ranks is None or ranks.first else contextlib.nullcontext(path) as temporary:
+        yield temporary if ranks is None else Path(ranks.told(str(temporary)))
+        meet(ranks)  # it is whole
+    meet(ranks)  # it has its name
 
 
 @contextlib.contextmanager
@@ -118,7 +137,7 @@ def noticing(ranks: Ranks | None) -> Iterator[None]:
     here = f"{socket.gethostname()}:{os.getpid()}"
     store = dist.distributed_c10d._get_default_store()
     store.set(f"recdistill/{ranks.rank}", here)
-    ranks.meet()
+    meet(ranks)
     names = {rank: store.get(f"recdistill/{rank}").decode() for rank in range(ranks.world)}
     try:
         yield

@@ -16,6 +16,7 @@ from recdistill.errors import DataError, UsageError
 from recdistill.examples import Examples
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
+from recdistill.ranks import Ranks
 from recdistill.streams import stream
 from recdistill.tables import Table
 
@@ -89,22 +90,29 @@ class InMemory:
             yield self.examples.rows(order[low : low + self.batch_size].to(self.examples.label.device))
 
 
-def source_of(ranker: Ranker, train: Rows, *, batch_size: int, seed: int, device: str) -> Source:
+def source_of(
+    ranker: Ranker, train: Rows, *, batch_size: int, seed: int, device: str, ranks: Ranks | None = None
+) -> Source:
     """The mini-batches of training rows, whatever they are.
 
     Args:
         ranker: to be trained.
         train: its rows. Batches keep their own size and seed.
-        batch_size: rows a step; 0 chooses by the number of rows.
+        batch_size: rows a step, of all ranks together; 0 chooses by the number of rows.
         seed: of the order of rows.
         device: where rows in memory are put.
+        ranks: that share each step's rows, which must be those of a prepared table.
 
     Raises:
-        UsageError: the batches have another size than is asked for.
+        UsageError: the batches have another size than is asked for, or ranks cannot share them.
         DataError: rows were prepared by an encoder that is not the ranker's, or are too few for a step.
     """
+    if ranks is not None and not isinstance(train, PreparedTable):
+        raise UsageError(f"ranks share the rows of a prepared table, got {type(train).__name__}")
     if isinstance(train, PreparedTable):
         train = sized(Batches(train, seed=seed), batch_size)
+        train = train if ranks is None else dealt(train, ranks)
+        batch_size = 0
     if isinstance(train, Batches):
         train.prepared.require_encoder(ranker.encoder)
         if batch_size not in (0, train.batch_size):
@@ -139,6 +147,18 @@ def held_out(ranker: Ranker, valid: Table | Examples | PreparedTable) -> Example
 def sized(batches: Batches, batch_size: int) -> Batches:
     """The same batches with so many rows a step; 0 chooses by the number of rows."""
     return replace(batches, batch_size=batch_size or step_rows(batches.rows))
+
+
+def dealt(batches: Batches, ranks: Ranks) -> Batches:
+    """The part of a rank, of batches whose size is that of all ranks together.
+
+    Raises:
+        UsageError: a step's rows cannot be dealt evenly.
+    """
+    if batches.batch_size % ranks.world:
+        raise UsageError(f"ranks share the rows of a step evenly, got {batches.batch_size=} for {ranks.world} ranks")
+    each = batches.batch_size // ranks.world
+    return replace(batches, batch_size=each, rank=ranks.rank, world=ranks.world)
 
 
 def step_rows(rows: int) -> int:

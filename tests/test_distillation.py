@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from recdistill.checkpoints import Checkpoints, State
+from recdistill.checkpoints import Checkpoints, State, WholeState
 from recdistill.datasets import synthetic
 from recdistill.distillation import Blend, DistillSettings, distill
 from recdistill.encoder import Encoder
@@ -20,8 +20,10 @@ from recdistill.models import MODELS, build
 from recdistill.ranker import Ranker
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, keep_labels, split
+from recdistill.steps import hard_labels
 from recdistill.tables import Table
-from recdistill.training import fit, hard_labels
+from recdistill.trainees import optimisers_of
+from recdistill.training import fit
 from recdistill.transforms import Hashing
 
 SMALL = {"source_rows": 3000, "target_rows": 2000, "source_users": 100, "target_users": 60, "items": 50}
@@ -143,8 +145,8 @@ def test_an_interrupted_fit_continues_bit_for_bit(parts: tuple[Table, Table, Tab
 def test_a_checkpoint_of_another_fit_is_refused(parts: tuple[Table, Table, Table], tmp_path: Path) -> None:
     train, _, _ = parts
     made = ranker(train)
-    optimiser = torch.optim.Adam(made.network.parameters())
-    Checkpoints(tmp_path / "state", 0, "another").save(made.network, optimiser, State())
+    whole = WholeState(made.network, optimisers_of(made.network, FIT))
+    Checkpoints(tmp_path / "state", whole, "another", seconds=0).save(State())
     with pytest.raises(DataError, match="another fit"):
         fit(made, train, settings=FIT, checkpoint=tmp_path / "state")
 

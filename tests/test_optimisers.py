@@ -18,7 +18,9 @@ from recdistill.models import MODELS, build
 from recdistill.models.embeddings import embeddings_of
 from recdistill.models.embeddings.lookup import SparseLookup, summed_by_row
 from recdistill.optimisers import BETAS, EPSILON, KINDS, Optimisers, RowOptimiser
-from recdistill.training import _Loop, fit, hard_labels, optimisers_of
+from recdistill.steps import Steps, hard_labels
+from recdistill.trainees import Alone, optimisers_of
+from recdistill.training import fit
 
 every_kind = pytest.mark.parametrize("kind", list(KINDS))
 LR, DECAY, ROWS, DIM = 0.1, 0.01, 9, 4
@@ -139,9 +141,9 @@ def test_sgd_on_the_rows_of_a_batch_is_sgd_on_whole_tables(name: str) -> None:
     for kind in ("dense", "sgd"):
         settings = FitSettings(optimiser="sgd", embedding_optimiser=kind, learning_rate=0.5, weight_decay=0.0)
         network = build(name, SPEC, seed=3).train()
-        loop = _Loop(network, hard_labels, settings, SPEC, "cpu")
+        loop = Steps(Alone(network, settings), hard_labels, settings, SPEC)
         for step in range(5):
-            loop._step(drawn(SPEC, seed=step), 0, step)
+            loop.step(drawn(SPEC, seed=step), 0, step)
         networks.append(network.state_dict())
     for key, weights in networks[0].items():
         assert torch.allclose(weights, networks[1][key], atol=1e-6), key
@@ -154,8 +156,8 @@ def test_rows_of_no_batch_stay_as_they_were(kind: str) -> None:
     network = build("deepfm", SPEC, seed=1).train()
     before = {key: t.clone() for key, t in network.state_dict().items()}
     settings = FitSettings(embedding_optimiser=kind, embedding_weight_decay=0.1, unseen_rate=0.0)
-    loop = _Loop(network, hard_labels, settings, SPEC, "cpu")
-    loop._step(examples, 0, 0)
+    loop = Steps(Alone(network, settings), hard_labels, settings, SPEC)
+    loop.step(examples, 0, 0)
     for name, module in embeddings_of(network):
         moved = (module.table.weight != before[f"{name}.table.weight"]).any(1)  # type: ignore[attr-defined]
         looked = set(examples.features.ids[:, 0].tolist()) | {12 + i for i in examples.features.ids[:, 1].tolist()}
@@ -167,10 +169,10 @@ def test_rows_of_no_batch_stay_as_they_were(kind: str) -> None:
 def test_several_optimisers_are_stored_as_one() -> None:
     network = build("deepfm", SPEC, seed=1).train()
     settings = FitSettings(embedding_optimiser="lazy_adam")
-    loop = _Loop(network, hard_labels, settings, SPEC, "cpu")
+    loop = Steps(Alone(network, settings), hard_labels, settings, SPEC)
     for step in range(2):
-        loop._step(drawn(SPEC, seed=step), 0, step)
-    stored = loop.optimiser.state_dict()
+        loop.step(drawn(SPEC, seed=step), 0, step)
+    stored = loop.trainee.optimiser.state_dict()
     again = optimisers_of(network, settings)
     assert isinstance(again, Optimisers)
     again.load_state_dict(stored)

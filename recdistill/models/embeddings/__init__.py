@@ -1,10 +1,12 @@
 """The one door through which models get their embeddings; a model's code does not know where the tables are.
 
 `Embeddings` are what a model asks for. Behind them are tables with one face, `Tables`: plain torch tables, which every
-saved model has.
+saved model has, or torchrec's, in one process or dealt to ranks, while a network is trained. A network can be built
+with tables that are not placed yet, so that no process needs memory for all of them.
 """
 
-from recdistill.models.embeddings.fields import Embeddings, Tables, embeddings_of
+from recdistill.models.embeddings.fields import Embeddings, Tables, embeddings_of, placed
 from recdistill.models.embeddings.plain import PlainTables
+from recdistill.models.embeddings.unplaced import UnplacedTables, unplaced
 
-__all__ = ["Embeddings", "PlainTables", "Tables", "embeddings_of"]
+__all__ = ["Embeddings", "PlainTables", "Tables", "UnplacedTables", "embeddings_of", "placed", "unplaced"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings.plain import PlainTables
-from recdistill.models.embeddings.unplaced import UnplacedTables, asked_for
+from recdistill.models.embeddings.unplaced import DrawnRows, UnplacedTables, asked_for
 
 
 class Tables(Protocol):
@@ -58,3 +58,14 @@ class Embeddings(nn.Module):
 def embeddings_of(network: nn.Module) -> Iterator[tuple[str, Embeddings]]:
     """A network's embeddings, each with its name in it."""
     return ((name, module) for name, module in network.named_modules() if isinstance(module, Embeddings))
+
+
+def placed(network: nn.Module, *, seed: int = 0, draw: bool = True) -> nn.Module:
+    """The network, whose unplaced tables are now plain ones, with rows drawn from the seed or of zeros."""
+    for name, module in embeddings_of(network):
+        if isinstance(module.table, UnplacedTables):
+            tables = PlainTables([rows for _, rows in module.features], module.dim, deviation=None)
+            rows = DrawnRows(seed, name, module.dim, module.deviation)
+            tables.draw([feature for feature, _ in module.features], rows) if draw else None
+            module.table = tables
+    return network

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recdistill.features import PAD
 from recdistill.models.embeddings.lookup import SparseLookup
+from recdistill.models.embeddings.unplaced import BLOCK, Rows
 
 MOST_ROWS = 2**31 - 1
 
@@ -20,7 +21,7 @@ class PlainTables(nn.Module):
     Args:
         rows: of each feature's table.
         dim: length of each row.
-        deviation: standard deviation of the initial rows.
+        deviation: standard deviation of the initial rows; None leaves zeros, for who fills them.
 
     Raises:
         ValueError: all tables together have more rows than int32 can count.
@@ -31,15 +32,16 @@ class PlainTables(nn.Module):
 
     offsets: Tensor
 
-    def __init__(self, rows: Sequence[int], dim: int, *, deviation: float = 0.01) -> None:
+    def __init__(self, rows: Sequence[int], dim: int, *, deviation: float | None = 0.01) -> None:
         super().__init__()
         if sum(rows) > MOST_ROWS:
             raise ValueError(f"plain tables have at most {MOST_ROWS:,} rows together, got {sum(rows):,}")
         self.rows, self.sparse = list(rows), False
         self.starts = [0, *accumulate(rows)]
         self.register_buffer("offsets", torch.tensor(self.starts[:-1], dtype=torch.int32), persistent=False)
-        self.weight = nn.Parameter(torch.empty(max(1, sum(rows)), dim))
-        nn.init.normal_(self.weight, std=deviation)
+        self.weight = nn.Parameter(torch.zeros(max(1, sum(rows)), dim))
+        if deviation is not None:
+            nn.init.normal_(self.weight, std=deviation)
 
     def forward(self, single: Tensor, multi: Sequence[Tensor]) -> Tensor:
         """(batch, single features) and per list feature (batch, longest) ids to (batch, features, dim).
@@ -66,10 +68,23 @@ class PlainTables(nn.Module):
         for start, end, first, taken in zip(self.starts, self.starts[1:], other.starts, ids, strict=False):
             self.weight[start:end] = other.weight[first + taken]
 
-    def rows_between(self, names: Sequence[str]) -> Callable[[str, int, int], Tensor]:
+    @torch.no_grad()
+    def draw(self, names: Sequence[str], rows: Rows) -> None:
+        """Fill the tables of features of these names, a block of rows at a time."""
+        for name, start, count in zip(names, self.starts, self.rows, strict=False):
+            for first in range(0, count, BLOCK):
+                last = min(first + BLOCK, count)
+                self.weight[start + first : start + last] = rows(name, first, last)
+
+    def rows_between(self, names: Sequence[str]) -> Rows:
         """Its rows by feature and place, see `Rows`; `names` are the features'."""
         first = dict(zip(names, self.starts, strict=False))
-        return lambda name, start, stop: self.weight.detach()[first[name] + start : first[name] + stop]
+        weight = self.weight.detach()
+
+        def rows(feature: str, start: int, stop: int) -> Tensor:
+            return weight[first[feature] + start : first[feature] + stop]
+
+        return rows
 
     def _looked_up(self, ids: Tensor) -> Tensor:
         """(lookups, dim)."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from recdistill.errors import UsageError
 from recdistill.models.embeddings.fields import Embeddings, embeddings_of
@@ -53,7 +53,7 @@ class Dealing:
     lr: float
     weight_decay: float
     sharding: str = "auto"
-    of: Mapping[str, str] = ()  # type: ignore[assignment]
+    of: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
 
     def kinds(self, feature: str) -> list[str]:
@@ -62,7 +62,7 @@ class Dealing:
         Raises:
             UsageError: there is no such kind, or it does not go with the optimiser.
         """
-        chosen = dict(self.of).get(feature, self.sharding)
+        chosen = self.of.get(feature, self.sharding)
         splits = self.kind == "rowwise_adagrad"
         if chosen == "auto":
             return [kind for kind in KINDS if not (splits and kind in ROW_SPLITTING)]
@@ -119,14 +119,16 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
     plan = planner.collective_plan(network, sharders, group.WORLD)
     made = DistributedModelParallel(network, device=torch.device(device), plan=plan, sharders=sharders)
     state, optimiser = made.state_dict(), made.fused_optimizer.state_dict()["state"]
-    tables, kept = {}, {}
+    tables: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for name, own in features.items():
         for place, (feature, _) in enumerate(own):
             key = f"{name}.table.collection.embedding_bags.{table_name(name, place)}.weight"
             tables[f"{name}/{feature}"] = state[key]
-            found = optimiser[key] if key in optimiser else {}
-            for what, values in zip(KEPT[dealing.kind], found.values(), strict=False):
-                kept[f"{name}/{feature}/{what}"] = values
+            kept |= {
+                f"{name}/{feature}/{what}": values
+                for what, values in zip(KEPT[dealing.kind], optimiser.get(key, {}).values(), strict=False)
+            }
             for shard in state[key].local_shards():
                 row, column = shard.metadata.shard_offsets
                 fill(shard.tensor, partial(sources[name], feature), len(shard.tensor), first=row, column=column)
@@ -138,9 +140,9 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
 def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, Any]:
     """Replace a network's tables by torchrec's, without memory; per table what the planner must keep to."""
     from fbgemm_gpu.split_table_batched_embeddings_ops_common import BoundsCheckMode
-    from torch.distributed.optim import _apply_optimizer_in_backward
     from torchrec import EmbeddingBagCollection
     from torchrec.distributed.planner import ParameterConstraints
+    from torchrec.optim.apply_optimizer_in_backward import apply_optimizer_in_backward
 
     limits = {}
     for name, module in list(embeddings_of(network)):
@@ -149,7 +151,7 @@ def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, 
         kind, told = kernel_optimiser(
             dealing.kind, module.dim, lr=dealing.lr, weight_decay=dealing.weight_decay, device=device.split(":")[0]
         )
-        _apply_optimizer_in_backward(kind, collection.parameters(), told)
+        apply_optimizer_in_backward(kind, collection.parameters(), told)
         module.table = TorchrecTables(module.features, module.dim, collection)
         for table, (feature, _) in zip(described, module.features, strict=True):
             limits[table.name] = ParameterConstraints(
@@ -162,7 +164,7 @@ def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, 
 
 
 def planned(limits: Mapping[str, Any], *, world: int, device: str, memory: int | None = None, batch: int = 4096) -> Any:
-    """torchrec's planner.
+    """Torchrec's planner.
 
     Args:
         limits: per table what it must keep to.
@@ -186,7 +188,7 @@ def planned(limits: Mapping[str, Any], *, world: int, device: str, memory: int |
 
 
 def sharder() -> Any:
-    """torchrec's sharder of collections of tables; it offers some kinds on GPUs only, which also work on CPUs."""
+    """Torchrec's sharder of collections of tables; it offers some kinds on GPUs only, which also work on CPUs."""
     from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
 
     class Sharder(EmbeddingBagCollectionSharder):  # type: ignore[misc]
@@ -207,7 +209,7 @@ def rows_of(name: str, module: Embeddings, seed: int) -> Rows:
 
 
 def quiet() -> None:
-    """torchrec tells of its own settings in logs and warnings that no user of this package can act on."""
+    """Torchrec tells of its own settings in logs and warnings that no user of this package can act on."""
     logging.getLogger("torchrec").setLevel(logging.ERROR)
     logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="torchrec|torch")

@@ -6,7 +6,7 @@ the core works without torchrec.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -52,7 +52,9 @@ def stored_dim(dim: int) -> int:
     return max(dim, STEP)
 
 
-def kernel_optimiser(kind: str, dim: int, *, lr: float, weight_decay: float, device: str) -> tuple[type, dict[str, Any]]:
+def kernel_optimiser(
+    kind: str, dim: int, *, lr: float, weight_decay: float, device: str
+) -> tuple[type, dict[str, Any]]:
     """The class and arguments by which torchrec knows an optimiser of tables; a new dict, for torchrec changes it.
 
     Raises:
@@ -72,7 +74,10 @@ def kernel_optimiser(kind: str, dim: int, *, lr: float, weight_decay: float, dev
         "rowwise_adagrad": torchrec().optim.rowwise_adagrad.RowWiseAdagrad,
     }
     # Of rows of one number the two Adagrads are the same, but not of the four that such a row is stored in.
-    return known["adagrad" if kind == "rowwise_adagrad" and dim == 1 else kind], {"lr": lr, **({} if kind == "sgd" else {"eps": EPSILON})}
+    return known["adagrad" if kind == "rowwise_adagrad" and dim == 1 else kind], {
+        "lr": lr,
+        **({} if kind == "sgd" else {"eps": EPSILON}),
+    }
 
 
 class TorchrecTables(nn.Module):
@@ -113,7 +118,7 @@ class TorchrecTables(nn.Module):
 
 
 def configurations(features: Features, dim: int, owner: str) -> list[Any]:
-    """torchrec's description of tables.
+    """Torchrec's description of tables.
 
     Args:
         features: (name, rows) of each.
@@ -164,9 +169,7 @@ class FusedTables:
         from fbgemm_gpu.split_table_batched_embeddings_ops_common import BoundsCheckMode, EmbeddingLocation
         from torchrec.modules.fused_embedding_modules import FusedEmbeddingBagCollection
 
-        kind, told = kernel_optimiser(
-            self.kind, dim, lr=self.lr, weight_decay=self.weight_decay, device=self.device
-        )
+        kind, told = kernel_optimiser(self.kind, dim, lr=self.lr, weight_decay=self.weight_decay, device=self.device)
         collection = FusedEmbeddingBagCollection(
             configurations(features, dim, owner),
             kind,
@@ -176,7 +179,7 @@ class FusedTables:
         )
         made = TorchrecTables(features, dim, collection)
         for (feature, count), weight in zip(features, fused_weights(made), strict=True):
-            fill(weight, lambda start, stop, name=feature: rows(name, start, stop), count)  # type: ignore[misc]
+            fill(weight, partial(rows, feature), count)
         return made
 
 
@@ -194,7 +197,7 @@ def fused_states(tables: TorchrecTables) -> Iterator[tuple[Tensor, ...]]:
 
 
 @torch.no_grad()
-def fill(weight: Tensor, rows: Any, count: int, *, first: int = 0, column: int = 0) -> None:
+def fill(weight: Tensor, rows: Callable[[int, int], Tensor], count: int, *, first: int = 0, column: int = 0) -> None:
     """Write rows of a table into memory, a block at a time.
 
     Args:
