@@ -31,6 +31,10 @@ class FitSettings(Settings):
         device: "auto" takes a GPU where there is one.
         precision: of matrix products; with "bfloat16" weights and embeddings stay float32. Processors without bfloat16
             instructions take longer with it.
+        embedding_backend: what holds the tables of one process, "torch" or "torchrec" (FBGEMM's kernels); those of
+            ranks together are torchrec's.
+        embedding_location: of torchrec's tables of one process on a GPU: "device", "managed" (the host's memory) or
+            "managed_caching" (with the rows in use on the device).
         sharding: how ranks share the tables: a key of `embeddings.sharding.KINDS`, or "auto" for torchrec's planner.
         sharding_of: per feature another one.
         checkpoint_seconds: between checkpoints, where a folder for them is given.
@@ -52,6 +56,8 @@ class FitSettings(Settings):
     seed: int = 0
     device: str = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
+    embedding_backend: Literal["torch", "torchrec"] = "torch"
+    embedding_location: Literal["device", "managed", "managed_caching"] = "device"
     sharding: str = "auto"
     sharding_of: dict[str, str] = {}
     checkpoint_seconds: float = Field(60.0, ge=0)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -116,6 +116,24 @@ def _distinct(gradient: Tensor) -> tuple[Tensor, Tensor]:
     return gradient.indices()[0], gradient.values()
 
 
+class Part(Protocol):
+    """An optimiser of some parameters."""
+
+    param_groups: list[dict[str, Any]]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients."""
+
+    def step(self) -> Any:
+        """Update the parameters."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it keeps, by the number of the parameter."""
+
+    def load_state_dict(self, stored: dict[str, Any]) -> None:
+        """The reverse of `state_dict`."""
+
+
 class Optimisers:
     """Several optimisers of different parameters, stepped and stored as one.
 
@@ -123,8 +141,8 @@ class Optimisers:
         parts: none of which has a parameter of another.
     """
 
-    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
-        self.parts = list(parts)
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self.parts: list[Part] = list(parts)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

@@ -6,6 +6,8 @@ trainee, and does not know.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +19,9 @@ from recdistill.checkpoints import State, Stored, Tensors, WholeState
 from recdistill.devices import device_of
 from recdistill.examples import Examples
 from recdistill.fit_settings import FitSettings
-from recdistill.models.embeddings import PlainTables, placed
+from recdistill.models.embeddings import PlainTables, embeddings_of, placed
+from recdistill.models.embeddings.fused import FusedOptimiser, Fusing, fuse, unfuse
+from recdistill.models.embeddings.torchrec_tables import TorchrecTables
 from recdistill.optimisers import Optimisers, RowOptimiser
 from recdistill.ranker import scores_of
 from recdistill.ranks import Ranks
@@ -90,8 +94,10 @@ class Alone:
 
     def __init__(self, network: nn.Module, settings: FitSettings) -> None:
         self.device = device_of(settings.device)
+        fused = [] if settings.embedding_backend == "torch" else [_fuse(network, settings, self.device)]
         self.network = placed(network, seed=settings.seed).to(self.device)
         self.optimiser = optimisers_of(self.network, settings)
+        self.optimiser.parts += fused
         self.stored = WholeState(self.network, self.optimiser)
 
     def shared(self, loss: Tensor, examples: Examples) -> tuple[Tensor, float]:
@@ -122,7 +128,22 @@ class Alone:
         if state.best:
             self.network.load_state_dict(state.best)
         sparse_gradients(self.network, False)
+        if isinstance(self.optimiser.parts[-1], FusedOptimiser):
+            unfuse(self.network)
         return self.network.cpu()
+
+
+def _fuse(network: nn.Module, settings: FitSettings, device: str) -> FusedOptimiser:
+    """Tables of torchrec in place of a network's own."""
+    fusing = Fusing(
+        settings.embedding_optimiser,
+        lr=settings.table_rate,
+        weight_decay=settings.embedding_weight_decay,
+        device=device,
+        location=settings.embedding_location,
+        seed=settings.seed,
+    )
+    return fuse(network, fusing)
 
 
 def optimisers_of(network: nn.Module, settings: FitSettings) -> Optimisers:
@@ -130,12 +151,18 @@ def optimisers_of(network: nn.Module, settings: FitSettings) -> Optimisers:
     apart = settings.embedding_optimiser != "dense"
     tables = sparse_gradients(network, apart)
     weights = [table.weight for table in tables] if apart else []
-    known = {id(weight) for weight in weights}
+    known = {id(weight) for weight in (*weights, *_in_kernels(network))}
     parts = [dense_optimiser([p for p in network.parameters() if id(p) not in known], settings)]
     if weights:
         lr, decay = settings.table_rate, settings.embedding_weight_decay
         parts.append(RowOptimiser(weights, kind=settings.embedding_optimiser, lr=lr, weight_decay=decay))
     return Optimisers(parts)
+
+
+def _in_kernels(network: nn.Module) -> Iterator[nn.Parameter]:
+    """Weights that kernels update themselves."""
+    tables = (module.table for _, module in embeddings_of(network))
+    return itertools.chain.from_iterable(t.parameters() for t in tables if isinstance(t, TorchrecTables))
 
 
 def sparse_gradients(network: nn.Module, sparse: bool) -> list[PlainTables]:

@@ -1,4 +1,4 @@
-"""Tables of torchrec: in one process with fused optimisers, or what is sharded over ranks.
+"""Tables of torchrec, in one process (`fused`) or dealt to ranks (`sharding`).
 
 A fused optimiser updates a table in the backward pass, without a gradient ever being stored. Imported where it is used:
 the core works without torchrec.
@@ -6,7 +6,7 @@ the core works without torchrec.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recdistill.batch import require_range
 from recdistill.errors import EnvironmentFault, UsageError
 from recdistill.features import PAD
-from recdistill.models.embeddings.unplaced import BLOCK, Rows
+from recdistill.models.embeddings.unplaced import BLOCK
 from recdistill.optimisers import EPSILON
 
 Features = Sequence[tuple[str, int]]
@@ -144,56 +144,6 @@ def configurations(features: Features, dim: int, owner: str) -> list[Any]:
 def table_name(owner: str, place: int) -> str:
     """The name of a feature's table; names of features may hold any letter, those of tables not."""
     return f"{owner.replace('.', '_')}_f{place}"
-
-
-class FusedTables:
-    """Makes tables of torchrec in one process.
-
-    Args:
-        kind: the optimiser, a key of `KEPT`.
-        lr, weight_decay: its own.
-        device: "cpu", or a GPU.
-        location: of a GPU's tables: "device", or "managed" or "managed_caching" for tables in the host's memory.
-
-    Raises:
-        EnvironmentFault: torchrec is not installed.
-        UsageError: its kernels do not have the optimiser.
-    """
-
-    def __init__(self, kind: str, *, lr: float, weight_decay: float, device: str, location: str = "") -> None:
-        self.kind, self.lr, self.weight_decay, self.device, self.location = kind, lr, weight_decay, device, location
-        kernel_optimiser(kind, STEP, lr=lr, weight_decay=weight_decay, device=device)
-
-    def tables(self, features: Features, dim: int, owner: str, rows: Rows) -> TorchrecTables:
-        """Tables with given rows; arguments as in `configurations`."""
-        from fbgemm_gpu.split_table_batched_embeddings_ops_common import BoundsCheckMode, EmbeddingLocation
-        from torchrec.modules.fused_embedding_modules import FusedEmbeddingBagCollection
-
-        kind, told = kernel_optimiser(self.kind, dim, lr=self.lr, weight_decay=self.weight_decay, device=self.device)
-        collection = FusedEmbeddingBagCollection(
-            configurations(features, dim, owner),
-            kind,
-            {**told, "bounds_check_mode": BoundsCheckMode.FATAL},
-            device=torch.device(self.device),
-            location=EmbeddingLocation[self.location.upper()] if self.location else None,
-        )
-        made = TorchrecTables(features, dim, collection)
-        for (feature, count), weight in zip(features, fused_weights(made), strict=True):
-            fill(weight, partial(rows, feature), count)
-        return made
-
-
-def fused_weights(tables: TorchrecTables) -> list[Tensor]:
-    """The (rows, stored dim) weights in the kernels' memory, in the order of the features."""
-    bags: Any = tables.collection.embedding_bags
-    return [bag.weight.detach() for bag in bags.values()]
-
-
-def fused_states(tables: TorchrecTables) -> Iterator[tuple[Tensor, ...]]:
-    """Per feature what the fused optimiser keeps of it, in the kernels' memory."""
-    collection: Any = tables.collection
-    for module in collection._emb_modules:
-        yield from module._emb_module.split_optimizer_states()
 
 
 @torch.no_grad()
