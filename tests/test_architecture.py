@@ -40,7 +40,7 @@ FLOORS = [
     ("F4, over ranks", "dealt_trainee"),
     ("F4, the steps", "steps"),
     ("F4, the loop", "training"),
-    ("F5", "distillation score_column"),
+    ("F5", "distillation score_column teaching"),
     ("F6", "transfer compression report arms"),
     ("F6, what a run was told", "configuration"),
     ("F6, where a run is", "run_folder"),
