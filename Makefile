@@ -29,7 +29,7 @@ test: lint types  ## lint, types and the fast tests
 
 test-core: $(CORE_READY)  ## the fast tests where torchrec is not installed
 	@echo "==> Running the fast tests without torchrec on 2 processes; what is skipped is said"
-	@$(CORE)/python -c 'import importlib.util as u, sys; there = [n for n in ("torchrec", "fbgemm_gpu", "ray") if u.find_spec(n)]; sys.exit(there and f"the core is tested without {there}: remove .venv-core")'
+	@$(CORE)/python -c 'import importlib.util as u, sys; there = [n for n in ("torchrec", "fbgemm_gpu", "ray") if u.find_spec(n)]; there and sys.exit(f"the core is tested without {there}: remove .venv-core")'
 	@$(CORE)/python -m pytest -n 2 -rs -m "$(FAST)"
 
 test-slow: $(READY)  ## the slow tests: whole experiments, installing the package

@@ -18,7 +18,7 @@ from recdistill.training import FitSettings, Fitted, fit
 pytestmark = pytest.mark.gpu
 
 NEAR = 1e-4
-FIT = FitSettings(epochs=3, batch_size=64, patience=3, hidden={"age": 0.2}, checkpoint_seconds=0)
+FIT = FitSettings(epochs=3, batch_size=64, learning_rate=1e-3, patience=3, hidden={"age": 0.2}, checkpoint_seconds=0)
 EPOCH = 5  # steps
 
 
