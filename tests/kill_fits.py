@@ -19,13 +19,15 @@ import torch
 from kill import Boundaries
 from labels import teacher_of
 
-from recdistill import checkpoints, soft_label_files
+from recdistill import soft_label_files
 from recdistill.artefacts import write_json
+from recdistill.checkpoints import whole
+from recdistill.fit_settings import FitSettings
 from recdistill.labelling import Labelling, label_prepared
 from recdistill.models import build
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
-from recdistill.training import FitSettings, fit
+from recdistill.training import fit
 
 STEP = "step"
 FIT = FitSettings(epochs=8, batch_size=64, learning_rate=2e-2, hidden={"age": 0.2}, checkpoint_seconds=0)
@@ -48,7 +50,7 @@ def train(table: PreparedTable, out: Path, boundaries: Boundaries) -> None:
     """A teacher, saved in `out`, and what came of its fit."""
     arguments = {"embedding_dim": 4, "hidden": [8], "dropout": 0.1}
     made = Ranker(table.encoder, build("deepfm", table.encoder.spec, seed=0, arguments=arguments))
-    boundaries.watch(checkpoints, "save_file")
+    boundaries.watch(whole, "save_file")
     fitted = fit(made, table, valid=table, settings=FIT, checkpoint=out / "state", progress=Steps(boundaries))
     made.save(out / "teacher")
     write_json(out / "fitted.json", asdict(fitted))

@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 from recdistill.artefacts import verify
-from recdistill.checkpoints import Checkpoints, State
+from recdistill.checkpoints import Checkpoints, State, WholeState
 from recdistill.errors import DataError, UsageError
+from recdistill.fit_settings import FitSettings
 from recdistill.models import build
+from recdistill.optimisers import Optimisers
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
-from recdistill.training import FitSettings, Fitted, fit
+from recdistill.training import Fitted, fit
 
 FIT = FitSettings(epochs=4, batch_size=64, learning_rate=5e-3, patience=4, checkpoint_seconds=0)
 NEVER = 1e9  # seconds
@@ -37,15 +39,18 @@ class Fit:
 
     def __init__(self) -> None:
         self.network = nn.Linear(1, 1)
-        self.optimiser = torch.optim.SGD(self.network.parameters())
+        self.stored = WholeState(self.network, Optimisers([torch.optim.SGD(self.network.parameters())]))
+
+    def checkpoints(self, folder: Path, identity: str = "mine") -> Checkpoints:
+        return Checkpoints(folder, self.stored, identity, seconds=0)
 
     def save(self, checkpoints: Checkpoints, step: int) -> None:
         nn.init.constant_(self.network.weight, step)
-        checkpoints.save(self.network, self.optimiser, State(step=step))
+        checkpoints.save(State(step=step))
 
     def load(self, folder: Path, identity: str = "mine") -> int | None:
         """The step of the state that is continued."""
-        state = Checkpoints(folder, 0, identity).load(self.network, self.optimiser)
+        state = self.checkpoints(folder, identity).load()
         assert state is None or state.step == self.network.weight.item()
         return None if state is None else state.step
 
@@ -53,7 +58,7 @@ class Fit:
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
     """A folder with the states of steps 4 and 5."""
-    checkpoints, made = Checkpoints(tmp_path / "state", 0, "mine"), Fit()
+    checkpoints = (made := Fit()).checkpoints(tmp_path / "state")
     for step in range(1, 6):
         made.save(checkpoints, step)
     return tmp_path / "state"
@@ -66,8 +71,8 @@ def test_the_last_two_are_kept_and_the_newest_is_continued(two: Path) -> None:
 
 def test_a_flipped_bit_costs_one_checkpoint_and_is_said(two: Path, caplog: pytest.LogCaptureFixture) -> None:
     flip(two / "state-000005" / "state.safetensors", 77)
-    checkpoints, made = Checkpoints(two, 0, "mine"), Fit()
-    state = checkpoints.load(made.network, made.optimiser)
+    checkpoints = (made := Fit()).checkpoints(two)
+    state = checkpoints.load()
     assert state is not None
     assert (state.step, made.network.weight.item()) == (4, 4)
     assert len(caplog.messages) == 1
@@ -117,7 +122,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(two: Path, tmp_pat
             Fit().load(folder)
     assert (tmp_path / "mine.txt").read_text() == "mine"
     (two / "mine.txt").write_text("mine")  # put there while the fit runs
-    Checkpoints(two, 0, "mine").clear()
+    Fit().checkpoints(two).clear()
     assert names(two) == ["mine.txt"]
 
 
@@ -125,7 +130,7 @@ def test_a_fit_that_is_done_leaves_nothing(two: Path) -> None:
     (two / ".state-000006.0123abcd.tmp").mkdir()
     assert Fit().load(two) == 5
     assert names(two) == ["state-000004", "state-000005"]
-    Checkpoints(two, 0, "mine").clear()
+    Fit().checkpoints(two).clear()
     assert not two.exists()
     assert Fit().load(two) is None
 
@@ -135,23 +140,24 @@ def test_a_fit_that_is_done_leaves_nothing(two: Path) -> None:
     [(0, 30, [3, 6]), (2, NEVER, [2, 4, 6]), (2, 30, [2, 4, 6]), (4, 30, [3, 6]), (0, NEVER, [])],
 )
 def test_a_state_is_written_by_time_or_by_steps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, seconds: float, expected: list[int]
+    tmp_path: Path, steps: int, seconds: float, expected: list[int]
 ) -> None:
     """A step takes 10 s here, and what is between two epochs is no step."""
-    now, written, made = [0.0], list[int](), Fit()
-    checkpoints = Checkpoints(tmp_path / "state", seconds, "mine", steps=steps, clock=lambda: now[0])
-    save = Checkpoints.save
+    now, written = [0.0], list[int]()
+    checkpoints = Checkpoints(
+        tmp_path / "state", Fit().stored, "mine", seconds=seconds, steps=steps, clock=lambda: now[0]
+    )
 
-    def noted(self: Checkpoints, network: nn.Module, optimiser: torch.optim.Optimizer, state: State) -> str:
-        written.append(int(now[0] / 10))
-        return save(self, network, optimiser, state)
+    def save_if_due(state: State) -> None:
+        if checkpoints.due(state):
+            checkpoints.save(state)
+            written.append(int(now[0] / 10))
 
-    monkeypatch.setattr(Checkpoints, "save", noted)
     for epoch in range(2):
         for step in (1, 2, 3):
             now[0] += 10
-            checkpoints.save_if_due(made.network, made.optimiser, State(epoch=epoch, step=step))
-        checkpoints.save_if_due(made.network, made.optimiser, State(epoch=epoch + 1))
+            save_if_due(State(epoch=epoch, step=step))
+        save_if_due(State(epoch=epoch + 1))
     assert written == expected
 
 

@@ -10,10 +10,11 @@ import torch
 
 from recdistill.artefacts import manifest
 from recdistill.errors import Interrupted
+from recdistill.fit_settings import FitSettings
 from recdistill.models import build
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
-from recdistill.training import FitSettings, Fitted, fit
+from recdistill.training import Fitted, fit
 
 pytestmark = pytest.mark.gpu
 
