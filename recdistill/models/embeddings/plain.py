@@ -43,7 +43,7 @@ class PlainTables(nn.Module):
         if deviation is None:
             self.weight = nn.Parameter(torch.zeros(size, dim))
         else:  # `nn.Embedding` draws too: a seed goes on giving the weights that results were made with
-            self.weight = nn.Embedding(size, dim).weight
+            self.weight = nn.Parameter(nn.Embedding(size, dim).weight.detach())
             nn.init.normal_(self.weight, std=deviation)
 
     def forward(self, single: Tensor, multi: Sequence[Tensor]) -> Tensor:
