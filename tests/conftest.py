@@ -58,7 +58,9 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     (tmp_path / "scoring.toml").write_text(SCORING)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        workers = ["--workers", "1"] if arguments[:1] and arguments[0] in ("run", "teacher", "label", "distill") else []
+        on_a_table = any((tmp_path / name / "manifest.json").is_file() for name in arguments[1:2])
+        shared = arguments[:1] and arguments[0] in ("run", "teacher", "label", "distill") and not on_a_table
+        workers = ["--workers", "1"] if shared else []
         monkeypatch.setattr(sys, "argv", ["recdistill", *arguments, *workers])
         code = 0
         try:

@@ -71,8 +71,9 @@ def fuse(network: nn.Module, fusing: Fusing) -> FusedOptimiser:
 @torch.no_grad()
 def unfuse(network: nn.Module) -> None:
     """Replace torchrec's tables of one process by plain ones with the same rows."""
-    for module in [module for _, module in embeddings_of(network) if isinstance(module.table, TorchrecTables)]:
-        weights = fused_weights(module.table)
+    held = [(module, module.table) for _, module in embeddings_of(network)]
+    for module, tables in [(module, tables) for module, tables in held if isinstance(tables, TorchrecTables)]:
+        weights = fused_weights(tables)
         plain = PlainTables([rows for _, rows in module.features], module.dim, deviation=None)
         for start, (_, rows), weight in zip(plain.starts, module.features, weights, strict=False):
             plain.weight[start : start + rows] = weight[:, : module.dim]
