@@ -25,12 +25,12 @@ run: $(READY)  ## the built-in experiment: teacher, soft labels, students, repor
 
 test: lint types  ## lint, types and the fast tests
 	@echo "==> Running the fast tests on 2 processes"
-	@$(BIN)/python -m pytest -n 2 -m "$(FAST)"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(FAST)"
 
 test-core: $(CORE_READY)  ## the fast tests where torchrec is not installed
 	@echo "==> Running the fast tests without torchrec on 2 processes; what is skipped is said"
 	@$(CORE)/python -c 'import importlib.util as u, sys; there = [n for n in ("torchrec", "fbgemm_gpu", "ray") if u.find_spec(n)]; there and sys.exit(f"the core is tested without {there}: remove .venv-core")'
-	@$(CORE)/python -m pytest -n 2 -rs -m "$(FAST)"
+	@$(CORE)/python -m pytest -n 2 --dist loadgroup -rs -m "$(FAST)"
 
 test-slow: $(READY)  ## the slow tests: whole experiments, installing the package
 	@echo "==> Running the slow tests (several minutes)"
