@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from recdistill.readers.sources import PARQUET, kind, opened, undamaged
 CHUNK_BYTES = 32 << 20
 CHUNK_ROWS = 1 << 17
 LONGEST_RECORD = 256 << 20
+HELD_HERE = 3  # references to a window: in the list, in the loop, and the question itself
 
 Moved = Callable[[int], None]
 
@@ -138,7 +140,7 @@ def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) ->
     with undamaged(header.file):
         skip(stream, start)
     first_bytes, chunk_bytes = sizes
-    window, kept, last = bytearray(first_bytes), 0, False
+    windows, window, kept, last = _Windows(), bytearray(first_bytes), 0, False
     while not last:
         filled = _fill(window, kept, stream, header.file)
         steps.to(stored.tell())
@@ -150,14 +152,16 @@ def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) ->
             _require_an_end(header.file, line, kept)
             window.extend(bytes(kept))
             continue
-        held = bytes(memoryview(window)[: run.length]) if hold else None
+        rest = window[run.length :]
+        del window[run.length :]
         if run.rows:
-            yield _piece(header, run, start=start, line=line, row=row, held=held)
-        start, line, row = start + run.length, line + run.lines, row + run.rows
-        kept = _move_to_front(window, run.length, chunk_bytes)
+            yield _piece(header, run, start=start, line=line, row=row, held=window if hold else None)
+        start, line, row, kept = start + run.length, line + run.lines, row + run.rows, len(rest)
+        window = windows.free(max(chunk_bytes, kept))
+        window[:kept] = rest
 
 
-def _piece(header: Header, run: Cut, *, start: int, line: int, row: int, held: bytes | None) -> Chunk:
+def _piece(header: Header, run: Cut, *, start: int, line: int, row: int, held: bytearray | None) -> Chunk:
     return Chunk(
         header.file,
         number=0,
@@ -182,13 +186,21 @@ def _fill(window: bytearray, kept: int, stream: pa.NativeFile, path: Path) -> in
     return kept
 
 
-def _move_to_front(window: bytearray, length: int, chunk_bytes: int) -> int:
-    """Drop what a window begins with; the length of the rest, which is moved there."""
-    rest = window[length:]
-    del window[max(chunk_bytes, len(rest)) :]
-    window.extend(bytes(max(0, chunk_bytes - len(window))))
-    window[: len(rest)] = rest
-    return len(rest)
+class _Windows:
+    """Room for text, used again where the chunk that held it is gone: new memory takes longer to get than to fill."""
+
+    def __init__(self) -> None:
+        self.made: list[bytearray] = []
+
+    def free(self, size: int) -> bytearray:
+        """One of so many bytes that nothing else holds."""
+        for window in self.made:
+            if sys.getrefcount(window) == HELD_HERE and size < 2 * len(window):
+                del window[size:]
+                window.extend(bytes(size - len(window)))
+                return window
+        self.made.append(bytearray(size))
+        return self.made[-1]
 
 
 def _tables(header: Header, chunk_rows: int, chunk_bytes: int, steps: _Steps) -> Iterator[Chunk]:
