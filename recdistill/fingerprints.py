@@ -22,9 +22,13 @@ STEP = np.uint64(0x9E3779B97F4A7C15)
 def splitmix64(words: Words) -> Words:
     """Each word scattered over all 64 bits (Steele, Lea and Flood 2014, "Fast splittable pseudorandom generators")."""
     mixed = words + STEP
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    high = mixed >> np.uint64(30)
+    mixed ^= high
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= np.right_shift(mixed, np.uint64(27), out=high)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= np.right_shift(mixed, np.uint64(31), out=high)
+    return mixed
 
 
 # A word for each byte, so that every bit of a text's bytes moves every bit of its fingerprint.
@@ -57,7 +61,8 @@ def row_fingerprints(table: pa.Table, names: Iterable[str]) -> Words:
     """(rows,) a word for each row's values in some columns."""
     total = np.zeros(table.num_rows, np.uint64)
     for name in names:
-        total = total * STEP + fingerprints(single(table, name))
+        total *= STEP
+        total += fingerprints(single(table, name))
     return splitmix64(total)
 
 
