@@ -79,7 +79,7 @@ def measured(
     engine: Engine,
     board: Board,
 ) -> Measurements:
-    """Measure every feature, or read what was measured before."""
+    """Measure every feature, or read what was measured before and kept."""
     if is_whole(workspace.encoder):
         sample = pq.read_table(workspace.encoder / "sample.parquet")
         statistics = read_json(workspace.encoder / "statistics.json")
@@ -93,12 +93,19 @@ def measured(
     found.sort(key=lambda result: result.feature.position)
     encoder = Encoder({m.feature.name: (m.feature.kind, m.feature.transform) for m in found})
     sample = _sampled(workspace, schema, splits, samples, found)
-    statistics = {m.feature.name: _with_quantiles(m.facts, m.feature.name, sample) for m in found}
-    with new_folder(workspace.encoder) as temporary:
-        encoder.save(temporary)
-        write_json(temporary / "statistics.json", statistics)
-        pq.write_table(sample, temporary / "sample.parquet")
+    numbers = sample.select([m.feature.name for m in found if "numbers" in m.facts])
+    train = numbers.filter(pc.equal(sample[SPLIT], 0))
+    statistics = {m.feature.name: _with_quantiles(m.facts, m.feature.name, train) for m in found}
     return Measurements(encoder, statistics, sample)
+
+
+def keep_measured(workspace: Workspace, found: Measurements) -> None:
+    """Write down what was measured, so that it is not measured again."""
+    if not is_whole(workspace.encoder):
+        with new_folder(workspace.encoder) as temporary:
+            found.encoder.save(temporary)
+            write_json(temporary / "statistics.json", found.statistics)
+            pq.write_table(found.sample, temporary / "sample.parquet")
 
 
 def _samples(workspace: Workspace, schema: Schema, splits: list[Codes]) -> list[pa.Array]:
@@ -122,10 +129,10 @@ def _sampled(
     return pa.table(columns)
 
 
-def _with_quantiles(facts: dict[str, Any], name: str, sample: pa.Table) -> dict[str, Any]:
-    """A number's statistics with the quantiles of the training rows in the sample."""
+def _with_quantiles(facts: dict[str, Any], name: str, train: pa.Table) -> dict[str, Any]:
+    """A number's statistics with its quantiles in training rows."""
     if "numbers" not in facts:
         return facts
-    values = sample.filter(pc.equal(sample[SPLIT], 0))[name].drop_null().to_numpy()
+    values = train[name].drop_null().to_numpy()
     quantiles = np.quantile(values, SHARES).tolist() if len(values) else [facts["numbers"]["mean"]] * len(SHARES)
     return {**facts, "numbers": {**facts["numbers"], "quantiles": quantiles}}

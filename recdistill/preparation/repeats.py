@@ -85,7 +85,11 @@ def rows_fingerprint(workspace: Workspace, splits: list[Codes], schema: Schema) 
 
 def keep_fingerprints(workspace: Workspace, splits: list[Codes], path: Path) -> None:
     """Write the fingerprints of the training rows."""
-    with new_file(path) as temporary, pq.ParquetWriter(temporary, pa.schema([(FINGERPRINT, pa.uint64())])) as writer:
+    schema = pa.schema([(FINGERPRINT, pa.uint64())])
+    with (
+        new_file(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="none", use_dictionary=False) as writer,
+    ):
         for part, codes in enumerate(splits):
             trained = _words(workspace, part, FINGERPRINT)[codes == 0]
             writer.write_table(pa.table({FINGERPRINT: trained}))

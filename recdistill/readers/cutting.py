@@ -20,6 +20,7 @@ from recdistill.readers.sources import PARQUET, kind, opened, undamaged
 CHUNK_BYTES = 32 << 20
 CHUNK_ROWS = 1 << 17
 LONGEST_RECORD = 256 << 20
+LEAST_OVER = 1 << 12
 HELD_HERE = 3  # references to a window: in the list, in the loop, and the question itself
 
 Moved = Callable[[int], None]
@@ -140,7 +141,10 @@ def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) ->
     with undamaged(header.file):
         skip(stream, start)
     first_bytes, chunk_bytes = sizes
-    windows, window, kept, last = _Windows(), bytearray(first_bytes), 0, False
+    if stream is stored:
+        before = start + (first_bytes if first_bytes < chunk_bytes else 0)
+        chunk_bytes = _alike(header.file.stat().st_size - before, chunk_bytes)
+    windows, window, kept, last = _Windows(), bytearray(min(first_bytes, chunk_bytes)), 0, False
     while not last:
         filled = _fill(window, kept, stream, header.file)
         steps.to(stored.tell())
@@ -159,6 +163,15 @@ def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) ->
         start, line, row, kept = start + run.length, line + run.lines, row + run.rows, len(rest)
         window = windows.free(max(chunk_bytes, kept))
         window[:kept] = rest
+
+
+def _alike(length: int, most: int) -> int:
+    """How long chunks of a text are so that all are as long, and workers end together.
+
+    A little over their share of it, for each lacks the part of a record.
+    """
+    share = max(0, length) // max(1, -(-length // most))
+    return min(most, share + (share >> 7) + LEAST_OVER)
 
 
 def _piece(header: Header, run: Cut, *, start: int, line: int, row: int, held: bytearray | None) -> Chunk:
