@@ -142,9 +142,12 @@ def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) ->
         skip(stream, start)
     first_bytes, chunk_bytes = sizes
     if stream is stored:
-        before = start + (first_bytes if first_bytes < chunk_bytes else 0)
-        chunk_bytes = _alike(header.file.stat().st_size - before, chunk_bytes)
-    windows, window, kept, last = _Windows(), bytearray(min(first_bytes, chunk_bytes)), 0, False
+        left = header.file.stat().st_size - start
+        if first_bytes < chunk_bytes:
+            chunk_bytes = _alike(left - first_bytes, chunk_bytes)
+        else:
+            first_bytes = chunk_bytes = _alike(left, chunk_bytes)
+    windows, window, kept, last = _Windows(), bytearray(first_bytes), 0, False
     while not last:
         filled = _fill(window, kept, stream, header.file)
         steps.to(stored.tell())
