@@ -117,7 +117,7 @@ class Scaled:
     def measure(self, column: pa.Array) -> Moments:
         """A column's mean and deviation."""
         values, missing = self._values(column)
-        return Moments.of(values[~missing])
+        return Moments.of(np.compress(~missing, values, axis=0) if missing.any() else values)
 
     def fitted(self, parts: Iterable[Moments]) -> Scaled:
         """Scale by the mean and deviation over all parts; a constant keeps its scale."""
