@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +14,13 @@ from recdistill.readers.chunk import Chunk, skip, without_views
 from recdistill.readers.header import Header, header_of, require_distinct
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.records import Cut, cut
+from recdistill.readers.room import Room
 from recdistill.readers.sources import PARQUET, kind, opened, undamaged
 
 CHUNK_BYTES = 32 << 20
 CHUNK_ROWS = 1 << 17
 LONGEST_RECORD = 256 << 20
 LEAST_OVER = 1 << 12
-HELD_HERE = 3  # references to a window: in the list, in the loop, and the question itself
 
 Moved = Callable[[int], None]
 
@@ -147,7 +146,7 @@ def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) ->
             chunk_bytes = _alike(left - first_bytes, chunk_bytes)
         else:
             first_bytes = chunk_bytes = _alike(left, chunk_bytes)
-    windows, window, kept, last = _Windows(), bytearray(first_bytes), 0, False
+    room, window, kept, last = Room(), bytearray(first_bytes), 0, False
     while not last:
         filled = _fill(window, kept, stream, header.file)
         steps.to(stored.tell())
@@ -164,7 +163,7 @@ def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) ->
         if run.rows:
             yield _piece(header, run, start=start, line=line, row=row, held=window if hold else None)
         start, line, row, kept = start + run.length, line + run.lines, row + run.rows, len(rest)
-        window = windows.free(max(chunk_bytes, kept))
+        window = room.free(max(chunk_bytes, kept))
         window[:kept] = rest
 
 
@@ -200,23 +199,6 @@ def _fill(window: bytearray, kept: int, stream: pa.NativeFile, path: Path) -> in
         while kept < len(view) and (more := stream.readinto(view[kept:])):
             kept += more
     return kept
-
-
-class _Windows:
-    """Room for text, used again where the chunk that held it is gone: new memory takes longer to get than to fill."""
-
-    def __init__(self) -> None:
-        self.made: list[bytearray] = []
-
-    def free(self, size: int) -> bytearray:
-        """One of so many bytes that nothing else holds."""
-        for window in self.made:
-            if sys.getrefcount(window) == HELD_HERE and size < 2 * len(window):
-                del window[size:]
-                window.extend(bytes(size - len(window)))
-                return window
-        self.made.append(bytearray(size))
-        return self.made[-1]
 
 
 def _tables(header: Header, chunk_rows: int, chunk_bytes: int, steps: _Steps) -> Iterator[Chunk]:
