@@ -45,17 +45,19 @@ def examples_of(rows: Rows) -> Examples:
 def step(asked: Asked, rows: Rows) -> Found:
     """Steps of `fit`: unseen ids drawn, forward, loss, backward, optimiser."""
     ranker, settings, examples = ranker_of(asked, rows), settings_of(asked), examples_of(rows)
+    count = weights(ranker.network)
     steps = Steps(Alone(ranker.network.train(), settings), hard_labels, settings, ranker.encoder.spec)
     ready = [examples.rows(torch.arange(part.start, part.stop)) for part in rows.slices(asked.batch)]
     seconds = timed(lambda number: steps.step(ready[number % len(ready)], 0, number), asked)
-    return {"seconds": seconds, "weights": weights(ranker.network), "settings": settings.model_dump()}
+    return {"seconds": seconds, "weights": count, "settings": settings.model_dump()}
 
 
 def fitted(asked: Asked, rows: Rows) -> Found:
     """`fit` over examples in memory, in random order."""
     ranker, settings = ranker_of(asked, rows), settings_of(asked)
+    count = weights(ranker.network)
     seconds = timed_fit(ranker.network, lambda: fit(ranker, examples_of(rows), settings=settings), asked)
-    return {"seconds": seconds, "weights": weights(ranker.network), "settings": settings.model_dump()}
+    return {"seconds": seconds, "weights": count, "settings": settings.model_dump()}
 
 
 if __name__ == "__main__":
