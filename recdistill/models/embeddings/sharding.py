@@ -6,10 +6,11 @@ dense part are averaged, so that a step is that of one process with all the rows
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recdistill.errors import UsageError
+from recdistill.errors import EnvironmentFault, UsageError
 from recdistill.models.embeddings.fields import Embeddings, embeddings_of
 from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.torchrec_tables import (
@@ -107,17 +108,10 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
         EnvironmentFault: torchrec is not installed, or the tables do not fit.
     """
     torchrec()
-    from torch.distributed import get_world_size, group
-    from torchrec.distributed import DistributedModelParallel
-
-    quiet()
     sources = {name: rows_of(name, module, dealing.seed) for name, module in embeddings_of(network)}
     features = {name: list(module.features) for name, module in embeddings_of(network)}
-    world = get_world_size()
-    limits = describe(network, dealing, device=device)
-    planner, sharders = planned(limits, world=world, device=device), [sharder()]
-    plan = planner.collective_plan(network, sharders, group.WORLD)
-    made = DistributedModelParallel(network, device=torch.device(device), plan=plan, sharders=sharders)
+    with quietly():
+        made, plan = _parallel(network, dealing, device)
     state, optimiser = made.state_dict(), made.fused_optimizer.state_dict()["state"]
     tables: dict[str, Any] = {}
     kept: dict[str, Any] = {}
@@ -134,7 +128,24 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
                 fill(shard.tensor, partial(sources[name], feature), len(shard.tensor), first=row, column=column)
     fused = {f"{name}.table." for name in features}
     dense = {name: p for name, p in made.named_parameters() if not any(name.startswith(start) for start in fused)}
-    return Dealt(made, tables, kept, dense, str(plan))
+    return Dealt(made, tables, kept, dense, plan)
+
+
+def _parallel(network: nn.Module, dealing: Dealing, device: str) -> tuple[Any, str]:
+    """The network in torchrec's hands, and its plan in words."""
+    from torch.distributed import get_world_size, group
+    from torchrec.distributed import DistributedModelParallel
+    from torchrec.distributed.planner.types import PlannerError
+
+    limits, sharders = describe(network, dealing, device=device), [sharder()]
+    for unused in (p for p in network.parameters() if not p.numel()):
+        unused.requires_grad_(False)  # else the average of gradients over the ranks would wait for theirs
+    planner = planned(limits, world=get_world_size(), device=device)
+    try:
+        plan = planner.collective_plan(network, sharders, group.WORLD)
+    except PlannerError as error:
+        raise EnvironmentFault(f"torchrec finds no way to share the tables between the ranks: {error}") from None
+    return DistributedModelParallel(network, device=torch.device(device), plan=plan, sharders=sharders), str(plan)
 
 
 def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, Any]:
@@ -146,6 +157,9 @@ def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, 
 
     limits = {}
     for name, module in list(embeddings_of(network)):
+        if not module.features:
+            module.table = PlainTables([], module.dim, deviation=None).requires_grad_(False)
+            continue
         described = configurations(module.features, module.dim, name)
         collection = EmbeddingBagCollection(tables=described, device=torch.device("meta"))
         kind, told = kernel_optimiser(
@@ -208,8 +222,12 @@ def rows_of(name: str, module: Embeddings, seed: int) -> Rows:
     return DrawnRows(seed, name, module.dim, module.deviation)
 
 
-def quiet() -> None:
-    """Torchrec tells of its own settings in logs and warnings that no user of this package can act on."""
-    logging.getLogger("torchrec").setLevel(logging.ERROR)
-    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torchrec|torch")
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within it torchrec does not warn of its own ways; its logs tell errors alone, unless the user set their level."""
+    for name in ("torchrec", "torch.fx._symbolic_trace"):
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
