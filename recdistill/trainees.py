@@ -99,6 +99,8 @@ class Alone:
         self.optimiser = optimisers_of(self.network, settings)
         self.optimiser.parts += fused
         self.stored = WholeState(self.network, self.optimiser)
+        managed = bool(fused) and settings.embedding_location != "device"
+        self._kept_on = "cpu" if managed else self.device  # tables in the host's memory may not fit in the GPU's
 
     def shared(self, loss: Tensor, examples: Examples) -> tuple[Tensor, float]:
         """The loss, and its value."""
@@ -114,7 +116,7 @@ class Alone:
 
     def keep(self, epoch: int) -> Tensors:
         """A copy of the weights."""
-        return {k: t.detach().clone() for k, t in self.network.state_dict().items()}
+        return {k: t.detach().to(self._kept_on, copy=True) for k, t in self.network.state_dict().items()}
 
     def must_save(self, state: State) -> bool:
         """No: the best weights are in the state."""

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from drawn import SPEC, drawn
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from recdistill.batch import Batch
-from recdistill.examples import Examples
-from recdistill.features import PAD, FeatureSpec
+from recdistill.features import PAD
 from recdistill.fit_settings import FitSettings
 from recdistill.models import MODELS, build
 from recdistill.models.embeddings import embeddings_of
@@ -24,7 +23,6 @@ from recdistill.training import fit
 
 every_kind = pytest.mark.parametrize("kind", list(KINDS))
 LR, DECAY, ROWS, DIM = 0.1, 0.01, 9, 4
-SPEC = FeatureSpec(categorical=(("user", 12), ("item", 30)), multi=(("tags", 6),), number=("price",))
 
 
 def slow(kind: str, weight: Tensor, gradients: list[dict[int, Tensor]], decay: float) -> Tensor:
@@ -120,18 +118,6 @@ def test_the_sparse_gradient_is_the_dense_one(ids: list[int]) -> None:
     rows, values = summed_by_row(looked, factor)
     assert rows.tolist() == sorted(set(ids))
     assert all(torch.allclose(v, factor[looked == r].sum(0)) for r, v in zip(rows, values, strict=True))
-
-
-def drawn(spec: FeatureSpec, rows: int = 64, seed: int = 0) -> Examples:
-    generator = torch.Generator().manual_seed(seed)
-    ids = torch.stack([torch.randint(0, n, (rows,), generator=generator) for _, n in spec.categorical], 1).int()
-    lists = tuple(torch.randint(-1, n, (rows, 3), generator=generator).int() for _, n in spec.multi)
-    for values in lists:
-        values[:, 0] = values[:, 0].clamp(min=0)
-        values[:, 1:] = torch.where((values[:, 1:2] == PAD), PAD, values[:, 1:])
-    number = torch.randn(rows, len(spec.number), generator=generator)
-    label = torch.randint(0, 2, (rows,), generator=generator).float()
-    return Examples(Batch(ids, lists, number, ()), label, torch.full((rows,), torch.nan), torch.ones(rows))
 
 
 @pytest.mark.parametrize("name", list(MODELS))

@@ -20,6 +20,7 @@ from recdistill.models.embeddings.torchrec_tables import (
     configurations,
     fill,
     kernel_optimiser,
+    stored_dim,
     torchrec,
 )
 
@@ -47,12 +48,13 @@ class Fusing:
     seed: int = 0
 
 
-def fuse(network: nn.Module, fusing: Fusing) -> FusedOptimiser:
-    """Replace a network's tables by torchrec's, with the same rows.
+def fuse(network: nn.Module, fusing: Fusing, *, draw: bool = True) -> FusedOptimiser:
+    """Replace a network's tables by torchrec's, with the same rows; a network that is refused stays as it was.
 
     Args:
         network: with plain tables, or with unplaced ones, whose rows are drawn.
         fusing: how.
+        draw: false leaves the rows that torchrec itself begins with, for who measures time alone.
 
     Returns:
         What stands for the optimiser that is in the kernels.
@@ -62,9 +64,13 @@ def fuse(network: nn.Module, fusing: Fusing) -> FusedOptimiser:
         UsageError: its kernels do not have the optimiser, or rows of that length.
     """
     torchrec()
+    found = [(name, module) for name, module in embeddings_of(network) if module.features]
     with quietly():
-        for name, module in [found for found in embeddings_of(network) if found[1].features]:
-            module.table = _fused(name, module, fusing)
+        for _, module in found:
+            stored_dim(module.dim)
+            _kernel_optimiser(module, fusing)
+        for name, module in found:
+            module.table = _fused(name, module, fusing, draw)
     return FusedOptimiser(network, fusing.kind)
 
 
@@ -80,25 +86,42 @@ def unfuse(network: nn.Module) -> None:
         module.table = plain
 
 
-def _fused(name: str, module: Embeddings, fusing: Fusing) -> TorchrecTables:
+def _kernel_optimiser(module: Embeddings, fusing: Fusing) -> tuple[type, dict[str, Any]]:
+    device = fusing.device.split(":")[0]
+    return kernel_optimiser(fusing.kind, module.dim, lr=fusing.lr, weight_decay=fusing.weight_decay, device=device)
+
+
+def _fused(name: str, module: Embeddings, fusing: Fusing, draw: bool) -> TorchrecTables:
     from fbgemm_gpu.split_table_batched_embeddings_ops_common import BoundsCheckMode, EmbeddingLocation
     from torchrec.modules.fused_embedding_modules import FusedEmbeddingBagCollection
 
-    kind, told = kernel_optimiser(
-        fusing.kind, module.dim, lr=fusing.lr, weight_decay=fusing.weight_decay, device=fusing.device.split(":")[0]
-    )
+    kind, told = _kernel_optimiser(module, fusing)
     on_gpu = fusing.device.startswith("cuda")
-    collection = FusedEmbeddingBagCollection(
-        configurations(module.features, module.dim, name),
-        kind,
-        {**told, "bounds_check_mode": BoundsCheckMode.FATAL},
-        device=torch.device(fusing.device),
-        location=EmbeddingLocation[fusing.location.upper()] if on_gpu else EmbeddingLocation.HOST,
-    )
+    with torch.random.fork_rng(devices=[fusing.device] if on_gpu else []):  # torchrec draws rows of its own
+        collection = FusedEmbeddingBagCollection(
+            configurations(module.features, module.dim, name),
+            kind,
+            {**told, "bounds_check_mode": BoundsCheckMode.FATAL},
+            device=torch.device(fusing.device),
+            location=EmbeddingLocation[fusing.location.upper()] if on_gpu else EmbeddingLocation.HOST,
+        )
     made, rows = TorchrecTables(module.features, module.dim, collection), rows_of(name, module, fusing.seed)
-    for (feature, count), weight in zip(module.features, fused_weights(made), strict=True):
+    for (feature, count), weight in zip(module.features, fused_weights(made), strict=True) if draw else ():
         fill(weight, partial(rows, feature), count)
+    made.register_state_dict_pre_hook(_write_back)  # type: ignore[no-untyped-call]
+    made.register_load_state_dict_pre_hook(_forget_cached)  # type: ignore[no-untyped-call]
     return made
+
+
+def _write_back(tables: TorchrecTables, *_: Any) -> None:
+    """Before weights are read: rows that a GPU has cached go back where their table is."""
+    _kernels(tables)
+
+
+def _forget_cached(tables: TorchrecTables, *_: Any) -> None:
+    """Before weights are loaded: rows that a GPU has cached would hide them, and be written over them later."""
+    for kernels in _kernels(tables):
+        kernels._emb_module.reset_cache_states()
 
 
 def fused_weights(tables: TorchrecTables) -> list[Tensor]:
