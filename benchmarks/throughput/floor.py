@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from throughput.steps import Asked, Found, Rows, serve, timed, weights
 from torch import Tensor, nn
@@ -15,22 +17,31 @@ def width(asked: Asked, rows: Rows, *, numbers_embedded: bool) -> int:
     return len(rows.counts) * asked.embedding_dim + numbers * (asked.embedding_dim if numbers_embedded else 1)
 
 
-def step(asked: Asked, rows: Rows) -> Found:
-    """Steps of the network alone."""
-    wide = width(asked, rows, numbers_embedded=asked.arguments["numbers_embedded"])
-    network = dense(wide, asked.hidden)
+def trainer(
+    network: nn.Module, inputs: Tensor, labels: Tensor, *, precision: str = "float32"
+) -> Callable[[int], Tensor]:
+    """A training step of a dense network by Adam, which takes its number and gives its loss."""
     optimiser = torch.optim.Adam(network.parameters(), fused=True)
-    inputs = torch.randn(asked.batch, wide, requires_grad=asked.arguments["to_inputs"])
-    labels = torch.from_numpy(rows.labels[: asked.batch])
 
     def train(_: int) -> Tensor:
-        loss = nn.functional.binary_cross_entropy_with_logits(network(inputs).squeeze(1), labels)
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = network(inputs).squeeze(1)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels)
         optimiser.zero_grad()
         inputs.grad = None
         loss.backward()
         optimiser.step()
         return loss.detach()
 
+    return train
+
+
+def step(asked: Asked, rows: Rows) -> Found:
+    """Steps of the network alone."""
+    wide = width(asked, rows, numbers_embedded=asked.arguments["numbers_embedded"])
+    network = dense(wide, asked.hidden)
+    inputs = torch.randn(asked.batch, wide, requires_grad=asked.arguments["to_inputs"])
+    train = trainer(network, inputs, torch.from_numpy(rows.labels[: asked.batch]))
     products = sum(p.numel() for p in network.parameters() if p.ndim == 2)
     # A product forward, one for the gradient of its weights and one for that of its inputs.
     least = 0 if asked.arguments["to_inputs"] else 2 * wide * asked.hidden[0]

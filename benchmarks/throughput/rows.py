@@ -22,10 +22,15 @@ def counts(total: int) -> list[int]:
     return found
 
 
-def write(path: Path, total: int, rows: int, *, seed: int = 0) -> None:
-    """A file of rows, a function of the seed."""
+def draw(total: int, rows: int, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Rows, a function of the seed, by the names of `throughput.steps.Rows`."""
     rng, sizes = np.random.default_rng(seed), counts(total)
     ids = np.stack([(size ** rng.random(rows)).astype(np.int32) % size for size in sizes], 1)
     numbers = rng.normal(size=(rows, NUMBERS)).astype(np.float32)
     labels = (rng.random(rows) < CLICKS).astype(np.float32)
-    np.savez(path, counts=np.array(sizes), ids=ids, numbers=numbers, labels=labels)
+    return {"counts": np.array(sizes), "ids": ids, "numbers": numbers, "labels": labels}
+
+
+def write(path: Path, total: int, rows: int, *, seed: int = 0) -> None:
+    """A file of drawn rows."""
+    np.savez(path, **draw(total, rows, seed=seed))
