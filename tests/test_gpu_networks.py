@@ -149,7 +149,7 @@ def test_soft_labels_are_those_of_the_cpu(table: PreparedTable) -> None:
 
 def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1", *arguments]
-    told = os.environ | {"OMP_NUM_THREADS": "1"}
+    told = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(command, capture_output=True, text=True, timeout=280, env=told, check=False)
 
 

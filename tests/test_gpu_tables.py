@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -113,6 +114,7 @@ def test_the_weights_that_are_kept_are_those_in_use(location: str) -> None:
 def test_tables_are_where_they_were_asked_for(location: str, on_device: bool) -> None:
     """A table in the host's memory does not count to what torch has taken of the device's."""
     spec = FeatureSpec(categorical=(("item", 200_000),))
+    gc.collect()  # of networks of earlier tests
     before = torch.cuda.memory_allocated()
     trainee = trained(settings("sgd", location), spec=spec, dim=64, steps=1)
     taken, table = torch.cuda.memory_allocated() - before, 200_000 * 64 * 4
