@@ -74,12 +74,10 @@ def prepare(
     paths = files_of(files, settings.csv)
     features = features_of(schema, settings, fitted)
     told = _told(schema, settings, fitted, like)
-    workspace = Workspace.of(out)
     if is_there(out, KIND, overwrite=overwrite) and not overwrite:
-        there = _as_before(out, paths, told, board)
-        workspace.discard_left(told)
-        return there
+        return _as_before(out, paths, told, board)
     require_readable(paths[0], schema, settings)
+    workspace = Workspace.of(out)
     with workspace.held():
         if words := workspace.begin({**told, "inputs": described(paths), "pyarrow": pa.__version__}):
             board.say(f"{workspace.path} {words}")
@@ -147,6 +145,7 @@ def _as_before(out: Path, files: Sequence[Path], told: dict[str, Any], board: Bo
         words = "; ".join(found[:3])
         raise UsageError(f"{out} was prepared otherwise: {words}; choose another folder or pass --overwrite")
     board.say(f"{out} was prepared before from the same files and settings: nothing to do")
+    Workspace.of(out).discard_left(told)
     return table
 
 
