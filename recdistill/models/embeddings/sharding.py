@@ -46,6 +46,8 @@ class Dealing:
         lr, weight_decay: its own.
         sharding: a key of `KINDS` for all tables, or "auto" for the planner's choice.
         of: per feature another one.
+        lengths: per list feature the mean length of its lists, for the planner.
+        batch: rows of each rank in a step, for the planner.
         seed: of rows that are drawn.
     """
 
@@ -54,6 +56,8 @@ class Dealing:
     weight_decay: float
     sharding: str = "auto"
     of: Mapping[str, str] = field(default_factory=dict)
+    lengths: Mapping[str, float] = field(default_factory=dict)
+    batch: int = 4096
     seed: int = 0
 
     def kinds(self, feature: str) -> list[str]:
@@ -115,7 +119,9 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
     features = {name: list(module.features) for name, module in embeddings_of(network)}
     world = get_world_size()
     limits = describe(network, dealing, device=device)
-    planner, sharders = planned(limits, world=world, device=device), [sharder()]
+    memory = torch.cuda.get_device_properties(device).total_memory if device.startswith("cuda") else None
+    planner = planned(limits, world=world, device=device, memory=memory, batch=dealing.batch)
+    sharders = [sharder()]
     plan = planner.collective_plan(network, sharders, group.WORLD)
     made = DistributedModelParallel(network, device=torch.device(device), plan=plan, sharders=sharders)
     state, optimiser = made.state_dict(), made.fused_optimizer.state_dict()["state"]
@@ -159,12 +165,21 @@ def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, 
                 compute_kernels=["fused"],
                 min_partition=LEAST_COLUMNS,
                 bounds_check_mode=BoundsCheckMode.FATAL,
+                pooling_factors=[dealing.lengths.get(feature, 1.0)],
             )
     return limits
 
 
-def planned(limits: Mapping[str, Any], *, world: int, device: str, memory: int | None = None, batch: int = 4096) -> Any:
-    """Torchrec's planner.
+def planned(
+    limits: Mapping[str, Any],
+    *,
+    world: int,
+    device: str,
+    memory: int | None = None,
+    batch: int = 4096,
+    local: int | None = None,
+) -> Any:
+    """Torchrec's planner. Of each device's memory a share of `RESERVED` is left for what is not tables.
 
     Args:
         limits: per table what it must keep to.
@@ -172,13 +187,15 @@ def planned(limits: Mapping[str, Any], *, world: int, device: str, memory: int |
         device: "cpu", or a GPU.
         memory: bytes of each device; torchrec's own assumption otherwise.
         batch: rows of each rank in a step.
+        local: how many ranks a machine has; what torchrun says otherwise.
     """
     from torchrec.distributed.planner import EmbeddingShardingPlanner, Topology
     from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
 
     kind = device.split(":")[0]
-    caps = {} if memory is None else {"hbm_cap" if kind == "cuda" else "ddr_cap": memory}
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    # Torchrec reserves a share of a GPU's memory only.
+    caps = {"hbm_cap": memory} if kind == "cuda" else {"ddr_cap": memory and int((1 - RESERVED) * memory)}
+    local = local or int(os.environ.get("LOCAL_WORLD_SIZE", world))
     return EmbeddingShardingPlanner(
         topology=Topology(world_size=world, local_world_size=local, compute_device=kind, **caps),
         batch_size=batch,
