@@ -1,14 +1,19 @@
-# Every target makes the virtual environment in .venv first, where it is missing or out of date.
+# Every target makes its virtual environment first, where it is missing or out of date: .venv, or .venv-core.
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+CORE := .venv-core/bin
+CORE_READY := .venv-core/.ready
+FAST := not slow and not install and not gpu
+# A python with a CUDA build of torch, for test-gpu.
+PYTHON_GPU ?=
 
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint types clean
+.PHONY: help run test test-core test-slow test-gpu lint types clean
 
 help:  ## list the targets
 	@echo "recdistill: make TARGET"
@@ -20,11 +25,20 @@ run: $(READY)  ## the built-in experiment: teacher, soft labels, students, repor
 
 test: lint types  ## lint, types and the fast tests
 	@echo "==> Running the fast tests on 2 processes"
-	@$(BIN)/python -m pytest -n 2 -m "not slow and not install"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(FAST)"
+
+test-core: $(CORE_READY)  ## the fast tests where torchrec is not installed
+	@echo "==> Running the fast tests without torchrec on 2 processes; what is skipped is said"
+	@$(CORE)/python -c 'import importlib.util as u, sys; there = [n for n in ("torchrec", "fbgemm_gpu", "ray") if u.find_spec(n)]; there and sys.exit(f"the core is tested without {there}: remove .venv-core")'
+	@$(CORE)/python -m pytest -n 2 --dist loadgroup -rs -m "$(FAST)"
 
 test-slow: $(READY)  ## the slow tests: whole experiments, installing the package
 	@echo "==> Running the slow tests (several minutes)"
-	@$(BIN)/python -m pytest -m "slow or install"
+	@$(BIN)/python -m pytest -m "(slow or install) and not gpu"
+
+test-gpu: $(if $(PYTHON_GPU),,$(READY))  ## tests on a CUDA device; PYTHON_GPU=python of an environment whose torch has CUDA
+	@echo "==> Running the tests that need a GPU; without one they are skipped"
+	@$(or $(PYTHON_GPU),$(BIN)/python) -m pytest -rs -m gpu
 
 lint: $(READY)  ## ruff: rules and format
 	@echo "==> Checking style (ruff)"
@@ -35,13 +49,21 @@ types: $(READY)  ## mypy, strict
 	@echo "==> Checking types (mypy; the first time takes a minute)"
 	@$(BIN)/mypy
 
-clean:  ## remove the virtual environment, builds and caches; runs/ and data/ stay
-	rm -rf .venv build dist *.egg-info shims/*/build shims/*/*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean:  ## remove the virtual environments, builds and caches; runs/ and data/ stay
+	rm -rf .venv .venv-core build dist *.egg-info shims/*/build shims/*/*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find recdistill tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml requirements-cpu.txt shims/fbgemm-gpu/pyproject.toml
+# $(call install,FOLDER,REQUIREMENTS,SIZE)
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or later is needed, got {sys.version.split()[0]}: make PYTHON=...")'
-	@echo "==> Installing into .venv (about 1 GB on disk; a minute or two, most of it PyTorch)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --progress-bar off -r requirements-cpu.txt
+	@echo "==> Installing into $(1) (about $(3) on disk; a minute or two, most of it PyTorch)"
+	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install --progress-bar off -r $(2)
 	@touch $@
+endef
+
+$(READY): pyproject.toml requirements-cpu.txt shims/fbgemm-gpu/pyproject.toml
+	$(call install,.venv,requirements-cpu.txt,1 GB)
+
+$(CORE_READY): pyproject.toml requirements-core.txt
+	$(call install,.venv-core,requirements-core.txt,1 GB)

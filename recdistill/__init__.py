@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recdistill.soft_labels import SoftLabels
     from recdistill.splits import keep_labels, split
     from recdistill.tables import Table
+    from recdistill.teaching import TeachSettings, teach
     from recdistill.terminal import Bar
     from recdistill.training import fit
 
@@ -50,6 +51,7 @@ _HOMES = {
     "SoftLabels": "soft_labels",
     "SplitBy": "preparation",
     "Table": "tables",
+    "TeachSettings": "teaching",
     "Threads": "preparation",
     "by_member": "domains",
     "by_time": "domains",
@@ -67,6 +69,7 @@ _HOMES = {
     "require_disjoint": "domains",
     "source_and_target": "domains",
     "split": "splits",
+    "teach": "teaching",
 }
 _ROOMS = ("datasets", "losses", "metrics", "models")
 
@@ -86,6 +89,7 @@ __all__ = [
     "SoftLabels",
     "SplitBy",
     "Table",
+    "TeachSettings",
     "Threads",
     "by_member",
     "by_time",
@@ -107,6 +111,7 @@ __all__ = [
     "require_disjoint",
     "source_and_target",
     "split",
+    "teach",
 ]
 
 

@@ -36,7 +36,7 @@ from recdistill.part_files import LABEL, RowGroup
 from recdistill.prepared_table import PreparedTable
 from recdistill.soft_labels import SoftLabels
 from recdistill.streams import stream
-from recdistill.windows import Space, ahead, pieces, places
+from recdistill.windows import Space, ahead, dealt, pieces, places
 
 Array = np.ndarray[Any, Any]
 Window = tuple[EncodedRows, Array]
@@ -173,7 +173,8 @@ class Batches:
         if start == self.steps:
             return
         if self._whole:
-            yield self._held, self._order(len(self._held), number)[self._dealt]
+            own = dealt(min(self.rows, self.steps * self.batch_size), self.batch_size, self.rank, self.world)
+            yield self._held, self._order(len(self._held), number)[own]
             return
         low = self.rank * self.rows
         high = low + min(self.rows, self.steps * self.batch_size)
@@ -226,14 +227,6 @@ class Batches:
         if self.labelled:
             return [int((~np.isnan(group.column(LABEL))).sum()) for group in self._groups]
         return [group.rows for group in self._groups]
-
-    @property
-    def _dealt(self) -> Array:
-        """Places in a line of all rows, step by step, where each step's rows are dealt to the ranks."""
-        whole, left = divmod(min(self.rows, self.steps * self.batch_size), self.batch_size)
-        steps = np.arange(whole * self.world * self.batch_size).reshape(whole, self.world, self.batch_size)
-        last = whole * self.world * self.batch_size + self.rank * left + np.arange(left)
-        return np.concatenate([steps[:, self.rank].ravel(), last])
 
     @cached_property
     def _held(self) -> EncodedRows:

@@ -90,7 +90,7 @@ class Together:
 
     def keep(self, epoch: int) -> Tensors:
         """Write the weights down."""
-        with new_shared_folder(best_folder(self.folder, epoch), self.ranks, kind="weights") as temporary:
+        with new_shared_folder(best_folder(self.folder, epoch), self.ranks, {"kind": "weights"}) as temporary:
             write_weights(self.dealt, temporary)
         return {}
 

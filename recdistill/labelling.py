@@ -108,11 +108,14 @@ def label_prepared(
         "grades": list(prepared.schema.class_grades),
     }
     stored = soft_label_files.described(facts, prepared.rows[split])
-    if is_there(out, soft_label_files.KIND, overwrite=overwrite) and not overwrite:
-        return _as_before(out, stored, board)
     workspace = Workspace.of(out)
     ranks = current()
     leads = ranks is None or ranks.first
+    if is_there(out, soft_label_files.KIND, overwrite=overwrite) and not overwrite:
+        there = _as_before(out, stored, board)
+        if leads:
+            workspace.discard_left(facts)
+        return there
     with workspace.held() if leads else nullcontext():
         if leads and (words := workspace.begin(facts)):
             board.say(f"{workspace.path} {words}")

@@ -86,7 +86,7 @@ def meet(ranks: Ranks | None) -> None:
 
 
 @contextlib.contextmanager
-def new_shared_folder(path: Path, ranks: Ranks | None, **facts: Any) -> Iterator[Path]:
+def new_shared_folder(path: Path, ranks: Ranks | None, facts: dict[str, Any]) -> Iterator[Path]:
     """As `artefacts.new_folder`, for ranks that fill a folder of a file system they share.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from recdistill.errors import UsageError, nearest
 
@@ -19,6 +19,19 @@ class Settings(BaseModel):
     """A group of settings: frozen, unknown keys forbidden."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rest_of_groups(cls, values: Any) -> Any:
+        """A group that is given in part keeps the defaults of the place where it stands, not those of its kind."""
+        if not isinstance(values, Mapping):
+            return values
+        groups = {
+            name: {**field.default.model_dump(exclude_unset=True), **values[name]}
+            for name, field in cls.model_fields.items()
+            if isinstance(field.default, Settings) and isinstance(values.get(name), Mapping)
+        }
+        return {**values, **groups}
 
 
 S = TypeVar("S", bound=Settings)

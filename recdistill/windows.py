@@ -93,6 +93,23 @@ def places(counts: Sequence[int], order: Array, begin: int, end: int) -> Array:
     return np.concatenate([firsts[group] + np.arange(*rows) for group, *rows in pieces(counts, order, begin, end)])
 
 
+def dealt(rows: int, step: int, rank: int, world: int) -> Array:
+    """(rows,) places of a rank's rows in a line of which each step's rows are dealt to ranks in equal parts.
+
+    Args:
+        rows: of one rank.
+        step: rows of one rank in a step; the last step may have fewer.
+        rank, world: which of how many ranks.
+
+    >>> [dealt(3, 2, rank, 2).tolist() for rank in range(2)]
+    [[0, 1, 4], [2, 3, 5]]
+    """
+    whole, left = divmod(rows, step)
+    steps = np.arange(whole * world * step).reshape(whole, world, step)
+    last = whole * world * step + rank * left + np.arange(left)
+    return np.concatenate([steps[:, rank].ravel(), last])
+
+
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
     """The same items, each made by a thread while the one before it is used."""
     with ThreadPoolExecutor(1, "windows") as thread:

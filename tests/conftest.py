@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,23 @@ from tiny import DISTILLING, SCORING, TINY, Call
 from recdistill import cli
 
 ROOT = Path(__file__).resolve().parent.parent
+# What a test with a marker needs: whether it is there, and what is said where it is not.
+NEEDS: dict[str, tuple[Callable[[], object], str]] = {
+    "torchrec": (lambda: find_spec("torchrec"), "needs torchrec: pip install 'recdistill[torchrec]'"),
+    "gpu": (torch.cuda.is_available, "needs a CUDA device, and a build of torch that can use it"),
+}
 
 torch.set_num_threads(1)
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose marker names what is not here, before its fixtures are made."""
+    for name, (there, reason) in NEEDS.items():
+        if item.get_closest_marker(name) is not None and not there():
+            pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +58,9 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     (tmp_path / "scoring.toml").write_text(SCORING)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        workers = ["--workers", "1"] if arguments[:1] and arguments[0] in ("run", "teacher", "label", "distill") else []
+        on_a_table = any((tmp_path / name / "manifest.json").is_file() for name in arguments[1:2])
+        shared = arguments[:1] and arguments[0] in ("run", "teacher", "label", "distill") and not on_a_table
+        workers = ["--workers", "1"] if shared else []
         monkeypatch.setattr(sys, "argv", ["recdistill", *arguments, *workers])
         code = 0
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +17,45 @@ import clicks
 from recdistill import artefacts
 from recdistill.preparation import prepare
 
-passed = 0
 
+class Boundaries:
+    """The boundaries that this process passes; it kills itself at one of them.
 
-def boundary(at: int) -> None:
-    global passed
-    passed += 1
-    if passed == at:
-        os.kill(os.getpid(), signal.SIGKILL)
+    Args:
+        at: which, from 1; 0 for none.
+    """
 
+    def __init__(self, at: int) -> None:
+        self.at, self.passed = at, list[str]()
 
-def between(real: Callable[..., Any], at: int, *, after: bool) -> Callable[..., Any]:
-    def watched(*arguments: Any) -> Any:
-        boundary(at)
-        result = real(*arguments)
-        if after:
-            boundary(at)
-        return result
+    def reach(self, name: str) -> None:
+        self.passed.append(name)
+        if len(self.passed) == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    return watched
+    def watch(self, owner: Any, name: str, *, after: bool = True, called: str = "") -> None:
+        """A function becomes a boundary before it, and one after it."""
+        real, called = getattr(owner, name), called or name
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            self.reach(called)
+            result = real(*arguments, **named)
+            if after:
+                self.reach(called)
+            return result
+
+        setattr(owner, name, watched)
+
+    def watch_writes(self) -> None:
+        self.watch(artefacts, "_flush", after=False)
+        self.watch(os, "replace")
 
 
 def main(raw: str, out: str, at: int) -> None:
-    artefacts._flush = between(artefacts._flush, at, after=False)
-    artefacts.os.replace = between(os.replace, at, after=True)
+    boundaries = Boundaries(at)
+    boundaries.watch_writes()
     prepare(Path(raw), Path(out), schema=clicks.SCHEMA, settings=clicks.settings())
-    print(passed)
+    print(len(boundaries.passed))
 
 
 if __name__ == "__main__":

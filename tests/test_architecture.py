@@ -40,7 +40,7 @@ FLOORS = [
     ("F4, over ranks", "dealt_trainee"),
     ("F4, the steps", "steps"),
     ("F4, the loop", "training"),
-    ("F5", "distillation score_column"),
+    ("F5", "distillation score_column teaching"),
     ("F6", "transfer compression report arms"),
     ("F6, what a run was told", "configuration"),
     ("F6, where a run is", "run_folder"),
@@ -76,7 +76,10 @@ SHAPE = re.compile(r"\(\)|\([\w +*·×-]+,[\w ,+*·×-]*\)")
 LIGHT = (
     "import sys\nfrom recdistill.cli import main\nsys.argv = ['recdistill', '--help']\ntry:\n    main()\nfinally:\n    "
 )
-PUBLIC = "import recdistill as rd; missing = [n for n in rd.__all__ if not hasattr(rd, n)]; assert not missing, missing"
+# None in the place of a module makes its import fail.
+PUBLIC = "import sys; sys.modules.update(torchrec=None, fbgemm_gpu=None, ray=None); " + (
+    "import recdistill as rd; missing = [n for n in rd.__all__ if not hasattr(rd, n)]; assert not missing, missing"
+)
 HEAVY = ("torch", "torchrec", "sklearn", "scipy", "pandas", "matplotlib")
 
 every_module = pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
@@ -276,7 +279,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded, f"`recdistill --help` must not load {loaded}: import them inside the command that needs them"
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_is_there_without_torchrec_and_ray() -> None:
     done = subprocess.run([sys.executable, "-c", PUBLIC], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     import recdistill

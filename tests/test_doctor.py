@@ -99,6 +99,15 @@ def test_what_is_not_well_is_said_with_its_fix(changed: dict[str, Any], level: s
     assert bool(worse[0].fix) == (level == "problem")
 
 
+@pytest.mark.torchrec
+def test_the_installed_releases_belong_together() -> None:
+    torch, torchrec = doctor._version("torch"), doctor._version("torchrec")
+    fbgemm = doctor._version("fbgemm-gpu") or doctor._version("fbgemm-gpu-cpu")
+    found = findings(replace(WELL, torch=torch, torchrec=torchrec, fbgemm=fbgemm))
+    assert [f"torchrec {torchrec}, fbgemm-gpu {fbgemm}" in finding.words for finding in found].count(True) == 1
+    assert not [finding for finding in found if finding.level == "problem"]
+
+
 def test_this_machine_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_version", lambda name: None)  # the imports have tests of their own
     facts = gather(tmp_path / "not" / "there" / "yet")

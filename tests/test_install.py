@@ -56,3 +56,10 @@ def test_wheel_needs_torch_as_a_range_and_pins_torchrec_as_a_set(wheel: Path) ->
 def test_environment_is_consistent() -> None:
     done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_environment_holds_torchrec() -> None:
+    """Where the package is installed for all its tests none is skipped for want of it."""
+    code = "import torchrec, fbgemm_gpu"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

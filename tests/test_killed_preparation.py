@@ -51,9 +51,9 @@ def boundaries(count: int, kills: int) -> list[int]:
 
 
 def test_killed_at_a_few_write_boundaries(whole: tuple[Path, dict[str, bytes], int], tmp_path: Path) -> None:
-    """A few, and those at the end, where the table gets its manifest and its name."""
+    """A few, the first, where the plan is written, and the last ones, before and after the table gets its name."""
     raw, expected, count = whole
-    for at in [*boundaries(count, FEW), count - 2, count - 1]:
+    for at in [1, *boundaries(count, FEW), count - 1, count]:
         killed_and_continued(raw, expected, tmp_path / str(at) / "out", at)
 
 

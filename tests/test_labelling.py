@@ -18,6 +18,7 @@ from recdistill.errors import DataError, UsageError
 from recdistill.labelling import Labelling, label_prepared
 from recdistill.models import build
 from recdistill.preparation import Threads
+from recdistill.preparation.workspace import Workspace
 from recdistill.prepared_table import PreparedTable
 from recdistill.progress import Silence
 from recdistill.ranker import Ranker
@@ -98,6 +99,27 @@ def test_another_teacher_begins_anew(table: PreparedTable, tmp_path: Path, monke
     monkeypatch.undo()
     found = label_prepared(teacher_of(table), table, tmp_path / "soft")
     assert content(found) == content(label_prepared(teacher_of(table), table, tmp_path / "whole"))
+
+
+def test_what_a_killed_labelling_left_goes_unless_it_is_other_work_or_goes_on(
+    table: PreparedTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed when all is made, and again while it removes what is left."""
+    teacher, out, left = teacher_of(table), tmp_path / "soft", Workspace(tmp_path / "soft.unfinished")
+    monkeypatch.setattr(Workspace, "discard", lambda self: None)
+    label_prepared(teacher, table, out)
+    monkeypatch.undo()
+    half_removed = tmp_path / ".soft.unfinished.0123abcd.tmp"
+    half_removed.mkdir()
+    with left.held():
+        label_prepared(teacher, table, out)
+        assert left.path.is_dir()
+    label_prepared(teacher, table, out)
+    assert [path.name for path in tmp_path.glob("*soft*")] == ["soft"]
+    with left.held():
+        left.begin({"teacher": "another"})
+    label_prepared(teacher, table, out)
+    assert left.plan == {"teacher": "another"}
 
 
 class Told(Silence):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError, field_validator
 
 from recdistill.errors import UsageError, nearest
+from recdistill.fit_settings import FitSettings
 from recdistill.settings import Settings, differences, fill, override, read_toml
 
 
@@ -231,3 +232,14 @@ def test_the_nearest_is_a_known_name_or_all_are_listed(word: str, known: list[st
 def test_the_nearest_is_found_in_whatever_case() -> None:
     assert nearest("MPL", ["deepfm", "mlp"]) == "did you mean 'mlp'?"
     assert nearest("clickk", ["CLICK", "clicks"]) == "did you mean 'clicks'?", "the same case comes first"
+
+
+def test_a_group_that_is_given_in_part_keeps_the_defaults_of_its_place() -> None:
+    from recdistill.configuration import Config
+
+    default = Config().teacher.fit
+    assert default.batch_size != FitSettings().batch_size
+    changed = fill(Config, override({}, ["teacher.fit.epochs=3"])).teacher.fit
+    assert changed == default.model_copy(update={"epochs": 3})
+    assert Config(teacher={"fit": {"epochs": 3}}).teacher.fit == changed  # type: ignore[arg-type]
+    assert Config.model_validate(Config().model_dump()) == Config()

@@ -100,27 +100,32 @@ def load_weights(network: nn.Module, folder: Path) -> None:
     verify(folder)
     placed(network, draw=False)
     there = _dcp().FileSystemReader(folder).read_metadata().state_dict_metadata
-    wanted: dict[str, Tensor] = {}
-    narrow: list[tuple[Tensor, str]] = []
+    stored = {key: tuple(getattr(found, "size", ())) for key, found in there.items()}
+    parts = dict(_parts_of_tables(network))
+    tables = {f"{name}.table.weight" for name, _ in embeddings_of(network)}
+    dense = {f"dense/{name}": p.detach() for name, p in network.named_parameters() if name not in tables}
+    for key, part in {**parts, **dense}.items():
+        there_as, here_as = stored.get(key, ()), tuple(part.shape)
+        narrower = key in parts and there_as[:1] == here_as[:1] and here_as[1:] == (1,)  # the kernels' rows are longer
+        if key not in stored or not (there_as == here_as or narrower):
+            raise DataError(
+                f"{folder} must hold {here_as} as {key!r}, got {there_as or 'none'}: it is of another model"
+            )
+    wanted = {k: t if tuple(t.shape) == stored[k] else torch.empty(stored[k]) for k, t in {**parts, **dense}.items()}
+    with quietly():
+        _dcp().load(wanted, checkpoint_id=folder, no_dist=True)
+    for key, part in parts.items():
+        if wanted[key] is not part:
+            part.copy_(wanted[key][:, : part.shape[1]])
+
+
+def _parts_of_tables(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Each feature's rows of a plain network, by the name under which ranks write them."""
     for name, module in embeddings_of(network):
         if not isinstance(table := module.table, PlainTables):
             raise UsageError(f"weights are put into plain tables, got {type(table).__name__} in {name!r}")
         for (feature, rows), start in zip(module.features, table.starts, strict=False):
-            key, part = f"tables/{name}/{feature}", table.weight.detach()[start : start + rows]
-            stored = tuple(getattr(there.get(key), "size", ()))
-            if stored[:1] != (rows,) or stored[1] < module.dim:
-                raise DataError(f"{folder} must hold {rows} rows of {module.dim} as {key!r}, got {stored or 'none'}")
-            whole = stored == tuple(part.shape)
-            wanted[key] = part if whole else torch.empty(stored)
-            narrow += [] if whole else [(part, key)]
-    tables = {f"{name}.table.weight" for name, _ in embeddings_of(network)}
-    wanted |= {f"dense/{name}": p.detach() for name, p in network.named_parameters() if name not in tables}
-    if missing := sorted(wanted.keys() - there.keys()):
-        raise DataError(f"{folder} holds no {missing[0]!r}: it is of another model")
-    with quietly():
-        _dcp().load(wanted, checkpoint_id=folder, no_dist=True)
-    for part, key in narrow:
-        part.copy_(wanted[key][:, : part.shape[1]])
+            yield f"tables/{name}/{feature}", table.weight.detach()[start : start + rows]
 
 
 def _dcp() -> Any:

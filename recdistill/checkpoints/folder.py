@@ -105,7 +105,8 @@ class Checkpoints:
         if self.folder is None:
             return ""
         path = self.folder / f"state-{self.newest + 1:06d}"
-        with new_shared_folder(path, self.ranks, kind="checkpoint", identity=self.identity) as temporary:
+        facts = {"kind": "checkpoint", "identity": self.identity}
+        with new_shared_folder(path, self.ranks, facts) as temporary:
             self.stored.write(temporary, state)
         self.written, self.passed, self.newest = self.clock(), 0, self.newest + 1
         for number, old in self._found().items() if self._writes else ():

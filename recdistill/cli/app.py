@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -49,5 +50,6 @@ def _fail(text: str, code: int) -> NoReturn:
 
     from recdistill.terminal import console
 
-    console(stderr=True).print(f"[bold red]{escape(text)}[/]")
+    rank = os.environ.get("RANK", "0")  # of several processes that torchrun started
+    console(stderr=True).print(f"[bold red]{escape(text if rank == '0' else f'rank {rank}: {text}')}[/]")
     sys.exit(code)

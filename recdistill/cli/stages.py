@@ -4,105 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING
 
 from recdistill.cli.app import app
+from recdistill.cli.options import (
+    Assign,
+    By,
+    ConfigFile,
+    LabelledBy,
+    LabelsOut,
+    Made,
+    OnBadRow,
+    Out,
+    Overwrite,
+    OverwriteOut,
+    Roles,
+    Run,
+    SideOf,
+    Split,
+    Taught,
+    TeacherOut,
+    TeacherToml,
+    What,
+    Workers,
+    a_file,
+)
 from recdistill.cli.tables import prepare_files, table_of, verify_table
 from recdistill.cli.words import bad_rows_explained, board, command, done, show, show_inspection
-from recdistill.errors import UsageError, beside
+from recdistill.errors import UsageError
 
 if TYPE_CHECKING:
     from recdistill.configuration import Config
     from recdistill.run_folder import RunFolder
     from recdistill.work import Workers as Crew
-
-
-def _a_file(path: Path | None) -> Path | None:
-    if path is not None and not path.exists():
-        raise UsageError(f"{path} does not exist{beside(path)}")
-    return path
-
-
-def _a_prepared_table(path: Path | None) -> Path | None:
-    if path is not None and not (path / "manifest.json").is_file():
-        near = "" if path.exists() else beside(path, lambda other: (other / "manifest.json").is_file())
-        raise UsageError(f"{path} is no prepared table{near or '; `recdistill prepare` makes one of data files'}")
-    return path
-
-
-def _a_run(path: Path) -> Path:
-    from recdistill.run_folder import RunFolder
-
-    if not path.exists():
-        near = beside(path, lambda other: RunFolder(other).is_run)
-        raise UsageError(f"{path} holds no run{near or '; `recdistill prepare` makes one'}")
-    return path
-
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Argument(help="A TOML file; without one, the built-in synthetic world.", callback=_a_file),
-]
-Out = Annotated[Path, typer.Option(help="The run's folder. The same command again continues there.")]
-Assign = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Change a setting, e.g. --set student.fit.epochs=5. May be repeated.", metavar="KEY=VALUE"
-    ),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite", help="Replace what was made otherwise in --out; of the same settings read the data again."
-    ),
-]
-Workers = Annotated[
-    int | None, typer.Option(help="Processes that train at the same time, each on one core. Default: all cores.", min=1)
-]
-What = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        help="An experiment's TOML (without one, the built-in synthetic world); or data files, a folder or a glob.",
-        metavar="[TOML | FILE...]",
-    ),
-]
-OnBadRow = Annotated[
-    str | None,
-    typer.Option(
-        help="'strict' (the default) stops at the first row that is wrong; 'quarantine' sets such rows aside with the "
-        "reason.",
-        metavar="strict|quarantine",
-    ),
-]
-Roles = Annotated[
-    Path | None,
-    typer.Option(
-        help="Of data files: the TOML that says what their columns mean, e.g. an experiment's. Criteo's need none.",
-        callback=_a_file,
-    ),
-]
-SideOf = Annotated[
-    Literal["source", "target"] | None,
-    typer.Option(help="Of data files: which of the experiment's tables they are. Default: target."),
-]
-By = Annotated[
-    Path | None,
-    typer.Option(
-        "--encoder",
-        help="Of data files: a prepared table whose encoder to use, e.g. the teacher's source.",
-        callback=_a_prepared_table,
-    ),
-]
-Made = Annotated[
-    Path | None,
-    typer.Option(
-        help="The run's folder (default: runs/run), or of data files the prepared table's (default: prepared/NAME, "
-        "after the first). The same command continues there."
-    ),
-]
-Run = Annotated[Path, typer.Argument(help="A run's folder, made by `prepare` or `run`.", callback=_a_run)]
 
 
 @app.command()
@@ -159,7 +93,7 @@ def prepare(
     if alone := [name for name, value in (("--roles", roles), ("--side", side), ("--encoder", by)) if value]:
         raise UsageError(f"only data files take {' and '.join(alone)}, got an experiment: its TOML says the roles")
     out = out or Path("runs/run")
-    config = _settings(_a_file(what[0]) if what else None, [*(assign or []), *(f"data.{one}" for one in bad)])
+    config = _settings(a_file(what[0]) if what else None, [*(assign or []), *(f"data.{one}" for one in bad)])
     with bad_rows_explained(config.data.on_bad_row == "strict" and config.data.name in ASIDE):
         folder = experiment.prepare(config, out, board=board(), overwrite=overwrite)
     show_inspection(run_inspection.read(folder), out / "prepared" / "inspection" / "inspection.json")
@@ -167,21 +101,61 @@ def prepare(
 
 
 @app.command()
-def teacher(run_folder: Run, workers: Workers = None) -> None:
-    """Train the teacher on the source, and adapt it to the target's labelled rows."""
+def teacher(
+    what: Taught,
+    workers: Workers = None,
+    out: TeacherOut = None,
+    config: TeacherToml = None,
+    assign: Assign = None,
+    overwrite: OverwriteOut = False,
+) -> None:
+    """Train the teacher: a run's on its source, then adapted to the target's labels; or one on a prepared table.
+
+    On a prepared table: `recdistill teacher prepared/source --out teachers/source --set fit.epochs=2`, or by several
+    ranks that share tables and rows: `torchrun --nproc_per_node=8 -m recdistill teacher prepared/source`.
+    """
+    from recdistill.cli.large import is_table, require_one_process, teach_on_table
+
+    if is_table(what):
+        if workers is not None:
+            raise UsageError(f"a teacher on a prepared table is trained by torchrun's ranks, got --workers {workers}")
+        teach_on_table(what, out, config, assign, overwrite)
+        return
+    _only_for_tables(what, {"--out": out, "--config": config, "--set": assign, "--overwrite": overwrite})
+    require_one_process("a run")
     from recdistill.experiment import train_teachers
 
-    _carry_out(train_teachers, run_folder, workers)
-    done("the teachers are trained", ["recdistill", "label", str(run_folder)])
+    _carry_out(train_teachers, what, workers)
+    done("the teachers are trained", ["recdistill", "label", str(what)])
 
 
 @app.command()
-def label(run_folder: Run, workers: Workers = None) -> None:
-    """Have the teachers score every training row of the target: the soft labels."""
+def label(
+    what: Taught,
+    workers: Workers = None,
+    by: LabelledBy = None,
+    out: LabelsOut = None,
+    split: Split = "train",
+    overwrite: OverwriteOut = False,
+) -> None:
+    """Have the teacher score the target's training rows: the soft labels, of a run or of a prepared table.
+
+    A prepared table must be prepared by the teacher's encoder (`recdistill prepare --encoder`). Several ranks share its
+    parts: `torchrun --nproc_per_node=8 -m recdistill label prepared/target --teacher teachers/source`.
+    """
+    from recdistill.cli.large import is_table, label_table, require_one_process
+
+    if is_table(what):
+        if workers is not None:
+            raise UsageError(f"a prepared table is labelled by torchrun's ranks, got --workers {workers}")
+        label_table(what, by, out, split, overwrite)
+        return
+    _only_for_tables(what, {"--teacher": by, "--out": out, "--overwrite": overwrite})
+    require_one_process("a run")
     from recdistill.experiment import label as soft_labels
 
-    _carry_out(soft_labels, run_folder, workers)
-    done("the soft labels are written", ["recdistill", "distill", str(run_folder)])
+    _carry_out(soft_labels, what, workers)
+    done("the soft labels are written", ["recdistill", "distill", str(what)])
 
 
 @app.command()
@@ -225,6 +199,14 @@ def verify(run_folder: Run) -> None:
     out.say(f"{found.rows:,} rows counted again")
     if found.missing:
         out.say(f"not finished: {len(found.missing)} artefacts are not there yet, e.g. {found.missing[0]}")
+
+
+def _only_for_tables(run_folder: Path, given: dict[str, object]) -> None:
+    """Refuse what a run's own configuration says."""
+    if found := [name for name, value in given.items() if value]:
+        raise UsageError(
+            f"{run_folder} is a run, whose config.toml says how; {', '.join(found)} is for prepared tables"
+        )
 
 
 def _carry_out(stage: Callable[[RunFolder, Crew], None], run_folder: Path, workers: int | None) -> None:

@@ -74,10 +74,12 @@ def prepare(
     paths = files_of(files, settings.csv)
     features = features_of(schema, settings, fitted)
     told = _told(schema, settings, fitted, like)
-    if is_there(out, KIND, overwrite=overwrite) and not overwrite:
-        return _as_before(out, paths, told, board)
-    require_readable(paths[0], schema, settings)
     workspace = Workspace.of(out)
+    if is_there(out, KIND, overwrite=overwrite) and not overwrite:
+        there = _as_before(out, paths, told, board)
+        workspace.discard_left(told)
+        return there
+    require_readable(paths[0], schema, settings)
     with workspace.held():
         if words := workspace.begin({**told, "inputs": described(paths), "pyarrow": pa.__version__}):
             board.say(f"{workspace.path} {words}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recdistill.artefacts import MANIFEST, manifest, new_file, read_json, remove_unfinished, write_json
+from recdistill.artefacts import MANIFEST, manifest, new_file, read_json, remove, remove_unfinished, write_json
 from recdistill.errors import UsageError
 from recdistill.preparation.column_files import read_column, write_columns
 
@@ -61,10 +61,11 @@ class Workspace:
         if self._plan.is_file() and self.plan == plan:
             remove_unfinished(self.path)
             return "is continued"
-        left = [path for path in self.path.iterdir() if path.name != "lock"]
+        halves = set(self.path.glob(f".{self._plan.name}.*.tmp"))  # of a process that was killed while it wrote one
+        left = [path for path in self.path.iterdir() if path.name != "lock" and path not in halves]
         if left and not self._plan.is_file():
             raise UsageError(f"{self.path} is where unfinished work would go, and holds something else; move it away")
-        for path in left:
+        for path in (*left, *halves):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         write_json(self._plan, plan)
         return "held unfinished work of other files or settings, and is begun anew" if left else ""
@@ -133,8 +134,20 @@ class Workspace:
         return self.path / "encoded" / f"part-{part:05d}.json"
 
     def discard(self) -> None:
-        """Remove everything."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove everything; the name goes first, so that no part of it is found under that."""
+        remove(self.path)
+
+    def discard_left(self, told: dict[str, Any]) -> None:
+        """Remove what a process left that was killed when all was made: work that was told the same.
+
+        Args:
+            told: what the work was told, all of the plan or a part.
+        """
+        for path in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
+        if self._plan.is_file() and told.items() <= self.plan.items():
+            with contextlib.suppress(UsageError), self.held():  # another process may be making it again
+                self.discard()
 
 
 def is_there(out: Path, kind: str, *, overwrite: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -67,16 +68,16 @@ def fuse(network: nn.Module, fusing: Fusing) -> FusedOptimiser:
     return FusedOptimiser(network, fusing.kind)
 
 
+@torch.no_grad()
 def unfuse(network: nn.Module) -> None:
     """Replace torchrec's tables of one process by plain ones with the same rows."""
-    for _, module in embeddings_of(network):
-        if isinstance(module.table, TorchrecTables):
-            weights = fused_weights(module.table)
-            plain = PlainTables([rows for _, rows in module.features], module.dim, deviation=None)
-            with torch.no_grad():
-                for start, (_, rows), weight in zip(plain.starts, module.features, weights, strict=False):
-                    plain.weight[start : start + rows] = weight[:, : module.dim]
-            module.table = plain
+    held = [(module, module.table) for _, module in embeddings_of(network)]
+    for module, tables in [(module, tables) for module, tables in held if isinstance(tables, TorchrecTables)]:
+        weights = fused_weights(tables)
+        plain = PlainTables([rows for _, rows in module.features], module.dim, deviation=None)
+        for start, (_, rows), weight in zip(plain.starts, module.features, weights, strict=False):
+            plain.weight[start : start + rows] = weight[:, : module.dim]
+        module.table = plain
 
 
 def _fused(name: str, module: Embeddings, fusing: Fusing) -> TorchrecTables:
@@ -102,11 +103,15 @@ def _fused(name: str, module: Embeddings, fusing: Fusing) -> TorchrecTables:
 
 def fused_weights(tables: TorchrecTables) -> list[Tensor]:
     """The (rows, stored dim) weights in the kernels' memory, in the order of the features."""
-    kernels: Any = tables.collection
-    kernels = kernels._emb_modules
-    for module in kernels:
-        module.flush()  # rows that are cached on a GPU go back to where the table is
-    return [weight for module in kernels for weight in module.split_embedding_weights()]
+    return [weight for kernels in _kernels(tables) for weight in kernels.split_embedding_weights()]
+
+
+def _kernels(tables: TorchrecTables) -> list[Any]:
+    """FBGEMM's modules; rows that are cached on a GPU are back where the table is."""
+    collection: Any = tables.collection
+    for module in collection._emb_modules:
+        module.flush()
+    return list(collection._emb_modules)
 
 
 class FusedOptimiser:
@@ -140,9 +145,7 @@ class FusedOptimiser:
                 values.copy_(stored["state"][number][name])
 
     def _kept(self) -> Iterator[dict[str, Tensor]]:
-        for _, module in embeddings_of(self.network):
-            collection: Any = getattr(module.table, "collection", None)
-            for kernels in collection._emb_modules if collection is not None else ():
-                kernels.flush()
-                for states in kernels._emb_module.split_optimizer_states():
-                    yield dict(zip(KEPT[self.kind], states, strict=False))
+        tables = [module.table for _, module in embeddings_of(self.network) if isinstance(module.table, TorchrecTables)]
+        for kernels in itertools.chain.from_iterable(map(_kernels, tables)):
+            for states in kernels._emb_module.split_optimizer_states():
+                yield dict(zip(KEPT[self.kind], states, strict=False))

@@ -39,8 +39,11 @@ class PlainTables(nn.Module):
         self.rows, self.sparse = list(rows), False
         self.starts = [0, *accumulate(rows)]
         self.register_buffer("offsets", torch.tensor(self.starts[:-1], dtype=torch.int32), persistent=False)
-        self.weight = nn.Parameter(torch.zeros(max(1, sum(rows)), dim))
-        if deviation is not None:
+        size = max(1, sum(rows))
+        if deviation is None:
+            self.weight = nn.Parameter(torch.zeros(size, dim))
+        else:  # `nn.Embedding` draws too: a seed goes on giving the weights that results were made with
+            self.weight = nn.Parameter(nn.Embedding(size, dim).weight.detach())
             nn.init.normal_(self.weight, std=deviation)
 
     def forward(self, single: Tensor, multi: Sequence[Tensor]) -> Tensor:

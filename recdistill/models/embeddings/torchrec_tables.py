@@ -106,10 +106,13 @@ class TorchrecTables(nn.Module):
         own = [ids != PAD for ids in multi]
         values = torch.cat([single.t().flatten(), *(ids[kept] for ids, kept in zip(multi, own, strict=True))])
         ones = torch.ones(single.numel(), dtype=torch.int32, device=single.device)
-        lengths = torch.cat([ones, *(kept.sum(1, dtype=torch.int32) for kept in own)])
-        found = self.collection(self.jagged(self.keys, values, lengths=lengths))
+        counts = [kept.sum(1, dtype=torch.int32) for kept in own]
+        found = self.collection(self.jagged(self.keys, values, lengths=torch.cat([ones, *counts])))
         # By key: the order of the values depends on how tables are sharded.
-        return torch.stack([found[key] for key in self.keys], 1)[..., : self.dim]
+        parts = [found[key] for key in self.keys]
+        for place, count in enumerate(counts, start=single.shape[1]):
+            parts[place] = parts[place] / count.clamp(min=1)[:, None]
+        return torch.stack(parts, 1)[..., : self.dim]
 
     def _require_known(self, single: Tensor, multi: Sequence[Tensor]) -> None:
         """The kernels would read row 0 in place of an id beyond a table, and say so in a log at most."""
@@ -128,14 +131,14 @@ def configurations(features: Features, dim: int, owner: str) -> list[Any]:
     Raises:
         UsageError: rows of that length cannot be held.
     """
-    described = torchrec().EmbeddingBagConfig
+    described, sum_of_rows = torchrec().EmbeddingBagConfig, torchrec().modules.embedding_configs.PoolingType.SUM
     return [
         described(
             name=table_name(owner, place),
             embedding_dim=stored_dim(dim),
             num_embeddings=rows,
             feature_names=[f"f{place}"],
-            pooling=torchrec().modules.embedding_configs.PoolingType.MEAN,
+            pooling=sum_of_rows,  # not the mean: torchrec divides twice where some tables are dealt by rows, some whole
         )
         for place, (_, rows) in enumerate(features)
     ]
