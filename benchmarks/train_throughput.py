@@ -26,7 +26,7 @@ from throughput.environments import environment, requirements_of
 from throughput.machine import machine
 from throughput.page import page
 from throughput.rows import write
-from throughput.subjects import ALL, FLOORS, MATMUL, OURS, PEERS, REQUIREMENTS, ways
+from throughput.subjects import ALL, FLOORS, MATMUL, OURS, PEERS, REDUCED, REQUIREMENTS, ways
 
 from recdistill.artefacts import write_json, write_text
 
@@ -50,7 +50,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    chosen = [*OURS, *PEERS]
+    chosen = [*OURS, *REDUCED, *PEERS]
     parser.add_argument("--ids", type=int, nargs="+", default=IDS, help="in all columns together; one run for each")
     parser.add_argument("--turns", type=int, default=3, help="of each subject (default 3)")
     parser.add_argument("--steps", type=int, default=15, help="timed a turn, at most (default 15)")
@@ -117,9 +117,11 @@ def facts(asked: argparse.Namespace, names: list[str]) -> dict[str, Any]:
     command = f"python benchmarks/train_throughput.py --ids {ids} --turns {asked.turns} --steps {asked.steps}"
     limits = f"--seconds {asked.seconds:g} --threads {asked.threads}"
     some = [f'"{name}"' for name in names if name in asked.subjects]
-    kinds = {"matmul": MATMUL, "floors": FLOORS, "ours": OURS, "peers": PEERS}
+    kinds = {"matmul": MATMUL, "floors": FLOORS, "ours": OURS, "reduced": REDUCED, "peers": PEERS}
     return {
-        "command": " ".join([command, limits, *([] if len(some) == len([*OURS, *PEERS]) else ["--subjects", *some])]),
+        "command": " ".join(
+            [command, limits, *([] if len(some) == len([*OURS, *REDUCED, *PEERS]) else ["--subjects", *some])]
+        ),
         "machine": machine(),
         "python": platform.python_version(),
         "torch": version("torch"),

@@ -5,6 +5,7 @@ students. Each takes the run's folder, reads what it needs there, and leaves one
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 from recdistill.arms import ARMS, Trial
@@ -49,11 +50,20 @@ def pretrain(run: RunFolder, name: str, seed: int, watch: Watch) -> str:
     ranker = new_ranker(settings, encoder, train.schema.classes, seed)
     fitting = settings.fit.model_copy(update={"seed": seed, "hidden": settings.fit.hidden | hidden})
     state = folder.with_name(f"{folder.name}.unfinished")
-    found = fit(ranker, train, valid=valid, settings=fitting, checkpoint=state, progress=watch.part(0, 1))
+    found = fit(
+        ranker,
+        train,
+        valid=valid,
+        settings=fitting,
+        checkpoint=state,
+        keep_checkpoint=True,
+        progress=watch.part(0, 1),
+    )
     headline = task(test.schema).headline
     reached = measure(ranker.score(test), test).metrics[headline]
     facts = {f"source_{headline}": reached, "best_epoch": found.best_epoch}
     ranker.save(folder, prepared=run.identity, **facts)
+    shutil.rmtree(state, ignore_errors=True)
     return f"{headline.upper()} {reached:.4f} on held-out source rows, best after {found.best_epoch} epochs"
 
 

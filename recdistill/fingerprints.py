@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.columns import is_list, single
+from recdistill.columns import as_numpy, is_list, single
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 MISSING = np.uint64(0x6D697373696E6721)
@@ -22,9 +22,13 @@ STEP = np.uint64(0x9E3779B97F4A7C15)
 def splitmix64(words: Words) -> Words:
     """Each word scattered over all 64 bits (Steele, Lea and Flood 2014, "Fast splittable pseudorandom generators")."""
     mixed = words + STEP
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    high = mixed >> np.uint64(30)
+    mixed ^= high
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= np.right_shift(mixed, np.uint64(27), out=high)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= np.right_shift(mixed, np.uint64(31), out=high)
+    return mixed
 
 
 # A word for each byte, so that every bit of a text's bytes moves every bit of its fingerprint.
@@ -45,11 +49,10 @@ def fingerprints(column: pa.Array) -> Words:
     """
     if pa.types.is_dictionary(column.type):
         words = np.append(fingerprints(column.dictionary), MISSING)
-        indices = pc.fill_null(column.indices.cast(pa.int32()), len(words) - 1)
-        return words[indices.to_numpy(zero_copy_only=False)]
+        return words[as_numpy(column.indices.cast(pa.int32()), missing=len(words) - 1)]
     words = _present(column)
     if column.null_count and not is_list(column.type):
-        words[column.is_null().to_numpy(zero_copy_only=False)] = MISSING
+        words[as_numpy(column.is_null())] = MISSING
     return words
 
 
@@ -57,7 +60,8 @@ def row_fingerprints(table: pa.Table, names: Iterable[str]) -> Words:
     """(rows,) a word for each row's values in some columns."""
     total = np.zeros(table.num_rows, np.uint64)
     for name in names:
-        total = total * STEP + fingerprints(single(table, name))
+        total *= STEP
+        total += fingerprints(single(table, name))
     return splitmix64(total)
 
 
@@ -74,17 +78,17 @@ def _present(column: pa.Array) -> Words:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _of_text(column.cast(pa.large_string()))
     if is_list(kind):
-        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        lengths = as_numpy(pc.list_value_length(column)).astype(np.int64)
         items = fingerprints(pc.list_flatten(column))
         ends = np.cumsum(lengths)
         place = (np.arange(len(items)) - np.repeat(ends - lengths, lengths)).astype(np.uint64)
         return splitmix64(_summed(splitmix64(items + place * STEP), lengths) + lengths.astype(np.uint64))
     if pa.types.is_floating(kind):
-        values = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
+        values = as_numpy(column.cast(pa.float64())) + 0.0  # no -0.0
         return splitmix64(values.view(np.uint64))
     narrow = pa.int8() if pa.types.is_boolean(kind) else pa.int32() if pa.types.is_temporal(kind) else pa.int64()
     whole = column.cast(narrow if kind.bit_width <= 32 else pa.int64())
-    return splitmix64(pc.fill_null(whole, 0).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64))
+    return splitmix64(as_numpy(whole).astype(np.int64).view(np.uint64))
 
 
 def _of_text(column: pa.Array) -> Words:

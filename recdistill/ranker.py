@@ -160,7 +160,7 @@ def scores_of(network: nn.Module, rows: Batch, batch_size: int = SCORED) -> np.n
     """
     device = next(network.parameters()).device
     network.eval()
-    with torch.inference_mode():
+    with torch.no_grad():  # not inference mode, in which FBGEMM's CPU kernels cannot be called
         parts = [
             network(rows.rows(slice(start, start + batch_size)).to(device)).cpu()
             for start in range(0, max(1, len(rows)), batch_size)

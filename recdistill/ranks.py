@@ -9,6 +9,8 @@ import contextlib
 import datetime
 import os
 import socket
+import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from recdistill.errors import EnvironmentFault
 Array = np.ndarray[Any, Any]
 STARTED_BY = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells its processes
 PATIENCE = datetime.timedelta(seconds=60)
+LAST_MOMENT = 5.0  # seconds
 LOST = ("Connection closed by peer", "Connection reset", "Broken pipe", "Timed out", "timed out", "Connection refused")
 
 
@@ -118,7 +121,9 @@ def joined() -> Iterator[Ranks | None]:
     dist.init_process_group("nccl" if gpus else "gloo", timeout=PATIENCE)
     ranks = current()
     try:
-        with noticing(ranks):
+        with noticing(ranks), warnings.catch_warnings():
+            # torchrec calls what torch is about to rename.
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\b")
             yield ranks
     finally:
         dist.destroy_process_group()
@@ -144,9 +149,17 @@ def noticing(ranks: Ranks | None) -> Iterator[None]:
     except RuntimeError as error:
         if not any(words in str(error) for words in LOST):
             raise
-        gone = [f"rank {rank} (process {name.split(':')[1]})" for rank, name in names.items() if _has_gone(name)]
+        gone = [f"rank {rank} (process {name.split(':')[1]})" for rank, name in _gone(names).items()]
         rule = f"{' and '.join(gone)} of {ranks.world} has gone" if gone else f"another of {ranks.world} ranks has gone"
         raise EnvironmentFault(f"{rule}, perhaps for want of memory; the same command continues") from error
+
+
+def _gone(names: dict[int, str]) -> dict[int, str]:
+    """The processes that have ended; one lets go of its connections a moment before."""
+    until = time.monotonic() + LAST_MOMENT
+    while not (found := {rank: name for rank, name in names.items() if _has_gone(name)}) and time.monotonic() < until:
+        time.sleep(LAST_MOMENT / 50)
+    return found
 
 
 def _has_gone(name: str) -> bool:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import manifest, new_folder, verify
-from recdistill.columns import hashed, missing, single, validated
+from recdistill.columns import as_arrow, as_numpy, hashed, missing, single, validated
 from recdistill.errors import DataError, nearest
 from recdistill.schema import Schema
 
@@ -89,7 +89,12 @@ class Table:
 
     def numpy(self, name: str) -> np.ndarray[Any, Any]:
         """One column as a numpy array; missing numbers become NaN."""
-        return np.asarray(self.column(name).to_numpy(zero_copy_only=False))
+        column = self.column(name)
+        if pa.types.is_integer(column.type) and column.null_count:
+            column = column.cast(pa.float64(), safe=False)
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            return as_numpy(column, missing=np.nan if column.null_count else 0)
+        return np.asarray(column.to_numpy(zero_copy_only=False))
 
     @cached_property
     def row_ids(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -116,7 +121,7 @@ class Table:
         """The rows at positions, or where a boolean mask holds, with their row ids."""
         index = np.asarray(index)
         positions = np.flatnonzero(index) if index.dtype == bool else index
-        return Table(self.arrow.take(pa.array(positions, type=pa.int64())), self.schema)
+        return Table(self.arrow.take(as_arrow(positions.astype(np.int64))), self.schema)
 
     def with_labels_only(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> Table:
         """The same rows with the label and rating of all rows but `keep` removed, so nothing can read them."""

@@ -102,6 +102,14 @@ def parity(ranks: Ranks, table: PreparedTable, folder: Path) -> None:
         keep(ranks, made, found, folder / f"{way}-{ranks.world}")
 
 
+def other_features(ranks: Ranks, table: PreparedTable, folder: Path) -> None:
+    """Tables without numbers, and without ids."""
+    for name in OTHERS:
+        other = PreparedTable.read(folder / name)
+        made = teacher(other)
+        keep(ranks, made, fit(made, other, settings=FIT), folder / f"{name}-2")
+
+
 def resumed(ranks: Ranks, table: PreparedTable, folder: Path) -> None:
     """A fit that is not interrupted, and one that one rank's user stops and the same call continues."""
     settings = FIT.model_copy(update={"sharding": "row_wise", "unseen_rate": 0.1})
@@ -204,8 +212,10 @@ def killed(ranks: Ranks, table: PreparedTable, folder: Path) -> None:
     raise AssertionError("a rank was to be killed")
 
 
+OTHERS = ("only_ids", "only_numbers")
 WORKS: dict[str, Callable[[Ranks, PreparedTable, Path], None]] = {
     "parity": parity,
+    "other_features": other_features,
     "resumed": resumed,
     "continued": continued,
     "labelled": labelled,

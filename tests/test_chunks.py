@@ -113,6 +113,32 @@ def test_chunks_of_text_are_the_file(
     assert pieces == list(chunks([path], chunk_bytes=size))
 
 
+def test_chunks_of_a_plain_text_are_as_long_as_one_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(text := written([(f"u{row:04d}", row % 7, row % 2) for row in range(20_000)]))
+    pieces = list(chunks([path], chunk_bytes=1 << 16, first_bytes=1 << 12))
+    require_tiling(pieces, text)
+    first, *others, last = (piece.stop - piece.start for piece in pieces)
+    assert first <= 1 << 12
+    assert len(others) + 1 == -(-(len(text) - first) // (1 << 16))
+    assert max(others) <= 1 << 16
+    assert max(others) - min(others) < 16  # a record
+    assert last > 0.5 * others[0]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_a_chunk_keeps_its_text_while_others_come_and_go(tmp_path: Path, every: int) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(text := written([(f"u{row:04d}", row % 7, row % 2) for row in range(5_000)]))
+    kept = []
+    for chunk in chunks([path], chunk_bytes=1 << 12, hold=True):
+        assert chunk.read() == text[chunk.start : chunk.stop]
+        kept += [chunk] if chunk.number % every == 0 else []
+    assert len(kept) > 4
+    for chunk in kept:
+        assert chunk.read() == text[chunk.start : chunk.stop]
+
+
 def by_hand(text: bytes) -> Iterator[tuple[int, int]]:
     """(start, stop) of each record, a byte at a time, as Arrow reads it."""
     start, quoted, fresh, at = 0, False, True, 0

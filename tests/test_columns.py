@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from recdistill.columns import as_arrow, as_numpy
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError
 from recdistill.schema import Schema
@@ -99,3 +104,20 @@ def test_privileged_columns_are_for_the_teacher_and_may_be_missing() -> None:
         Schema(categorical=("x",), privileged=("z",))
     with pytest.raises(DataError, match="vectors cannot be missing"):
         Table(pa.table({"x": ["a"]}), Schema(categorical=("x",), vector=("v",), privileged=("v",)))
+
+
+PLAIN = [pa.bool_(), pa.int8(), pa.uint8(), pa.int32(), pa.int64(), pa.uint64(), pa.float32(), pa.float64()]
+
+
+@given(st.sampled_from(PLAIN), st.lists(st.sampled_from([None, 0, 1, 1])), st.integers(0, 12), st.integers(0, 12))
+def test_arrow_and_numpy_become_each_other_as_pyarrow_has_it(
+    kind: pa.DataType, values: list[int | None], start: int, length: int
+) -> None:
+    column = pa.array(values, pa.int8()).cast(kind).slice(min(start, len(values)), length)
+    for missing in (0, 1):
+        filled = pc.fill_null(column, pa.scalar(missing, pa.int8()).cast(kind)).to_numpy(zero_copy_only=False)
+        got = as_numpy(column, missing=missing)
+        assert got.dtype == filled.dtype
+        assert got.tolist() == filled.tolist()
+        assert as_arrow(filled).equals(pa.array(filled))
+        assert as_arrow(np.repeat(filled, 2)[::2]).equals(pa.array(filled))

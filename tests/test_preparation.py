@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import subprocess
+import sys
 from collections import Counter as Bag
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,23 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(raw: Path) -> PreparedTable:
     return prepare(raw, raw.parent / "made", schema=clicks.SCHEMA, settings=clicks.settings())
+
+
+WITHOUT_PANDAS = """
+import sys
+from recdistill.preparation import prepare
+from recdistill.schema import Schema
+
+prepare(*sys.argv[1:], schema=Schema(label="click", categorical=("user", "country"), number=("price", "age")))
+print(*[name for name in ("pandas", "torch", "scipy", "sklearn") if name in sys.modules])
+"""
+
+
+def test_plain_rows_are_prepared_without_what_takes_long_to_import(raw: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_PANDAS, raw, tmp_path / "made"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
 
 
 def whole(raw: Path) -> Table:

@@ -17,19 +17,21 @@ import prepared
 import pytest
 import torch
 from labels import saved, teacher_of
-from ranks_job import ARGUMENTS, FIT, JUDGED, WAYS, teacher
+from ranks_job import ARGUMENTS, FIT, JUDGED, OTHERS, WAYS, teacher
 from safetensors.torch import load_file
 from torch import Tensor
 
 from recdistill.artefacts import manifest
 from recdistill.batches import Batches
 from recdistill.checkpoints.dealt import load_weights
+from recdistill.encoder import Encoder
 from recdistill.errors import DataError, EnvironmentFault
 from recdistill.labelling import label_prepared
 from recdistill.models import build
 from recdistill.models.embeddings import embeddings_of, placed, unplaced
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
+from recdistill.schema import Schema
 from recdistill.training import fit
 
 pytestmark = [pytest.mark.torchrec, pytest.mark.timeout(300), pytest.mark.xdist_group("ranks")]
@@ -66,7 +68,10 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     splits = {"train": rows[:3], "valid": [None, rows[3]]}
     table = PreparedTable.read(prepared.write(folder / "table", splits, prepared.fitted(rows[0]), group_rows=32))
     teacher_of(table).save(folder / "teacher")
-    for world, works in ((2, "parity,resumed,labelled,refused"), (1, "continued")):
+    for name, columns in zip(OTHERS, ({"categorical": ("user", "item")}, {"number": ("age",)}), strict=True):
+        some = prepared.made(120, seed=9, schema=Schema(label="click", **columns))  # type: ignore[arg-type]
+        prepared.write(folder / name, {"train": [some]}, Encoder.fit(some))
+    for world, works in ((2, "parity,other_features,resumed,labelled,refused"), (1, "continued")):
         done = torchrun(world, works, folder)
         assert done.returncode == 0, done.stderr
         assert "Warning" not in done.stderr
@@ -93,6 +98,14 @@ def test_two_ranks_train_what_one_process_trains(job: Job, way: str) -> None:
     assert told["best_epoch"] == found.best_epoch
     for mine, theirs in zip(found.history, told["history"], strict=True):
         assert mine == pytest.approx(theirs, abs=NEAR)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_rows_of_ids_alone_and_of_numbers_alone_are_trained_on_too(job: Job, name: str) -> None:
+    table = PreparedTable.read(job.folder / name)
+    alone = teacher(table)
+    fit(alone, table, settings=FIT)
+    assert difference(alone, job.ranker(f"{name}-2")) < NEAR
 
 
 @every_way

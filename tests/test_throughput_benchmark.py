@@ -114,9 +114,10 @@ def test_a_fit_that_ends_too_soon_is_told() -> None:
 # --------------------------------------------------------------------------------------------- subjects
 
 
-@pytest.mark.parametrize("name", subjects.OURS)
+@pytest.mark.torchrec
+@pytest.mark.parametrize("name", {**subjects.OURS, **subjects.REDUCED})
 def test_our_step_and_fit_run_and_are_timed(name: str, tmp_path: Path) -> None:
-    made, (_, arguments) = drawn(tmp_path), subjects.OURS[name]
+    made, (_, arguments) = drawn(tmp_path), subjects.ALL[name]
     found = [way(asked(arguments=arguments), made) for way in (with_recdistill.step, with_recdistill.fitted)]
     # Tables of width 4 and 1 and as many for numbers, a dense network, a bias.
     dense = 39 * 4 * 8 + 8 + 8 * 8 + 8 + 8 + 1
@@ -131,11 +132,11 @@ def test_our_step_and_fit_run_and_are_timed(name: str, tmp_path: Path) -> None:
 
 def test_the_dense_network_alone_is_as_wide_as_ours_or_as_the_peers(tmp_path: Path) -> None:
     made = drawn(tmp_path)
-    for embedded, wide in ((True, 39 * 4), (False, 26 * 4 + 13)):
-        found = floor.step(asked(arguments={"numbers_embedded": embedded}), made)
+    for embedded, inputs, wide in ((True, True, 39 * 4), (True, False, 39 * 4), (False, True, 26 * 4 + 13)):
+        found = floor.step(asked(arguments={"numbers_embedded": embedded, "to_inputs": inputs}), made)
         products = wide * 8 + 8 * 8 + 8
         assert found["weights"] == products + 8 + 8 + 1
-        assert found["operations"] == 3 * 2 * products * 32
+        assert found["operations"] == (3 * 2 * products - (0 if inputs else 2 * wide * 8)) * 32
         assert len(found["seconds"]) == 4
     found = matmul.step(asked(), made)
     assert found["operations"] == 2 * 32 * 39 * 4 * 8
@@ -147,7 +148,7 @@ def test_every_subject_has_a_module_and_every_peer_an_environment() -> None:
         assert (BENCHMARKS / (module.replace(".", "/") + ".py")).is_file(), name
     assert subjects.REQUIREMENTS.keys() == subjects.PEERS.keys()
     assert {subjects.ways(name) for name in subjects.FLOORS} == {("step",)}
-    assert {subjects.ways(name) for name in (*subjects.OURS, *subjects.PEERS)} == {("step", "fit")}
+    assert {subjects.ways(name) for name in (*subjects.OURS, *subjects.REDUCED, *subjects.PEERS)} == {("step", "fit")}
 
 
 def test_a_subject_that_fails_is_told_with_its_own_words() -> None:
@@ -219,12 +220,19 @@ def figures() -> dict[str, Any]:
     found = {
         "product": {"step": turns(0.1, 0.1, operations=1e9)},
         "floor": {"step": turns(0.1, 0.2, operations=5e8)},
+        "strict": {"step": turns(0.0625, 0.2, operations=5e8)},
         "ours": {"step": turns(0.125, 0.5), "fit": turns(0.2, 0.6)},
         "slow peer": {"step": turns(1.0, 0.7), "fit": turns(1.25, 0.8)},
         "fast peer": {"step": turns(0.5, 0.9), "fit": turns(2.0, 1.0)},
     }
     found["fast peer"]["step"][0] = turn([0.4, 0.4], 1.5)
-    names = {"matmul": ["product"], "floors": ["floor"], "ours": ["ours"], "peers": ["slow peer", "fast peer"]}
+    names = {
+        "matmul": ["product"],
+        "floors": ["floor", "strict"],
+        "ours": ["ours"],
+        "reduced": [],
+        "peers": ["slow peer", "fast peer"],
+    }
     model = {"columns": 26, "numbers": 13, "batch": 1_000, "embedding_dim": 16, "hidden": [400, 400]}
     told = {"processor": "A processor", "bf16": [], "cores": 2, "memory_bytes": 25e9}
     return {
@@ -249,7 +257,7 @@ def test_the_page_says_what_the_figures_say() -> None:
         " | 6.25 (6.25 to 6.25) | 0.50 GB | 0.60 GB | 1,000 |",
         "| fast peer | 2,000 (1,000 to 2,500) | 1.00 (1.00 to 1.00) | 20% (20% to 25%) | 500 (250 to 500)"
         " | 0.62 (0.62 to 0.62) | 1.50 GB | 1.00 GB | 1,000 |",
-        "| 5,000 | 8,000, ours | 2,000, fast peer | 4.00 | 80% | 5.00 | 6.25, ours over slow peer |",
+        "| 5,000 | 8,000, ours | 2,000, fast peer | 4.00 | 80% | 50% | 5.00 | 6.25, ours over slow peer |",
         "Cap, the MLP alone over the fastest peer's step (fast peer): 5.00 (4.00 to 5.00).",
         "fast peer: `pip install torch==2.13.0 peer==0.3.0` gave torch 2.13.0, numpy 2.0, peer 0.3.0.",
     ]

@@ -14,7 +14,9 @@ from recdistill.fit_settings import FitSettings
 from recdistill.models import build
 from recdistill.ranker import Ranker
 from recdistill.settings import fill
-from recdistill.training import _Loop, fit, hard_labels
+from recdistill.steps import Steps, hard_labels
+from recdistill.trainees import Alone
+from recdistill.training import fit
 from recdistill.transforms import Hashing, Scaled
 
 
@@ -43,17 +45,19 @@ def examples_of(rows: Rows) -> Examples:
 def step(asked: Asked, rows: Rows) -> Found:
     """Steps of `fit`: unseen ids drawn, forward, loss, backward, optimiser."""
     ranker, settings, examples = ranker_of(asked, rows), settings_of(asked), examples_of(rows)
-    loop = _Loop(ranker.network.train(), hard_labels, settings, ranker.encoder.spec, "cpu")
+    count = weights(ranker.network)
+    steps = Steps(Alone(ranker.network.train(), settings), hard_labels, settings, ranker.encoder.spec)
     ready = [examples.rows(torch.arange(part.start, part.stop)) for part in rows.slices(asked.batch)]
-    seconds = timed(lambda number: loop._step(ready[number % len(ready)], 0, number), asked)
-    return {"seconds": seconds, "weights": weights(ranker.network), "settings": settings.model_dump()}
+    seconds = timed(lambda number: steps.step(ready[number % len(ready)], 0, number), asked)
+    return {"seconds": seconds, "weights": count, "settings": settings.model_dump()}
 
 
 def fitted(asked: Asked, rows: Rows) -> Found:
     """`fit` over examples in memory, in random order."""
     ranker, settings = ranker_of(asked, rows), settings_of(asked)
+    count = weights(ranker.network)
     seconds = timed_fit(ranker.network, lambda: fit(ranker, examples_of(rows), settings=settings), asked)
-    return {"seconds": seconds, "weights": weights(ranker.network), "settings": settings.model_dump()}
+    return {"seconds": seconds, "weights": count, "settings": settings.model_dump()}
 
 
 if __name__ == "__main__":

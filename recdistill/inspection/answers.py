@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.columns import decoded, is_list
+from recdistill.columns import as_arrow, as_numpy, decoded, is_list
 from recdistill.fingerprints import places, splitmix64
 from recdistill.inspection.findings import Finding
 from recdistill.inspection.profiles import SIDES, items
@@ -102,10 +102,10 @@ def rates(column: pa.Array, label: Mask, fold: np.ndarray[Any, np.dtype[np.int64
     row = np.arange(len(column))
     values = items(column)
     if lists:
-        row = np.asarray(pc.list_parent_indices(column).to_numpy(zero_copy_only=False), dtype=np.int64)
+        row = as_numpy(pc.list_parent_indices(column)).astype(np.int64)
     coded = values.dictionary_encode()
     distinct = len(coded.dictionary)
-    code = pc.fill_null(coded.indices, distinct).to_numpy(zero_copy_only=False).astype(np.int64)
+    code = as_numpy(coded.indices, missing=distinct).astype(np.int64)
     cell = code * FOLDS + fold[row]
     shape = (distinct + 1, FOLDS)
     count = np.bincount(cell, minlength=shape[0] * FOLDS).reshape(shape)
@@ -135,12 +135,12 @@ def auc_of(scores: Floats, label: Mask) -> float:
 
 
 def _of_number(column: pa.Array, label: Mask) -> float:
-    there = column.is_valid().to_numpy(zero_copy_only=False)
+    there = as_numpy(column.is_valid())
     best = auc_of(there.astype(np.float64), label)
     known = label[there]
     if not known.any() or known.all():
         return best
-    values = column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
+    values = as_numpy(column.drop_null()).astype(np.float64)
     # A value that is seldom there says little of all the rows: the others lie between.
     return max(best, _with_the_others_between(auc_of(values, known), known, label))
 
@@ -172,7 +172,7 @@ def _after_the_click(table: Table, side: str, told: Collection[str]) -> Iterator
     schema = table.schema
     if schema.classes > 1 or not table.labelled.any():
         return
-    clicked = pa.array(table.labels == 1, mask=~table.labelled)
+    clicked = pc.if_else(as_arrow(table.labelled), as_arrow(table.labels == 1), pa.nulls(len(table), pa.bool_()))
     for name in schema.features:
         plain = schema.kind(name) in ("categorical", "number")
         if plain and name not in told and filled_after(table.column(name), clicked):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recdistill.errors import UsageError
-from recdistill.models.embeddings.sharding import RESERVED
+from recdistill.models.embeddings.planner import RESERVED
 from recdistill.plan.plan_settings import DeviceSettings
 
 

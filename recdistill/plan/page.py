@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from recdistill.models.embeddings.sharding import RESERVED
+from recdistill.models.embeddings.planner import RESERVED
 from recdistill.plan.amounts import in_bytes, in_ranks, in_time, in_units
 from recdistill.plan.network_size import FLOAT, TableSize
 from recdistill.plan.planning import Plan, Use

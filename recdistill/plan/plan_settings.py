@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from recdistill import models
 from recdistill.features import FeatureSpec
 from recdistill.fit_settings import FitSettings
 from recdistill.models.embeddings.plain import MOST_ROWS
 from recdistill.plan.amounts import bytes_of
 from recdistill.settings import Settings
+from recdistill.teaching import TeachSettings
 
+TEACHER = TeachSettings()
 Amount = Annotated[int, BeforeValidator(bytes_of)]
 Share = Annotated[float, Field(gt=0, le=1)]
 TableRows = Annotated[int, Field(ge=1, le=MOST_ROWS)]  # ids are int32
@@ -109,19 +110,19 @@ class PlanSettings(Settings):
     """What is planned.
 
     Args:
-        model, arguments: as for a teacher.
+        model, arguments: a teacher's, as in `TeachSettings`.
         fit: of it the batch size, the optimisers, the sharding and the precision matter.
         features: their sizes, where no prepared table says them.
         device: of each rank.
     """
 
-    model: str = "deepfm"
-    arguments: dict[str, Any] = {"embedding_dim": 32, "hidden": [128, 64]}
-    fit: FitSettings = FitSettings()
+    model: str = TEACHER.model
+    arguments: dict[str, Any] = TEACHER.arguments
+    fit: FitSettings = TEACHER.fit
     features: FeatureSizes | None = None
     device: DeviceSettings = DeviceSettings()
 
     @model_validator(mode="after")
     def _known(self) -> PlanSettings:
-        models.require(self.model, self.arguments)
+        TeachSettings(model=self.model, arguments=self.arguments, fit=self.fit)
         return self

@@ -154,9 +154,14 @@ def shards_for(plan: Plan) -> list[Shard] | None:
         lengths=plan.features.lengths,
         batch=max(1, plan.rows),
     )
-    network = network_of(plan.settings, plan.features)
     return shards_of(
-        network, dealing, world=devices.world, local=devices.local, device=devices.kind, memory=devices.memory
+        network_of(plan.settings, plan.features),
+        dealing,
+        size=sum(table.bytes for table in plan.tables),
+        world=devices.world,
+        local=devices.local,
+        device=devices.kind,
+        memory=devices.memory,
     )
 
 

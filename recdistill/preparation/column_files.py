@@ -18,13 +18,14 @@ LENGTH = 8  # bytes of the index's length, at the end
 
 
 def write_columns(table: pa.Table, path: Path) -> None:
-    """Write a table's columns, lz4-compressed."""
+    """Write a table's columns: ids as they are, for they hardly become smaller, the others lz4-compressed."""
     places: dict[str, int] = {}
-    how = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    plain, packed = (pa.ipc.IpcWriteOptions(compression=how, use_threads=False) for how in (None, "lz4"))
     with pa.OSFile(str(path), "wb") as file:
         for name in table.column_names:
             places[name] = file.tell()
             column = pa.table({name: _narrow(single(table, name))})
+            how = plain if pa.types.is_dictionary(column.schema.field(name).type) else packed
             with pa.ipc.new_stream(file, column.schema, options=how) as stream:
                 stream.write_table(column)
         index = json.dumps(places).encode()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from recdistill.columns import as_arrow, as_numpy
 from recdistill.fingerprints import fingerprints
 from recdistill.transforms import Counts, merged
 
@@ -61,12 +62,12 @@ class Counter:
             with pa.OSFile(str(self._file(number)), "rb") as stream:
                 table = pa.ipc.open_stream(stream).read_all()
             batches = table.to_batches()  # a value occurs once in each
-            found = [Counts(batch["value"], batch["count"].to_numpy()) for batch in batches]
+            found = [Counts(batch["value"], as_numpy(batch["count"])) for batch in batches]
             if found:
                 yield merged(found)
 
     def _spill(self, counts: Counts) -> None:
-        batch = pa.record_batch({"value": counts.values, "count": counts.counts})
+        batch = pa.record_batch({"value": counts.values, "count": as_arrow(counts.counts)})
         if not self.writers:
             self.folder.mkdir(parents=True, exist_ok=True)
             for number in range(PARTITIONS):
@@ -74,7 +75,7 @@ class Counter:
                 self.writers.append(self.files.enter_context(pa.ipc.new_stream(stream, batch.schema)))
         shares = fingerprints(counts.values) % np.uint64(PARTITIONS)
         order = np.argsort(shares, kind="stable")
-        batch, ends = batch.take(pa.array(order)), np.searchsorted(shares[order], np.arange(PARTITIONS + 1))
+        batch, ends = batch.take(as_arrow(order)), np.searchsorted(shares[order], np.arange(PARTITIONS + 1))
         for writer, start, stop in zip(self.writers, ends, ends[1:], strict=False):
             if stop > start:
                 writer.write_batch(batch.slice(start, stop - start))

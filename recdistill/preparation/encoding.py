@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import new_file, write_json
-from recdistill.columns import decoded, single
+from recdistill.columns import as_arrow, as_numpy, decoded, single
 from recdistill.features import UNSEEN
 from recdistill.part_files import LABEL, ROLES, ROW_ID, SPLITS
 from recdistill.preparation.fitting import Feature
@@ -63,10 +63,10 @@ class Encoding:
         whole = transform.encode(pa.concat_arrays(pieces))
         ids = np.split(whole, np.cumsum([len(piece) for piece in pieces])[:-1])
         if coded:
-            return [pa.array(gathered(own, column)) for own, column in zip(ids, columns, strict=True)]
+            return [as_arrow(gathered(own, column)) for own, column in zip(ids, columns, strict=True)]
         if feature.kind == "multi":
-            return [_lists(column, pa.array(own)) for own, column in zip(ids, columns, strict=True)]
-        return [pa.array(own) for own in ids]
+            return [_lists(column, as_arrow(own)) for own, column in zip(ids, columns, strict=True)]
+        return [as_arrow(own) for own in ids]
 
     def _roles(self, part: int) -> dict[str, pa.Array]:
         """The row ids, labels and other roles of a part."""
@@ -91,7 +91,7 @@ class Encoding:
         counted: dict[str, Any] = {}
         for code, split in enumerate(SPLITS):
             chosen = self.splits[part] == code
-            rows = table if chosen.all() else table.filter(pa.array(chosen))
+            rows = table if chosen.all() else table.filter(as_arrow(chosen))
             if rows.num_rows:
                 with new_file(self.workspace.encoded(part, split)) as temporary:
                     write_part(rows, temporary)
@@ -109,7 +109,7 @@ class Encoding:
     def _unseen(self, feature: Feature, column: pa.Array) -> list[int]:
         """How many of a column's ids stand for unseen or missing values, and how many there are."""
         ids = feature.items(column)
-        return [int(pc.sum(pc.equal(ids, UNSEEN)).as_py() or 0), len(ids)]
+        return [int(np.count_nonzero(as_numpy(ids) == UNSEEN)), len(ids)]
 
 
 def write_part(rows: pa.Table, path: Path) -> None:
@@ -129,10 +129,10 @@ def write_part(rows: pa.Table, path: Path) -> None:
 
 def _scaled(values: np.ndarray[Any, Any], kind: str) -> pa.Array:
     if kind == "number":
-        return pa.array(values[:, 0])
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+        return as_arrow(values[:, 0])
+    return pa.FixedSizeListArray.from_arrays(as_arrow(values.reshape(-1)), values.shape[1])
 
 
 def _lists(column: pa.Array, ids: pa.Array) -> pa.Array:
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32)), ids)
+    lengths = as_numpy(pc.list_value_length(column))
+    return pa.ListArray.from_arrays(as_arrow(np.append(0, np.cumsum(lengths)).astype(np.int32)), ids)

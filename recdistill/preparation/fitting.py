@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.columns import decoded
+from recdistill.columns import as_arrow, decoded
 from recdistill.errors import DataError
 from recdistill.inspection import missing_rows, respelt
 from recdistill.preparation.counting import Counter
@@ -79,7 +79,7 @@ class Measuring:
             found = _Ids(feature, counter) if feature.kind in ("categorical", "multi") else _Numbers(feature, counter)
             for part, codes in enumerate(self.splits):
                 column = self.workspace.column(part, feature.name)
-                train = column.filter(pa.array(codes == 0)) if codes.any() else column
+                train = column.filter(as_arrow(codes == 0)) if codes.any() else column
                 rows, absent = rows + len(train), absent + missing_rows(train)
                 kind = str(decoded(feature.items(train[:0])).type)
                 found.add(feature.items(train))

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow.compute as pc
-
 from recdistill.artefacts import read_json
+from recdistill.columns import as_arrow, as_numpy, single
 from recdistill.inspection import (
     ColumnProfile,
     Drift,
@@ -142,7 +141,8 @@ def _parts(found: Measurements, schema: Schema) -> dict[str, Table]:
     lacking = [name for name in schema.columns if name not in found.sample.column_names]
     absent: dict[str, Any] = {role: None for role in ("domain", "truth", "score") if getattr(schema, role) in lacking}
     plain = replace(schema.without(*lacking), **absent)
-    rows = {split: found.sample.filter(pc.equal(found.sample[SPLIT], code)) for code, split in enumerate(SPLITS)}
+    codes = as_numpy(single(found.sample, SPLIT))
+    rows = {split: found.sample.filter(as_arrow(codes == code)) for code, split in enumerate(SPLITS)}
     return {split: Table(own, plain) for split, own in rows.items() if own.num_rows}
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import is_whole, new_folder, read_json, write_json
-from recdistill.columns import decoded
+from recdistill.columns import as_arrow, as_numpy, decoded, single
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, nearest
 from recdistill.fingerprints import places
@@ -79,7 +78,7 @@ def measured(
     engine: Engine,
     board: Board,
 ) -> Measurements:
-    """Measure every feature, or read what was measured before."""
+    """Measure every feature, or read what was measured before and kept."""
     if is_whole(workspace.encoder):
         sample = pq.read_table(workspace.encoder / "sample.parquet")
         statistics = read_json(workspace.encoder / "statistics.json")
@@ -93,28 +92,35 @@ def measured(
     found.sort(key=lambda result: result.feature.position)
     encoder = Encoder({m.feature.name: (m.feature.kind, m.feature.transform) for m in found})
     sample = _sampled(workspace, schema, splits, samples, found)
-    statistics = {m.feature.name: _with_quantiles(m.facts, m.feature.name, sample) for m in found}
-    with new_folder(workspace.encoder) as temporary:
-        encoder.save(temporary)
-        write_json(temporary / "statistics.json", statistics)
-        pq.write_table(sample, temporary / "sample.parquet")
+    numbers = sample.select([m.feature.name for m in found if "numbers" in m.facts])
+    train = numbers.filter(as_arrow(as_numpy(single(sample, SPLIT)) == 0))
+    statistics = {m.feature.name: _with_quantiles(m.facts, m.feature.name, train) for m in found}
     return Measurements(encoder, statistics, sample)
+
+
+def keep_measured(workspace: Workspace, found: Measurements) -> None:
+    """Write down what was measured, so that it is not measured again."""
+    if not is_whole(workspace.encoder):
+        with new_folder(workspace.encoder) as temporary:
+            found.encoder.save(temporary)
+            write_json(temporary / "statistics.json", found.statistics)
+            pq.write_table(found.sample, temporary / "sample.parquet")
 
 
 def _samples(workspace: Workspace, schema: Schema, splits: list[Codes]) -> list[pa.Array]:
     """Per part which of its rows are drawn: about `SAMPLED` in all, the same ones however the rows are cut."""
     share = SAMPLED / max(1, sum(map(len, splits)))
-    ids = (workspace.column(part, schema.row_id).to_numpy(zero_copy_only=False) for part in range(len(splits)))
-    return [pa.array(np.flatnonzero(places(own.view(np.uint64), seed=1) < share)) for own in ids]
+    ids = (as_numpy(workspace.column(part, schema.row_id)) for part in range(len(splits)))
+    return [as_arrow(np.flatnonzero(places(own.view(np.uint64), seed=1) < share)) for own in ids]
 
 
 def _sampled(
     workspace: Workspace, schema: Schema, splits: list[Codes], samples: list[pa.Array], found: Sequence[Measured]
 ) -> pa.Table:
     """The drawn rows: their features, as they were measured, and the roles that are no features."""
-    drawn = [codes[rows.to_numpy()] for codes, rows in zip(splits, samples, strict=True)]
+    drawn = [codes[as_numpy(rows)] for codes, rows in zip(splits, samples, strict=True)]
     columns = {m.feature.name: m.sample for m in found if m.sample is not None}
-    columns[SPLIT] = pa.array(np.concatenate(drawn))
+    columns[SPLIT] = as_arrow(np.concatenate(drawn))
     answers = (schema.row_id, schema.label, schema.rating, schema.user, schema.item, schema.time)
     for name in {name: None for name in answers if name is not None and name not in columns}:
         pieces = [workspace.column(part, name).take(rows) for part, rows in enumerate(samples)]
@@ -122,10 +128,10 @@ def _sampled(
     return pa.table(columns)
 
 
-def _with_quantiles(facts: dict[str, Any], name: str, sample: pa.Table) -> dict[str, Any]:
-    """A number's statistics with the quantiles of the training rows in the sample."""
+def _with_quantiles(facts: dict[str, Any], name: str, train: pa.Table) -> dict[str, Any]:
+    """A number's statistics with its quantiles in training rows."""
     if "numbers" not in facts:
         return facts
-    values = sample.filter(pc.equal(sample[SPLIT], 0))[name].drop_null().to_numpy()
+    values = as_numpy(single(train, name).drop_null())
     quantiles = np.quantile(values, SHARES).tolist() if len(values) else [facts["numbers"]["mean"]] * len(SHARES)
     return {**facts, "numbers": {**facts["numbers"], "quantiles": quantiles}}

@@ -21,7 +21,7 @@ from recdistill.preparation.encoding import Encoding
 from recdistill.preparation.engine import Engine, Threads
 from recdistill.preparation.inputs import as_read, changed, described, require_as_begun
 from recdistill.preparation.inspecting import inspected, of_sample
-from recdistill.preparation.measuring import Measurements, features_of, measured
+from recdistill.preparation.measuring import Measurements, features_of, keep_measured, measured
 from recdistill.preparation.repeats import KEPT, keep_fingerprints, repeated_rows, require_unique, rows_fingerprint
 from recdistill.preparation.settings import PrepareSettings
 from recdistill.preparation.staging import contents, require_readable, set_aside, staged
@@ -92,6 +92,7 @@ def prepare(
             identity = aside.submit(rows_fingerprint, workspace, splits, schema)
             inputs = aside.submit(as_read, paths)
             found = measured(workspace, schema, features, splits, engine, board)
+            saved = aside.submit(keep_measured, workspace, found)
             sampled = aside.submit(of_sample, found, schema, settings.split.by)
             kept = aside.submit(keep_fingerprints, workspace, splits, workspace.prepared / KEPT)
             _encode(Encoding(workspace, schema, features_of(schema, settings, found.encoder), splits), engine, board)
@@ -102,7 +103,8 @@ def prepare(
         looked = inspected(found, counts, schema, fitted=fitted is None, like=like, told=told_so_far)
         refuse(looked.findings)
         require_as_begun(paths, workspace.plan["inputs"])
-        kept.result()
+        for written in (saved, kept):
+            written.result()
         made = {"inputs": inputs.result(), "rows_fingerprint": identity.result(), "contents": list(contents(schema))}
         _finish(workspace, out, found, {**_report(workspace, counts), **looked.to_dict()}, {**told, **made})
     workspace.discard()

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import digest, new_file
+from recdistill.columns import as_arrow, as_numpy
 from recdistill.errors import DataError
 from recdistill.fingerprints import Words, among
 from recdistill.inspection import Repeats
@@ -61,7 +62,7 @@ def require_unique(workspace: Workspace, splits: list[Codes], schema: Schema) ->
     Raises:
         DataError: says how many do.
     """
-    ids = (workspace.column(part, schema.row_id).to_numpy(zero_copy_only=False) for part in range(len(splits)))
+    ids = (as_numpy(workspace.column(part, schema.row_id)) for part in range(len(splits)))
     if _rise(ids):
         return
     twice, example = 0, 0
@@ -85,10 +86,14 @@ def rows_fingerprint(workspace: Workspace, splits: list[Codes], schema: Schema) 
 
 def keep_fingerprints(workspace: Workspace, splits: list[Codes], path: Path) -> None:
     """Write the fingerprints of the training rows."""
-    with new_file(path) as temporary, pq.ParquetWriter(temporary, pa.schema([(FINGERPRINT, pa.uint64())])) as writer:
+    schema = pa.schema([(FINGERPRINT, pa.uint64())])
+    with (
+        new_file(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="none", use_dictionary=False) as writer,
+    ):
         for part, codes in enumerate(splits):
             trained = _words(workspace, part, FINGERPRINT)[codes == 0]
-            writer.write_table(pa.table({FINGERPRINT: trained}))
+            writer.write_table(pa.table({FINGERPRINT: as_arrow(trained)}))
 
 
 class _Tally:
@@ -150,10 +155,10 @@ def _kept(path: Path, share: tuple[int, int]) -> Words:
     number, count = share
     found = []
     for batch in pq.ParquetFile(path).iter_batches():
-        words = batch[FINGERPRINT].to_numpy()
+        words = as_numpy(batch[FINGERPRINT])
         found.append(words[words % np.uint64(count) == number])
     return np.concatenate([np.empty(0, np.uint64), *found])
 
 
 def _words(workspace: Workspace, part: int, name: str) -> Words:
-    return workspace.column(part, name).to_numpy(zero_copy_only=False).view(np.uint64)
+    return as_numpy(workspace.column(part, name)).view(np.uint64)

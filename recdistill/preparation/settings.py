@@ -25,7 +25,7 @@ class PrepareSettings(Settings):
             aside with the reason.
         most_bad: the largest share of the rows that may be set aside; of more the settings are wrong, not the rows.
         privileged: whether privileged columns are features too: for a teacher.
-        chunk_bytes: of text that are read at a time. Each chunk becomes a part of the prepared table.
+        chunk_bytes: of text that are read at a time, at the most. Each chunk becomes a part of the prepared table.
     """
 
     encoder: EncoderSettings = EncoderSettings()

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from recdistill.columns import as_numpy
 from recdistill.errors import DataError
 from recdistill.fingerprints import places
 from recdistill.schema import Schema
@@ -87,13 +88,13 @@ class SplitBy(Settings):
 def _numbers(column: pa.Array) -> np.ndarray[Any, Any]:
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.int64())
-    return np.asarray(column.to_numpy(zero_copy_only=False))
+    return as_numpy(column)
 
 
 def _row_words(column: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    return column.to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
+    return as_numpy(column).astype(np.int64).view(np.uint64)
 
 
 def _user_words(column: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    return text_hashes(coded.dictionary)[coded.indices.to_numpy(zero_copy_only=False)]
+    return text_hashes(coded.dictionary)[as_numpy(coded.indices)]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.artefacts import new_file, read_json, write_json
-from recdistill.columns import decoded, is_list, missing, single
+from recdistill.columns import as_arrow, decoded, is_list, missing, single
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.fingerprints import row_fingerprints
 from recdistill.preparation.engine import Engine
@@ -78,7 +78,7 @@ class Staging:
             quarantine.write(self.workspace.bad(chunk.number))
         table = with_privileged(wanted(read.table, self.settings), self.schema)
         words = row_fingerprints(table, contents(self.schema))
-        self.workspace.write_rows(chunk.number, table.append_column(FINGERPRINT, pa.array(words)))
+        self.workspace.write_rows(chunk.number, table.append_column(FINGERPRINT, as_arrow(words)))
 
 
 def staged(

@@ -50,7 +50,7 @@ class Chunk:
     delimiter: str | None = None
     quoted: bool = False
     is_open: bool = False
-    held: bytes | pa.Table | None = field(default=None, repr=False, compare=False)
+    held: bytearray | pa.Table | None = field(default=None, repr=False, compare=False)
 
     def read(self, columns: Sequence[str] | None = None) -> Any:
         """Its bytes, or of Parquet the rows of some columns, by default of all.
@@ -59,7 +59,7 @@ class Chunk:
             DataError: the file is no longer what it was, or is damaged.
         """
         if self.held is not None:
-            return self.held if isinstance(self.held, bytes) or columns is None else self.held.select(list(columns))
+            return self.held if columns is None or isinstance(self.held, bytearray) else self.held.select(list(columns))
         return self._table(columns) if self.delimiter is None else self._text()
 
     def bad_rows(self, faults: Faults) -> list[BadRow]:

@@ -14,11 +14,13 @@ from recdistill.readers.chunk import Chunk, skip, without_views
 from recdistill.readers.header import Header, header_of, require_distinct
 from recdistill.readers.layout import CsvSettings
 from recdistill.readers.records import Cut, cut
+from recdistill.readers.room import Room
 from recdistill.readers.sources import PARQUET, kind, opened, undamaged
 
 CHUNK_BYTES = 32 << 20
 CHUNK_ROWS = 1 << 17
 LONGEST_RECORD = 256 << 20
+LEAST_OVER = 1 << 12
 
 Moved = Callable[[int], None]
 
@@ -138,7 +140,13 @@ def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) ->
     with undamaged(header.file):
         skip(stream, start)
     first_bytes, chunk_bytes = sizes
-    window, kept, last = bytearray(first_bytes), 0, False
+    if stream is stored:
+        left = header.file.stat().st_size - start
+        if first_bytes < chunk_bytes:
+            chunk_bytes = _alike(left - first_bytes, chunk_bytes)
+        else:
+            first_bytes = chunk_bytes = _alike(left, chunk_bytes)
+    room, window, kept, last = Room(), bytearray(first_bytes), 0, False
     while not last:
         filled = _fill(window, kept, stream, header.file)
         steps.to(stored.tell())
@@ -150,14 +158,25 @@ def _texts(header: Header, sizes: tuple[int, int], hold: bool, steps: _Steps) ->
             _require_an_end(header.file, line, kept)
             window.extend(bytes(kept))
             continue
-        held = bytes(memoryview(window)[: run.length]) if hold else None
+        rest = window[run.length :]
+        del window[run.length :]
         if run.rows:
-            yield _piece(header, run, start=start, line=line, row=row, held=held)
-        start, line, row = start + run.length, line + run.lines, row + run.rows
-        kept = _move_to_front(window, run.length, chunk_bytes)
+            yield _piece(header, run, start=start, line=line, row=row, held=window if hold else None)
+        start, line, row, kept = start + run.length, line + run.lines, row + run.rows, len(rest)
+        window = room.free(max(chunk_bytes, kept))
+        window[:kept] = rest
 
 
-def _piece(header: Header, run: Cut, *, start: int, line: int, row: int, held: bytes | None) -> Chunk:
+def _alike(length: int, most: int) -> int:
+    """How long chunks of a text are so that all are as long, and workers end together.
+
+    A little over their share of it, for each lacks the part of a record.
+    """
+    share = max(0, length) // max(1, -(-length // most))
+    return min(most, share + (share >> 7) + LEAST_OVER)
+
+
+def _piece(header: Header, run: Cut, *, start: int, line: int, row: int, held: bytearray | None) -> Chunk:
     return Chunk(
         header.file,
         number=0,
@@ -180,15 +199,6 @@ def _fill(window: bytearray, kept: int, stream: pa.NativeFile, path: Path) -> in
         while kept < len(view) and (more := stream.readinto(view[kept:])):
             kept += more
     return kept
-
-
-def _move_to_front(window: bytearray, length: int, chunk_bytes: int) -> int:
-    """Drop what a window begins with; the length of the rest, which is moved there."""
-    rest = window[length:]
-    del window[max(chunk_bytes, len(rest)) :]
-    window.extend(bytes(max(0, chunk_bytes - len(window))))
-    window[: len(rest)] = rest
-    return len(rest)
 
 
 def _tables(header: Header, chunk_rows: int, chunk_bytes: int, steps: _Steps) -> Iterator[Chunk]:

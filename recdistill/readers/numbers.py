@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.columns import as_arrow, as_numpy
 from recdistill.errors import DataError
 from recdistill.readers.rows import Column
 
@@ -35,14 +36,16 @@ def labels(column: Column) -> pa.Array:
     """0 and 1 as int8."""
     rule = "a label must be 0 or 1, true or false, or missing"
     if is_text(column.values):
-        text = pc.utf8_lower(pc.utf8_trim_whitespace(column.values))
-        yes, no = pc.is_in(text, pa.array(YES, text.type)), pc.is_in(text, pa.array(NO, text.type))
+        coded = column.values.dictionary_encode()
+        texts = pc.utf8_lower(pc.utf8_trim_whitespace(coded.dictionary)).to_pylist()
+        chosen = (np.array([text in some for text in texts], np.bool_) for some in (YES, NO))
+        yes, no = (as_arrow(some).take(coded.indices) for some in chosen)
     else:
-        values = as_type(column, pa.float64(), "labels (0 or 1)")
-        yes, no = pc.equal(values, 1), pc.equal(values, 0)
+        values = as_numpy(as_type(column, pa.float64(), "labels (0 or 1)"), missing=np.nan)
+        yes, no = as_arrow(values == 1), as_arrow(values == 0)
     present = column.values.is_valid()
     column.refuse(pc.and_(present, pc.invert(pc.or_(yes, no))), rule)
-    return pc.if_else(present, yes.cast(pa.int8()), pa.scalar(None, pa.int8()))
+    return pc.if_else(present, yes.cast(pa.int8()), pa.nulls(len(yes), pa.int8()))
 
 
 def row_ids(column: Column) -> pa.Array:

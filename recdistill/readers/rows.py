@@ -111,10 +111,10 @@ class Column:
         Raises:
             DataError: names the file, the first wrong value, its line or row, the column and the rule.
         """
-        row = pc.index(wrong, pa.scalar(True)).as_py()
-        if row < 0:
+        if not pc.any(wrong).as_py():
             return self
         if self.rows.quarantine is None:
+            row = pc.index(wrong, pa.scalar(True)).as_py()
             got = self.values[row].as_py()
             raise DataError(f"{self.rows.place(row)}, column {self.own_name!r}: {rule}, got {_short(got)}")
         wrong = pc.fill_null(wrong, False)

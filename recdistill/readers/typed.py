@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
+from recdistill.columns import as_arrow
 from recdistill.readers.ids import ids
 from recdistill.readers.kinds import Writing
 from recdistill.readers.layout import CsvSettings
@@ -42,9 +43,9 @@ def converted(rows: Rows, schema: Schema, writing: Writing, *, first: int | None
             column = rows.column(name)
             column.refuse(column.values.is_null(), "users, items and times must not be missing")
     if first is not None and schema.row_id not in made:
-        made[schema.row_id] = pa.array(first + rows.places)
+        made[schema.row_id] = as_arrow(first + rows.places)
     table, good = pa.table(made), rows.set_aside()
-    return table if good.all() else table.filter(pa.array(good))
+    return table if good.all() else table.filter(as_arrow(good))
 
 
 def wanted_types(names: list[str], schema: Schema) -> dict[str, pa.DataType]:

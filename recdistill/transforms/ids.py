@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from recdistill.columns import decoded
+from recdistill.columns import as_arrow, as_numpy, decoded
 from recdistill.errors import DataError, UsageError
 from recdistill.transforms.partials import Array, Counts
 
@@ -66,7 +66,7 @@ class Vocabulary:
         """As `fitted`, however many values there are."""
         kept = [self._frequent(part) for part in parts]
         values = pa.concat_arrays([part.values for part in kept])
-        table = pa.table({"value": values, "count": np.concatenate([part.counts for part in kept])})
+        table = pa.table({"value": values, "count": as_arrow(np.concatenate([part.counts for part in kept]))})
         table = table.sort_by([("count", "descending"), ("value", "ascending")])
         return replace(self, values=pa.concat_arrays(table["value"].chunks or [values]))
 
@@ -89,7 +89,7 @@ class Vocabulary:
         if pa.types.is_dictionary(column.type):
             return gathered(self.encode(column.dictionary), column)
         found = pc.index_in(self._cast(column), value_set=self.values, skip_nulls=True)
-        return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False)).astype(np.int32) + 1
+        return as_numpy(found, missing=-1) + np.int32(1)
 
     def _frequent(self, part: Counts) -> Counts:
         return part.where(part.counts >= self.min_count)
@@ -136,7 +136,7 @@ class Hashing:
         """(rows,) int32 ids; equal values get equal ids on every machine."""
         coded = column if pa.types.is_dictionary(column.type) else _plain(column).dictionary_encode()
         ids = (1 + text_hashes(coded.dictionary) % np.uint64(self.buckets)).astype(np.int32)
-        ids[coded.dictionary.is_null().to_numpy(zero_copy_only=False)] = 0
+        ids[as_numpy(coded.dictionary.is_null())] = 0
         return gathered(ids, coded)
 
 
@@ -148,8 +148,7 @@ def text_hashes(values: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
 
 def gathered(ids: Array, coded: pa.Array) -> Array:
     """(rows,) the id of each row's value, from the ids of the dictionary; 0 where it is missing."""
-    indices = pc.fill_null(coded.indices.cast(pa.int32()), len(ids))
-    return np.append(ids, np.int32(0))[indices.to_numpy(zero_copy_only=False)]
+    return np.append(ids, np.int32(0))[as_numpy(coded.indices.cast(pa.int32()), missing=len(ids))]
 
 
 def _plain(column: pa.Array) -> pa.Array:

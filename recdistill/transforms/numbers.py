@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.columns import as_numpy
 from recdistill.errors import DataError, UsageError
 from recdistill.transforms.ids import Vocabulary
 from recdistill.transforms.partials import Array, Counts, Moments, quantile
@@ -38,7 +39,7 @@ class Quantiles:
 
     def fitted(self, parts: Iterable[Counts]) -> Quantiles:
         """Place the inner edges at equal steps of the numbers' distribution; see `Vocabulary.fitted` for the parts."""
-        found = [(part.values.to_numpy(), part.counts) for part in parts]
+        found = [(as_numpy(part.values), part.counts) for part in parts]
         values, counts = (np.concatenate(side) for side in zip(*found, strict=True))
         if not len(values):
             return replace(self, edges=())
@@ -116,7 +117,7 @@ class Scaled:
     def measure(self, column: pa.Array) -> Moments:
         """A column's mean and deviation."""
         values, missing = self._values(column)
-        return Moments.of(values[~missing])
+        return Moments.of(np.compress(~missing, values, axis=0) if missing.any() else values)
 
     def fitted(self, parts: Iterable[Moments]) -> Scaled:
         """Scale by the mean and deviation over all parts; a constant keeps its scale."""
@@ -142,15 +143,15 @@ class Scaled:
             values, missing = _numbers(column)
             values = values[:, None]
         else:
-            flat = pc.list_flatten(column).to_numpy(zero_copy_only=False).astype(np.float64)
+            flat = as_numpy(pc.list_flatten(column).cast(pa.float64(), safe=False), missing=np.nan)
             width = len(flat) // len(column) if len(column) else self.dim
             values, missing = flat.reshape(len(column), width), np.zeros(len(column), dtype=bool)
         return (np.sign(values) * np.log1p(np.abs(values)) if self.log else values), missing
 
 
 def _numbers(column: pa.Array) -> tuple[Array, Array]:
-    values = pc.fill_null(column.cast(pa.float64(), safe=False), 0.0).to_numpy(zero_copy_only=False)
-    return values, column.is_null().to_numpy(zero_copy_only=False)
+    values = as_numpy(column.cast(pa.float64(), safe=False))
+    return values, as_numpy(column.is_null())
 
 
 def _buckets(column: pa.Array) -> pa.Array:

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.columns import as_arrow, as_numpy
+
 Array = np.ndarray[Any, Any]
 
 
@@ -33,12 +35,12 @@ class Counts:
     def of(column: pa.Array) -> Counts:
         """A column's values; missing ones are left out."""
         if pa.types.is_dictionary(column.type):
-            indices = column.indices.drop_null().to_numpy(zero_copy_only=False)
+            indices = as_numpy(column.indices.drop_null())
             counts = np.bincount(indices, minlength=len(column.dictionary)).astype(np.int64)
-            there = column.dictionary.is_valid().to_numpy(zero_copy_only=False)
+            there = as_numpy(column.dictionary.is_valid())
             return Counts(column.dictionary, counts).where((counts > 0) & there)
         values, counts = pc.value_counts(column.drop_null()).flatten()
-        return Counts(values, counts.to_numpy())
+        return Counts(values, as_numpy(counts))
 
     @property
     def total(self) -> int:
@@ -47,7 +49,7 @@ class Counts:
 
     def where(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> Counts:
         """Those values alone."""
-        return Counts(self.values.filter(pa.array(keep)), self.counts[keep])
+        return Counts(self.values.filter(as_arrow(keep)), self.counts[keep])
 
 
 def merged(parts: Iterable[Counts]) -> Counts:
@@ -57,7 +59,7 @@ def merged(parts: Iterable[Counts]) -> Counts:
         return parts[0]
     coded = pa.concat_arrays([part.values for part in parts]).dictionary_encode()
     counts = np.zeros(len(coded.dictionary), np.int64)
-    np.add.at(counts, coded.indices.to_numpy(), np.concatenate([part.counts for part in parts]))
+    np.add.at(counts, as_numpy(coded.indices), np.concatenate([part.counts for part in parts]))
     return Counts(coded.dictionary, counts)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recdistill.models.embeddings.fields import Embeddings, embeddings_of
 from recdistill.models.embeddings.plain import PlainTables
-from recdistill.models.embeddings.sharding import quiet, rows_of
+from recdistill.models.embeddings.sharding import quietly, rows_of
 from recdistill.models.embeddings.torchrec_tables import (
     KEPT,
     TorchrecTables,
@@ -62,9 +62,9 @@ def fuse(network: nn.Module, fusing: Fusing) -> FusedOptimiser:
         UsageError: its kernels do not have the optimiser, or rows of that length.
     """
     torchrec()
-    quiet()
-    for name, module in [found for found in embeddings_of(network) if found[1].features]:
-        module.table = _fused(name, module, fusing)
+    with quietly():
+        for name, module in [found for found in embeddings_of(network) if found[1].features]:
+            module.table = _fused(name, module, fusing)
     return FusedOptimiser(network, fusing.kind)
 
 

@@ -6,10 +6,10 @@ dense part are averaged, so that a step is that of one process with all the rows
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from recdistill.errors import UsageError
+from recdistill.errors import EnvironmentFault, UsageError
 from recdistill.models.embeddings.fields import Embeddings, embeddings_of
 from recdistill.models.embeddings.plain import PlainTables
+from recdistill.models.embeddings.planner import KINDS, ROW_SPLITTING, planned, sharder
 from recdistill.models.embeddings.torchrec_tables import (
     KEPT,
     TorchrecTables,
@@ -31,10 +32,7 @@ from recdistill.models.embeddings.torchrec_tables import (
 )
 from recdistill.models.embeddings.unplaced import DrawnRows, Rows
 
-ROW_SPLITTING = ("column_wise", "table_column_wise")
-KINDS = ("table_wise", "row_wise", "table_row_wise", *ROW_SPLITTING)
 LEAST_COLUMNS = 32
-RESERVED = 0.15  # of a device's memory, for what is not tables
 
 
 @dataclass(frozen=True)
@@ -111,19 +109,10 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
         EnvironmentFault: torchrec is not installed, or the tables do not fit.
     """
     torchrec()
-    from torch.distributed import get_world_size, group
-    from torchrec.distributed import DistributedModelParallel
-
-    quiet()
     sources = {name: rows_of(name, module, dealing.seed) for name, module in embeddings_of(network)}
     features = {name: list(module.features) for name, module in embeddings_of(network)}
-    world = get_world_size()
-    limits = describe(network, dealing, device=device)
-    memory = torch.cuda.get_device_properties(device).total_memory if device.startswith("cuda") else None
-    planner = planned(limits, world=world, device=device, memory=memory, batch=dealing.batch)
-    sharders = [sharder()]
-    plan = planner.collective_plan(network, sharders, group.WORLD)
-    made = DistributedModelParallel(network, device=torch.device(device), plan=plan, sharders=sharders)
+    with quietly():
+        made, plan = _parallel(network, dealing, device)
     state, optimiser = made.state_dict(), made.fused_optimizer.state_dict()["state"]
     tables: dict[str, Any] = {}
     kept: dict[str, Any] = {}
@@ -140,7 +129,25 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
                 fill(shard.tensor, partial(sources[name], feature), len(shard.tensor), first=row, column=column)
     fused = {f"{name}.table." for name in features}
     dense = {name: p for name, p in made.named_parameters() if not any(name.startswith(start) for start in fused)}
-    return Dealt(made, tables, kept, dense, str(plan))
+    return Dealt(made, tables, kept, dense, plan)
+
+
+def _parallel(network: nn.Module, dealing: Dealing, device: str) -> tuple[Any, str]:
+    """The network in torchrec's hands, and its plan in words."""
+    from torch.distributed import get_world_size, group
+    from torchrec.distributed import DistributedModelParallel
+    from torchrec.distributed.planner.types import PlannerError
+
+    limits, sharders = describe(network, dealing, device=device), [sharder()]
+    for unused in (p for p in network.parameters() if not p.numel()):
+        unused.requires_grad_(False)  # else the average of gradients over the ranks would wait for theirs
+    memory = torch.cuda.get_device_properties(device).total_memory if device.startswith("cuda") else None
+    planner = planned(limits, world=get_world_size(), device=device, memory=memory, batch=dealing.batch)
+    try:
+        plan = planner.collective_plan(network, sharders, group.WORLD)
+    except PlannerError as error:
+        raise EnvironmentFault(f"torchrec finds no way to share the tables between the ranks: {error}") from None
+    return DistributedModelParallel(network, device=torch.device(device), plan=plan, sharders=sharders), str(plan)
 
 
 def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, Any]:
@@ -152,6 +159,9 @@ def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, 
 
     limits = {}
     for name, module in list(embeddings_of(network)):
+        if not module.features:
+            module.table = PlainTables([], module.dim, deviation=None).requires_grad_(False)
+            continue
         described = configurations(module.features, module.dim, name)
         collection = EmbeddingBagCollection(tables=described, device=torch.device("meta"))
         kind, told = kernel_optimiser(
@@ -170,54 +180,6 @@ def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, 
     return limits
 
 
-def planned(
-    limits: Mapping[str, Any],
-    *,
-    world: int,
-    device: str,
-    memory: int | None = None,
-    batch: int = 4096,
-    local: int | None = None,
-) -> Any:
-    """Torchrec's planner. Of each device's memory a share of `RESERVED` is left for what is not tables.
-
-    Args:
-        limits: per table what it must keep to.
-        world: how many ranks.
-        device: "cpu", or a GPU.
-        memory: bytes of each device; torchrec's own assumption otherwise.
-        batch: rows of each rank in a step.
-        local: how many ranks a machine has; what torchrun says otherwise.
-    """
-    from torchrec.distributed.planner import EmbeddingShardingPlanner, Topology
-    from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
-
-    kind = device.split(":")[0]
-    # Torchrec reserves a share of a GPU's memory only.
-    caps = {"hbm_cap": memory} if kind == "cuda" else {"ddr_cap": memory and int((1 - RESERVED) * memory)}
-    local = local or int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    return EmbeddingShardingPlanner(
-        topology=Topology(world_size=world, local_world_size=local, compute_device=kind, **caps),
-        batch_size=batch,
-        storage_reservation=FixedPercentageStorageReservation(RESERVED),
-        constraints=dict(limits),
-    )
-
-
-def sharder() -> Any:
-    """Torchrec's sharder of collections of tables; it offers some kinds on GPUs only, which also work on CPUs."""
-    from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
-
-    class Sharder(EmbeddingBagCollectionSharder):  # type: ignore[misc]
-        """With every kind of sharding on every device."""
-
-        def sharding_types(self, compute_device_type: str) -> list[str]:
-            """What the planner may choose from."""
-            return sorted({*super().sharding_types(compute_device_type), *KINDS})
-
-    return Sharder()
-
-
 def rows_of(name: str, module: Embeddings, seed: int) -> Rows:
     """Where the rows of a network's embeddings come from."""
     if isinstance(module.table, PlainTables):
@@ -225,8 +187,12 @@ def rows_of(name: str, module: Embeddings, seed: int) -> Rows:
     return DrawnRows(seed, name, module.dim, module.deviation)
 
 
-def quiet() -> None:
-    """Torchrec tells of its own settings in logs and warnings that no user of this package can act on."""
-    logging.getLogger("torchrec").setLevel(logging.ERROR)
-    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torchrec|torch")
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within it torchrec does not warn of its own ways; its logs tell errors alone, unless the user set their level."""
+    for name in ("torchrec", "torch.fx._symbolic_trace"):
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

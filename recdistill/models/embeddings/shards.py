@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from recdistill.models.embeddings.fields import embeddings_of
-from recdistill.models.embeddings.sharding import Dealing, describe, planned, quiet, sharder
+from recdistill.models.embeddings.planner import RESERVED, planned, sharder
+from recdistill.models.embeddings.sharding import Dealing, describe, quietly
 from recdistill.models.embeddings.torchrec_tables import table_name, torchrec
 
 
@@ -33,13 +34,14 @@ class Shard:
 
 
 def shards_of(
-    network: nn.Module, dealing: Dealing, *, world: int, local: int, device: str, memory: int
+    network: nn.Module, dealing: Dealing, *, size: int, world: int, local: int, device: str, memory: int
 ) -> list[Shard] | None:
     """The pieces in which torchrec's planner would deal a network's tables to ranks; None where they do not fit.
 
     Args:
         network: with tables that are not placed, which are replaced by torchrec's on the meta device.
         dealing: how.
+        size: bytes of all tables, with what is kept of them; where there is no room for that the planner is not asked.
         world, local: ranks, and ranks of each machine.
         device: "cuda" or "cpu"; it need not be there.
         memory: bytes of each device.
@@ -51,18 +53,20 @@ def shards_of(
     torchrec()
     from torchrec.distributed.planner.types import PlannerError
 
-    quiet()
     tables = {
         table_name(owner, place): (owner, feature)
         for owner, module in embeddings_of(network)
         for place, (feature, _) in enumerate(module.features)
     }
-    limits = describe(network, dealing, device=device)
-    planner = planned(limits, world=world, device=device, memory=memory, batch=dealing.batch, local=local)
-    try:
-        plan = planner.plan(network, [sharder()])
-    except PlannerError:
-        return None
+    with quietly():
+        limits = describe(network, dealing, device=device)
+        if size > world * (1 - RESERVED) * memory:
+            return None
+        planner = planned(limits, world=world, device=device, memory=memory, batch=dealing.batch, local=local)
+        try:
+            plan = planner.plan(network, [sharder()])
+        except PlannerError:
+            return None
     return [
         Shard(
             *tables[name],
