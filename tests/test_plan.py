@@ -27,8 +27,9 @@ from recdistill.models.embeddings import embeddings_of
 from recdistill.models.embeddings.fused import Fusing, fuse, fused_weights
 from recdistill.models.embeddings.shards import Shard
 from recdistill.plan import DeviceSettings, FeatureSizes, Plan, PlanSettings, devices_of, page, plan, told
-from recdistill.plan.amounts import bytes_of
+from recdistill.plan.amounts import bytes_of, in_bytes
 from recdistill.plan.network_size import DensePart, TableSize, built, dense_part, table_sizes
+from recdistill.plan.planning import cautions
 from recdistill.plan.refusal import does_not_fit
 from recdistill.plan.traffic import Traffic, traffic_of
 from recdistill.trainees import optimisers_of
@@ -162,6 +163,26 @@ def test_every_table_is_held_exactly_once(sharding: str, gpus: int) -> None:
     assert all(use.total == use.tables + use.exchange + use.dense for use in found.uses)
 
 
+@pytest.mark.slow
+def test_the_plan_is_the_same_in_every_process(tmp_path: Path) -> None:
+    pytest.importorskip("torchrec")
+    (tmp_path / "t.toml").write_text(TOML)
+    options = ["plan", "t.toml", "--gpus", "8"]
+    said = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "recdistill", *options],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": str(seed)},
+            timeout=120,
+            check=True,
+        ).stdout
+        for seed in range(3)
+    ]
+    assert said[0] == said[1] == said[2]
+
+
 def test_tables_stay_within_the_share_of_a_device_that_is_theirs() -> None:
     pytest.importorskip("torchrec")
     found = planned(PlanSettings(arguments={"embedding_dim": 32}, fit=ROWWISE), LARGE, 8)
@@ -264,7 +285,7 @@ def test_traffic_is_what_ranks_really_send(sharding: str, tmp_path: Path) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    sent = json.loads(done.stdout.strip().splitlines()[-1])
+    sent = json.loads((tmp_path / "sent.json").read_text())
     spec, rows = traffic_of_ranks.SPEC, traffic_of_ranks.ROWS
     features = FeatureSizes(
         categorical=dict(spec.categorical),
@@ -381,6 +402,17 @@ def test_without_torchrec_the_sizes_are_there(monkeypatch: pytest.MonkeyPatch, c
     assert "64.0 MB" in output  # 1,000,000 rows of 16 float32
     assert "which rank holds what is for torchrec to say" in output
     assert "pip install 'recdistill[torchrec]'" in output
+
+
+def test_what_could_end_a_training_that_fits_is_said() -> None:
+    pytest.importorskip("torchrec")
+    settings = PlanSettings(model="mlp", arguments={"embedding_dim": 8}, fit=ROWWISE)
+    found = planned(settings, LARGE, 8)
+    (memory,) = cautions(found)
+    assert in_bytes(4 * (8 * (2 * 10**9 + 250) + found.dense.parameters)) in memory
+    huge = FeatureSizes(categorical=dict.fromkeys("abc", 10**9))
+    assert "cannot be put together" in cautions(planned(settings, huge, 8))[1]
+    assert cautions(planned(settings, SMALL, 1)) == []
 
 
 def test_tables_in_the_hosts_memory() -> None:

@@ -1,8 +1,8 @@
-"""Started by torchrun: how many bytes collectives really carry between ranks in a step, as JSON.
+"""Started by torchrun: how many bytes collectives really carry between ranks in a step, to a JSON file.
 
 What a rank has for itself counts too.
 
-Args: the kind of sharding.
+Args: the kind of sharding, and the file to write.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ class Given(TorchDispatchMode):
         return sum(size for (name, kind), size in self.bytes.items() if kind == dtype and any(n in name for n in names))
 
 
-def main(sharding: str) -> None:
+def main(sharding: str, out: str) -> None:
     dist.init_process_group("gloo")
     ranks = current()
     assert ranks is not None
@@ -76,9 +77,9 @@ def main(sharding: str) -> None:
     ]
     summed = ranks.summed(own)
     if ranks.first:
-        print(json.dumps(dict(zip(("ids", "vectors", "gradients", "dense"), summed, strict=True))))
+        Path(out).write_text(json.dumps(dict(zip(("ids", "vectors", "gradients", "dense"), summed, strict=True))))
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -85,6 +85,7 @@ def plan(
 def _show(planned: Plan) -> None:
     """The page."""
     from recdistill.plan import page
+    from recdistill.plan.planning import cautions
     from recdistill.terminal import console, show_table
 
     say = board().say
@@ -95,5 +96,7 @@ def _show(planned: Plan) -> None:
         show_table(console(), section.lines, section.title)
         for note in section.notes:
             say(f"  {note}")
+    for caution in cautions(planned):
+        say(f"Caution: {caution}")
     if planned.unplanned:
         say(planned.unplanned)

@@ -61,9 +61,11 @@ def in_units(value: float, unit: str) -> str:
 def in_time(seconds: float) -> str:
     """A time in words.
 
-    >>> in_time(0.00123), in_time(75), in_time(7_200), in_time(1e6)
-    ('1.23 ms', '75 s', '2.0 hours', '11.6 days')
+    >>> in_time(4e-6), in_time(0.00123), in_time(75), in_time(7_200), in_time(1e6)
+    ('4 µs', '1.23 ms', '75 s', '2.0 hours', '11.6 days')
     """
+    if seconds < 5e-5:
+        return f"{1e6 * seconds:.0f} µs"
     if seconds < 1:
         return f"{1000 * seconds:.2f} ms"
     if seconds < 120:

@@ -9,7 +9,7 @@ from typing import Any
 from recdistill.models.embeddings.planner import RESERVED
 from recdistill.plan.amounts import in_bytes, in_ranks, in_time, in_units
 from recdistill.plan.network_size import FLOAT, TableSize
-from recdistill.plan.planning import Plan, Use
+from recdistill.plan.planning import Plan, Use, cautions
 from recdistill.settings import plain
 
 MOST_TABLES = 40  # that a page shows
@@ -212,6 +212,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
             "rows_per_second": plan.batch / plan.seconds if estimated else None,
             "epoch_seconds": plan.epoch_seconds if estimated and plan.features.rows else None,
         },
+        "cautions": cautions(plan),
         "unplanned": plan.unplanned,
         "refusal": plan.refusal,
     }

@@ -37,12 +37,33 @@ def planned(
     # Torchrec reserves a share of a GPU's memory only.
     caps = {"hbm_cap": memory} if kind == "cuda" else {"ddr_cap": memory and int((1 - RESERVED) * memory)}
     local = local or int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    topology = Topology(world_size=world, local_world_size=local, compute_device=kind, **caps)
     return EmbeddingShardingPlanner(
-        topology=Topology(world_size=world, local_world_size=local, compute_device=kind, **caps),
+        topology=topology,
         batch_size=batch,
+        enumerator=_enumerator(topology, batch, dict(limits)),
         storage_reservation=FixedPercentageStorageReservation(RESERVED),
         constraints=dict(limits),
     )
+
+
+def _enumerator(topology: Any, batch: int, limits: dict[str, Any]) -> Any:
+    """What lists the planner's choices: of two that it takes for equal the first wins, so their order must be one.
+
+    Torchrec's own is that of a set of names, which differs from process to process.
+    """
+    from torchrec.distributed.planner.enumerators import EmbeddingEnumerator
+
+    class Enumerator(EmbeddingEnumerator):  # type: ignore[misc]
+        """With the kinds of sharding of each table in the order of `KINDS`."""
+
+        def enumerate(self, module: Any, sharders: Any) -> list[Any]:
+            """All choices for all tables."""
+            found = super().enumerate(module, sharders)
+            tables = list(dict.fromkeys(choice.fqn for choice in found))
+            return sorted(found, key=lambda one: (tables.index(one.fqn), KINDS.index(one.sharding_type)))
+
+    return Enumerator(topology=topology, batch_size=batch, constraints=limits)
 
 
 def sharder() -> Any:
