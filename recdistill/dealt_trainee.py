@@ -58,6 +58,7 @@ class Together:
             weight_decay=settings.embedding_weight_decay,
             sharding=settings.sharding,
             of=settings.sharding_of,
+            batch=settings.batch_size // ranks.world or Dealing.batch,
             seed=settings.seed,
         )
         self.dealt = deal(network, dealing, device=self.device)

@@ -35,7 +35,7 @@ class FitSettings(Settings):
             ranks together are torchrec's.
         embedding_location: of torchrec's tables of one process on a GPU: "device", "managed" (the host's memory) or
             "managed_caching" (with the rows in use on the device).
-        sharding: how ranks share the tables: a key of `embeddings.sharding.KINDS`, or "auto" for torchrec's planner.
+        sharding: how ranks share the tables: one of `embeddings.planner.KINDS`, or "auto" for torchrec's planner.
         sharding_of: per feature another one.
         checkpoint_seconds: between checkpoints, where a folder for them is given.
         checkpoint_steps: a checkpoint also after so many steps; 0 goes by time alone.

@@ -12,6 +12,7 @@ import pytest
 
 from recdistill.configuration import Config
 from recdistill.datasets import load
+from recdistill.plan import PlanSettings
 from recdistill.settings import fill
 from recdistill.splits import split
 
@@ -47,14 +48,17 @@ def test_the_readme_has_examples() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each ```python block, one after the other; then each ```toml block is an experiment whose data can be loaded."""
+    """Each ```python block, one after the other; then each ```toml block is a plan or an experiment with its data."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": page.stem}
     for line, code in blocks_of("python", page.read_text()):
         # Blank lines in front, so that a traceback names the page's own line.
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
     for _, text in blocks_of("toml", page.read_text()):
-        config = fill(Config, tomllib.loads(text))
+        if "features" in (values := tomllib.loads(text)):
+            fill(PlanSettings, values)
+            continue
+        config = fill(Config, values)
         _, target = load(config.data.name, config.data.root, config.data.arguments)
         split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
 

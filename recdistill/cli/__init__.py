@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from recdistill.cli import beginnings, stages
+from recdistill.cli import beginnings, planning, stages
 from recdistill.cli.app import app
 
-__all__ = ["app", "beginnings", "main", "stages"]
+__all__ = ["app", "beginnings", "main", "planning", "stages"]
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from torch import nn
 from recdistill.errors import EnvironmentFault, UsageError
 from recdistill.models.embeddings.fields import Embeddings, embeddings_of
 from recdistill.models.embeddings.plain import PlainTables
+from recdistill.models.embeddings.planner import KINDS, ROW_SPLITTING, planned, sharder
 from recdistill.models.embeddings.torchrec_tables import (
     KEPT,
     TorchrecTables,
@@ -32,10 +32,7 @@ from recdistill.models.embeddings.torchrec_tables import (
 )
 from recdistill.models.embeddings.unplaced import DrawnRows, Rows
 
-ROW_SPLITTING = ("column_wise", "table_column_wise")
-KINDS = ("table_wise", "row_wise", "table_row_wise", *ROW_SPLITTING)
 LEAST_COLUMNS = 32
-RESERVED = 0.15  # of a device's memory, for what is not tables
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,8 @@ class Dealing:
         lr, weight_decay: its own.
         sharding: a key of `KINDS` for all tables, or "auto" for the planner's choice.
         of: per feature another one.
+        lengths: per list feature the mean length of its lists, for the planner.
+        batch: rows of each rank in a step, for the planner.
         seed: of rows that are drawn.
     """
 
@@ -55,6 +54,8 @@ class Dealing:
     weight_decay: float
     sharding: str = "auto"
     of: Mapping[str, str] = field(default_factory=dict)
+    lengths: Mapping[str, float] = field(default_factory=dict)
+    batch: int = 4096
     seed: int = 0
 
     def kinds(self, feature: str) -> list[str]:
@@ -140,7 +141,8 @@ def _parallel(network: nn.Module, dealing: Dealing, device: str) -> tuple[Any, s
     limits, sharders = describe(network, dealing, device=device), [sharder()]
     for unused in (p for p in network.parameters() if not p.numel()):
         unused.requires_grad_(False)  # else the average of gradients over the ranks would wait for theirs
-    planner = planned(limits, world=get_world_size(), device=device)
+    memory = torch.cuda.get_device_properties(device).total_memory if device.startswith("cuda") else None
+    planner = planned(limits, world=get_world_size(), device=device, memory=memory, batch=dealing.batch)
     try:
         plan = planner.collective_plan(network, sharders, group.WORLD)
     except PlannerError as error:
@@ -173,46 +175,9 @@ def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, 
                 compute_kernels=["fused"],
                 min_partition=LEAST_COLUMNS,
                 bounds_check_mode=BoundsCheckMode.FATAL,
+                pooling_factors=[dealing.lengths.get(feature, 1.0)],
             )
     return limits
-
-
-def planned(limits: Mapping[str, Any], *, world: int, device: str, memory: int | None = None, batch: int = 4096) -> Any:
-    """Torchrec's planner.
-
-    Args:
-        limits: per table what it must keep to.
-        world: how many ranks.
-        device: "cpu", or a GPU.
-        memory: bytes of each device; torchrec's own assumption otherwise.
-        batch: rows of each rank in a step.
-    """
-    from torchrec.distributed.planner import EmbeddingShardingPlanner, Topology
-    from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
-
-    kind = device.split(":")[0]
-    caps = {} if memory is None else {"hbm_cap" if kind == "cuda" else "ddr_cap": memory}
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    return EmbeddingShardingPlanner(
-        topology=Topology(world_size=world, local_world_size=local, compute_device=kind, **caps),
-        batch_size=batch,
-        storage_reservation=FixedPercentageStorageReservation(RESERVED),
-        constraints=dict(limits),
-    )
-
-
-def sharder() -> Any:
-    """Torchrec's sharder of collections of tables; it offers some kinds on GPUs only, which also work on CPUs."""
-    from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
-
-    class Sharder(EmbeddingBagCollectionSharder):  # type: ignore[misc]
-        """With every kind of sharding on every device."""
-
-        def sharding_types(self, compute_device_type: str) -> list[str]:
-            """What the planner may choose from."""
-            return sorted({*super().sharding_types(compute_device_type), *KINDS})
-
-    return Sharder()
 
 
 def rows_of(name: str, module: Embeddings, seed: int) -> Rows:
