@@ -81,7 +81,9 @@ class Batch:
             return self
         drawn = torch.rand(world * len(self), self.ids.shape[1], generator=generator)
         ids = _replaced(self.ids, drawn[rank * len(self) : (rank + 1) * len(self)] < rate)
-        multi = (_replaced(ids, torch.rand(ids.shape, generator=generator) < rate) for ids in self.multi)
+        # Lists are drawn apart by each rank, for they are as long as the longest of its own rows.
+        of_lists = (torch.rand(world, *ids.shape, generator=generator)[rank] for ids in self.multi)
+        multi = (_replaced(ids, drawn < rate) for ids, drawn in zip(self.multi, of_lists, strict=True))
         return Batch(ids, tuple(multi), self.number, self.vector)
 
     def with_hidden(self, spec: FeatureSpec, rates: Mapping[str, float], generator: torch.Generator) -> Batch:

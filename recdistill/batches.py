@@ -128,7 +128,7 @@ class Batches:
     def fingerprint(self) -> str:
         """sha256 of all that decides what the batches are."""
         # In a line of all rows what a step sees does not depend on the ranks, which may be others when it is continued.
-        own = [self.batch_size * self.world] if self._whole else [self.batch_size, self._size, self.rank, self.world]
+        own = [self.batch_size * self.world] if self._whole else [self.batch_size, self._size, self.world]
         how = [self.split, self.seed, self.shuffle, self._whole, *own]
         taught = [] if self.soft is None else [self.soft.teacher, sha256(self.soft.logits.tobytes()).hexdigest()]
         return digest([self.prepared.fingerprint, *how, self.drop_last, self.labelled, *taught])

@@ -16,6 +16,7 @@ from recdistill.artefacts import remove
 from recdistill.batch import Batch
 from recdistill.checkpoints import State, Tensors, best_folder, best_folders
 from recdistill.checkpoints.dealt import DealtState, load_weights, write_weights
+from recdistill.errors import UsageError
 from recdistill.examples import Examples
 from recdistill.features import FeatureSpec
 from recdistill.fit_settings import FitSettings
@@ -23,6 +24,7 @@ from recdistill.models import build, model_name
 from recdistill.models.embeddings import unplaced
 from recdistill.models.embeddings.sharding import Dealing, deal
 from recdistill.optimisers import Optimisers
+from recdistill.ranker import require_finite
 from recdistill.ranks import Ranks, meet, new_shared_folder
 from recdistill.trainees import Scores, dense_optimiser
 
@@ -49,6 +51,7 @@ class Together:
         self, network: nn.Module, spec: FeatureSpec, settings: FitSettings, ranks: Ranks, folder: Path | None
     ) -> None:
         self.ranks, self.device = ranks, ranks.device
+        _require_sense(settings, ranks)
         with unplaced():
             arguments: dict[str, Any] = dict(network.arguments)  # type: ignore[arg-type]
             self._plain = build(model_name(network), spec, arguments=arguments)
@@ -86,7 +89,9 @@ class Together:
         self.network.eval()
         with torch.no_grad():
             parts = [self.network(features.rows(rows).to(self.device)).float().cpu() for rows in own.split(STEP_ROWS)]
-        return np.concatenate(self.ranks.gathered(torch.cat(parts).numpy()))[: len(features)]
+        scores = np.concatenate(self.ranks.gathered(torch.cat(parts).numpy()))[: len(features)]
+        require_finite(scores)
+        return scores
 
     def keep(self, epoch: int) -> Tensors:
         """Write the weights down."""
@@ -99,11 +104,12 @@ class Together:
         return not math.isnan(state.best_score) and state.best_epoch == state.epoch
 
     def saved(self, state: State) -> None:
-        """Remove the weights that were the best before."""
+        """Remove the best weights of old, but for those before the last, which the state before may name."""
         if self.ranks.first and not math.isnan(state.best_score):
-            for path in best_folders(self.folder):
-                if path != best_folder(self.folder, state.best_epoch):
-                    remove(path)
+            current = best_folder(self.folder, state.best_epoch)
+            others = sorted(path for path in best_folders(self.folder) if path != current)
+            for path in others[:-1]:
+                remove(path)
 
     def end(self, state: State) -> nn.Module:
         """On rank 0 the network with its best weights, in plain tables; elsewhere one whose tables are not placed."""
@@ -113,6 +119,21 @@ class Together:
             self.keep(best)
         if self.ranks.first:
             load_weights(self._plain, best_folder(self.folder, best))
-            shutil.rmtree(self._temporary, ignore_errors=True) if self._temporary else None
         meet(self.ranks)
+        return self.abandoned()
+
+    def abandoned(self) -> nn.Module:
+        """The network without its dealt tables: they are not placed, unless the fit put the weights there."""
+        if self.ranks.first and self._temporary:
+            shutil.rmtree(self._temporary, ignore_errors=True)
         return self._plain
+
+
+def _require_sense(settings: FitSettings, ranks: Ranks) -> None:
+    """Refuse settings that ranks would not follow."""
+    kind = ranks.device.split(":")[0]
+    if settings.device != "auto" and settings.device.split(":")[0] != kind:
+        raise UsageError(f"these ranks compute on {kind}, got device={settings.device!r}")
+    if settings.embedding_location != "device":
+        rule = "embedding_location is of one process' tables"
+        raise UsageError(f"{rule}; torchrec's planner places those of ranks, got {settings.embedding_location!r}")

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from recdistill.settings import Settings
 
+Sharding = Literal["auto", "table_wise", "row_wise", "column_wise", "table_row_wise", "table_column_wise"]
+
 
 class FitSettings(Settings):
     """How to train.
@@ -58,8 +60,8 @@ class FitSettings(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
     embedding_backend: Literal["torch", "torchrec"] = "torch"
     embedding_location: Literal["device", "managed", "managed_caching"] = "device"
-    sharding: str = "auto"
-    sharding_of: dict[str, str] = {}
+    sharding: Sharding = "auto"
+    sharding_of: dict[str, Sharding] = {}
     checkpoint_seconds: float = Field(60.0, ge=0)
     checkpoint_steps: int = Field(0, ge=0)
 

@@ -15,9 +15,9 @@ from torch import nn
 from recdistill.artefacts import digest, manifest, new_folder, read_json, verify, write_json
 from recdistill.batch import Batch
 from recdistill.encoder import Encoder
-from recdistill.errors import DataError
+from recdistill.errors import DataError, UsageError
 from recdistill.models import build, model_name
-from recdistill.models.embeddings import PlainTables
+from recdistill.models.embeddings import PlainTables, embeddings_of
 from recdistill.prepared_table import PreparedTable
 from recdistill.tables import Table
 
@@ -117,7 +117,14 @@ class Ranker:
         Args:
             folder: the final name; an existing artefact there is replaced.
             facts: JSON-able facts kept in the manifest.
+
+        Raises:
+            UsageError: the network's tables are not in this process, or not plain.
         """
+        for name, module in embeddings_of(self.network):
+            if not isinstance(module.table, PlainTables):
+                kind = type(module.table).__name__
+                raise UsageError(f"a ranker is saved with plain tables, got {kind} in {name!r}: its fit was stopped")
         model = {"format": 1, "model": model_name(self.network), "arguments": self._arguments}
         spec = {"spec": self.encoder.spec.to_dict()}
         stored = {"kind": "ranker", "fingerprint": self.fingerprint, "bytes": self.bytes}
@@ -166,9 +173,18 @@ def scores_of(network: nn.Module, rows: Batch, batch_size: int = SCORED) -> np.n
             for start in range(0, max(1, len(rows)), batch_size)
         ]
     scores = torch.cat(parts)
-    if not torch.isfinite(scores).all():
+    require_finite(found := scores.numpy())
+    return found
+
+
+def require_finite(scores: np.ndarray[Any, Any]) -> None:
+    """Refuse scores that are not numbers.
+
+    Raises:
+        DataError: one is NaN or infinite.
+    """
+    if not np.isfinite(scores).all():
         raise DataError("scores must be finite, got NaN or infinity: the network's weights are broken")
-    return scores.numpy()
 
 
 def file_bytes(folder: Path) -> int:

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ import torch
 import torch.distributed as dist
 
 from recdistill.artefacts import new_folder
-from recdistill.errors import EnvironmentFault
+from recdistill.errors import DataError, EnvironmentFault
 
 Array = np.ndarray[Any, Any]
 STARTED_BY = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells its processes
-PATIENCE = datetime.timedelta(seconds=60)
+# How long ranks wait for one that works alone, e.g. saves the teacher. One that has ended is noticed at once: its
+# connections close, and torchrun ends the job.
+PATIENCE = datetime.timedelta(hours=2)
 LAST_MOMENT = 5.0  # seconds
 LOST = ("Connection closed by peer", "Connection reset", "Broken pipe", "Timed out", "timed out", "Connection refused")
 
@@ -64,6 +66,21 @@ class Ranks:
         found = [torch.empty_like(own) for _ in range(self.world)]
         dist.all_gather(found, own)
         return [one.cpu().numpy() for one in found]
+
+    def vetted(self, check: Callable[[], object]) -> None:
+        """Have rank 0 check something for all.
+
+        Raises:
+            DataError: rank 0 found a fault; all ranks raise alike.
+        """
+        words = ""
+        if self.first:
+            try:
+                check()
+            except (DataError, OSError) as error:
+                words = str(error)
+        if words := self.told(words):
+            raise DataError(words)
 
     def told(self, text: str) -> str:
         """What rank 0 says."""

@@ -101,16 +101,19 @@ def source_of(
         batch_size: rows a step, of all ranks together; 0 chooses by the number of rows.
         seed: of the order of rows.
         device: where rows in memory are put.
-        ranks: that share each step's rows, which must be those of a prepared table.
+        ranks: that share each step's rows, which must be those of a prepared table, or its batches of this rank.
 
     Raises:
         UsageError: the batches have another size than is asked for, or ranks cannot share them.
         DataError: rows were prepared by an encoder that is not the ranker's, or are too few for a step.
     """
-    if ranks is not None and not isinstance(train, PreparedTable):
-        raise UsageError(f"ranks share the rows of a prepared table, got {type(train).__name__}")
+    if ranks is not None:
+        _require_shared(train, ranks)
     if isinstance(train, PreparedTable):
-        train = sized(Batches(train, seed=seed), batch_size)
+        chosen = Batches(train, seed=seed)
+        if ranks is not None and not batch_size:
+            batch_size = ranks.world * math.ceil(step_rows(chosen.rows) / ranks.world)
+        train = sized(chosen, batch_size)
         train = train if ranks is None else dealt(train, ranks)
         batch_size = 0
     if isinstance(train, Batches):
@@ -147,6 +150,15 @@ def held_out(ranker: Ranker, valid: Table | Examples | PreparedTable) -> Example
 def sized(batches: Batches, batch_size: int) -> Batches:
     """The same batches with so many rows a step; 0 chooses by the number of rows."""
     return replace(batches, batch_size=batch_size or step_rows(batches.rows))
+
+
+def _require_shared(train: Rows, ranks: Ranks) -> None:
+    """Refuse rows that ranks would not share."""
+    if isinstance(train, Batches) and (train.rank, train.world) != (ranks.rank, ranks.world):
+        got = f"rank={train.rank}, world={train.world} on rank {ranks.rank} of {ranks.world}"
+        raise UsageError(f"each rank needs its own part of the batches, got {got}")
+    if not isinstance(train, PreparedTable | Batches):
+        raise UsageError(f"ranks share the rows of a prepared table, got {type(train).__name__}")
 
 
 def dealt(batches: Batches, ranks: Ranks) -> Batches:

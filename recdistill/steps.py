@@ -62,7 +62,7 @@ class Steps:
         """
         steps = source.steps
         self.trainee.network.train()
-        with closing(source.epoch(state.epoch, start=state.step)) as batches:
+        with closing(source.epoch(state.epoch, start=min(state.step, steps))) as batches:
             for examples in batches:
                 loss = self.step(examples.to(self.trainee.device), state.epoch, state.step)
                 state = replace(state, step=state.step + 1, loss=state.loss + loss)

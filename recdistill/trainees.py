@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.checkpoints import State, Stored, Tensors, WholeState
 from recdistill.devices import device_of
+from recdistill.errors import UsageError
 from recdistill.examples import Examples
 from recdistill.fit_settings import FitSettings
 from recdistill.models.embeddings import PlainTables, embeddings_of, placed
@@ -78,6 +79,9 @@ class Trainee(Protocol):
     def end(self, state: State) -> nn.Module:
         """The fit is over: the network with its best weights, where any were judged, on the CPU."""
 
+    def abandoned(self) -> nn.Module:
+        """The fit was stopped: the network as it stands, in plain tables, or in tables that are not placed."""
+
 
 class Alone:
     """A network that this process trains.
@@ -94,6 +98,7 @@ class Alone:
 
     def __init__(self, network: nn.Module, settings: FitSettings) -> None:
         self.device = device_of(settings.device)
+        _require_sense(settings, self.device)
         fused = [] if settings.embedding_backend == "torch" else [_fuse(network, settings, self.device)]
         self.network = placed(network, seed=settings.seed).to(self.device)
         self.optimiser = optimisers_of(self.network, settings)
@@ -129,10 +134,21 @@ class Alone:
         """The network with its best weights."""
         if state.best:
             self.network.load_state_dict(state.best)
+        return self.abandoned()
+
+    def abandoned(self) -> nn.Module:
+        """The network as it stands, as it was before: plain tables, on the CPU."""
         sparse_gradients(self.network, False)
         if isinstance(self.optimiser.parts[-1], FusedOptimiser):
             unfuse(self.network)
         return self.network.cpu()
+
+
+def _require_sense(settings: FitSettings, device: str) -> None:
+    """Refuse a place for tables where there is none."""
+    if settings.embedding_location != "device" and not (settings.embedding_backend == "torchrec" and "cuda" in device):
+        got = f"{settings.embedding_location!r} with embedding_backend={settings.embedding_backend!r} on {device}"
+        raise UsageError(f"embedding_location is of torchrec's tables on a GPU, got {got}")
 
 
 def _fuse(network: nn.Module, settings: FitSettings, device: str) -> FusedOptimiser:

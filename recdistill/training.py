@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,39 +89,44 @@ def fit(
     """
     settings, started = settings or FitSettings(), "" if checkpoint is None else _started_from(ranker)
     trainee = _trainee(ranker, settings, objective, checkpoint)
-    source = source_of(
-        ranker,
-        train,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        device=trainee.device,
-        ranks=trainee.ranks,
-    )
-    judged = None if valid is None else held_out(ranker, valid).to(trainee.device)
-    _require_fitting(trainee, source, judged, settings)
-    steps = Steps(trainee, objective, settings, ranker.encoder.spec)
-    checkpoints = Checkpoints(
-        checkpoint,
-        trainee.stored,
-        _identity(steps, source, judged, started) if started else "",
-        seconds=settings.checkpoint_seconds,
-        steps=settings.checkpoint_steps,
-        ranks=trainee.ranks,
-    )
-    state = checkpoints.load() or _judge(State(), trainee, judged, settings)
-    gpus = range(torch.cuda.device_count()) if trainee.device.startswith("cuda") else ()
-    with torch.random.fork_rng(devices=gpus), stoppable() as stop:
-        while state.epoch < settings.epochs and state.epochs_since_best < settings.patience:
-            state = steps.epoch(state, source, checkpoints, stop, progress)
-            state = _judge(state, trainee, judged, settings)
-            if any(trainee.agreed(trainee.must_save(state), checkpoints.due(state))):
-                checkpoints.save(state)
-            trainee.saved(state)
-    ranker.network = trainee.end(state)
+    with _given_back(ranker, trainee):
+        batch_size, device, ranks = settings.batch_size, trainee.device, trainee.ranks
+        source = source_of(ranker, train, batch_size=batch_size, seed=settings.seed, device=device, ranks=ranks)
+        judged = None if valid is None else held_out(ranker, valid).to(device)
+        _require_fitting(trainee, source, judged, settings)
+        steps = Steps(trainee, objective, settings, ranker.encoder.spec)
+        checkpoints = Checkpoints(
+            checkpoint,
+            trainee.stored,
+            _identity(steps, source, judged, started) if started else "",
+            seconds=settings.checkpoint_seconds,
+            steps=settings.checkpoint_steps,
+            ranks=ranks,
+        )
+        state = checkpoints.load() or _judge(State(), trainee, judged, settings)
+        gpus = range(torch.cuda.device_count()) if device.startswith("cuda") else ()
+        with torch.random.fork_rng(devices=gpus), stoppable() as stop:
+            while state.epoch < settings.epochs and state.epochs_since_best < settings.patience:
+                state = steps.epoch(state, source, checkpoints, stop, progress)
+                state = _judge(state, trainee, judged, settings)
+                if any(trainee.agreed(trainee.must_save(state), checkpoints.due(state))):
+                    checkpoints.save(state)
+                trainee.saved(state)
+        ranker.network = trainee.end(state)
     if not keep_checkpoint:
         checkpoints.clear()
     best = state.epoch if math.isnan(state.best_score) else state.best_epoch
     return Fitted(best, state.best_score, tuple(state.history))
+
+
+@contextmanager
+def _given_back(ranker: Ranker, trainee: Trainee) -> Iterator[None]:
+    """Within it a ranker is trained; a fit that is stopped gives its network back, not a half of it."""
+    try:
+        yield
+    except BaseException:
+        ranker.network = trainee.abandoned()
+        raise
 
 
 def _trainee(ranker: Ranker, settings: FitSettings, objective: Objective, checkpoint: Path | None) -> Trainee:

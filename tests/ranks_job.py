@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from recdistill.batches import Batches
 from recdistill.checkpoints import State
 from recdistill.dealt_trainee import Together
 from recdistill.errors import EnvironmentFault, Interrupted, UsageError
@@ -123,6 +125,18 @@ def resumed(ranks: Ranks, table: PreparedTable, folder: Path) -> None:
     left_for_one(ranks, table, settings, folder)
 
 
+def windowed(ranks: Ranks, table: PreparedTable, folder: Path) -> None:
+    """A fit on windows of rows, stopped and continued: each rank reads a share of its own."""
+    settings = FIT.model_copy(update={"epochs": 2, "unseen_rate": 0.1})
+    batches = Batches(table, batch_size=20, rank=ranks.rank, world=ranks.world, window_rows=40)
+    plain = settings.model_copy(update={"batch_size": 0})
+    for name, progress in (("straight", None), ("stopped", StopAfter(1, 4)), ("stopped", None)):
+        made = teacher(table)
+        with contextlib.suppress(Interrupted):
+            found = fit(made, batches, settings=plain, checkpoint=folder / f"windows-of-{name}", progress=progress)
+            keep(ranks, made, found, folder / f"windows-{name}")
+
+
 def left_for_one(ranks: Ranks, table: PreparedTable, settings: FitSettings, folder: Path) -> None:
     """A state that another number of ranks will continue."""
     try:
@@ -217,6 +231,7 @@ WORKS: dict[str, Callable[[Ranks, PreparedTable, Path], None]] = {
     "parity": parity,
     "other_features": other_features,
     "resumed": resumed,
+    "windowed": windowed,
     "continued": continued,
     "labelled": labelled,
     "refused": refused,

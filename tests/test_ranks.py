@@ -71,7 +71,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     for name, columns in zip(OTHERS, ({"categorical": ("user", "item")}, {"number": ("age",)}), strict=True):
         some = prepared.made(120, seed=9, schema=Schema(label="click", **columns))  # type: ignore[arg-type]
         prepared.write(folder / name, {"train": [some]}, Encoder.fit(some))
-    for world, works in ((2, "parity,other_features,resumed,labelled,refused"), (1, "continued")):
+    for world, works in ((2, "parity,other_features,resumed,windowed,labelled,refused"), (1, "continued")):
         done = torchrun(world, works, folder)
         assert done.returncode == 0, done.stderr
         assert "Warning" not in done.stderr
@@ -147,6 +147,12 @@ def test_a_stopped_fit_is_continued_bit_for_bit(job: Job) -> None:
     facts = [manifest(job.folder / name)["facts"]["fitted"] for name in ("straight", "stopped")]
     assert facts[0] == facts[1]
     assert not (job.folder / "state-of-stopped").exists()
+
+
+def test_a_stopped_fit_on_windows_is_continued_bit_for_bit(job: Job) -> None:
+    assert difference(job.ranker("windows-straight"), job.ranker("windows-stopped")) == 0
+    start = Ranker(job.table.encoder, placed(teacher(job.table).network, seed=FIT.seed))
+    assert difference(start, job.ranker("windows-straight")) > 100 * NEAR
 
 
 def whole(pieces: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ folder that the fit itself wrote and hashed, never from a model's folder.
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from recdistill.artefacts import read_json, verify, write_json
-from recdistill.checkpoints.folder import State
+from recdistill.checkpoints.folder import State, best_folder
 from recdistill.checkpoints.whole import position, standing
-from recdistill.errors import DataError, UsageError
+from recdistill.errors import DataError, EnvironmentFault, UsageError
 from recdistill.models.embeddings import PlainTables, embeddings_of, placed
 from recdistill.models.embeddings.sharding import Dealt
 from recdistill.optimisers import Optimisers
@@ -60,10 +61,13 @@ class DealtState:
         wanted = {**_weights(self.dealt), **kept}
         if missing := sorted(wanted.keys() - there.keys()):
             raise DataError(f"{folder} holds no {missing[0]!r}: it was written with another optimiser or model")
-        with quietly():
+        with quietly(), reasons(f"{folder} cannot be read", DataError):
             _dcp().load(wanted, checkpoint_id=folder)
         self._put_back({k: v for k, v in kept.items() if k.startswith("optimiser/")})
-        return standing(read_json(folder / POSITION))
+        state = standing(read_json(folder / POSITION))
+        if not math.isnan(state.best_score):  # now, not when training is over
+            self.ranks.vetted(lambda: verify(best_folder(folder.parent, state.best_epoch)))
+        return state
 
     def _kept(self) -> dict[str, Any]:
         """What the optimisers keep, by name."""
@@ -83,7 +87,7 @@ class DealtState:
 
 def write_weights(dealt: Dealt, folder: Path, *, kept: Mapping[str, Any] | None = None) -> None:
     """Write a network's weights, and what its optimisers keep, into a folder; all ranks do."""
-    with quietly():
+    with quietly(), reasons(f"{folder} cannot be written", EnvironmentFault):
         _dcp().save({**_weights(dealt), **(kept or {})}, checkpoint_id=folder)
 
 
@@ -112,7 +116,7 @@ def load_weights(network: nn.Module, folder: Path) -> None:
                 f"{folder} must hold {here_as} as {key!r}, got {there_as or 'none'}: it is of another model"
             )
     wanted = {k: t if tuple(t.shape) == stored[k] else torch.empty(stored[k]) for k, t in {**parts, **dense}.items()}
-    with quietly():
+    with quietly(), reasons(f"{folder} cannot be read", DataError):
         _dcp().load(wanted, checkpoint_id=folder, no_dist=True)
     for key, part in parts.items():
         if wanted[key] is not part:
@@ -138,6 +142,21 @@ def _dcp() -> Any:
 def _weights(dealt: Dealt) -> dict[str, Any]:
     tables = {f"tables/{key}": table for key, table in dealt.tables.items()}
     return tables | {f"dense/{name}": parameter.detach() for name, parameter in dealt.dense.items()}
+
+
+@contextmanager
+def reasons(what: str, kind: type[Exception]) -> Iterator[None]:
+    """Within it what DCP gathers of all ranks' failures, which is no ordinary exception, is one.
+
+    Raises:
+        kind: what failed, and why on the first rank that failed.
+    """
+    failure: type[BaseException] = _dcp().CheckpointException
+    try:
+        yield
+    except failure as error:
+        rank, (cause, _) = min(error.failures.items())  # type: ignore[attr-defined]
+        raise kind(f"{what}: {type(cause).__name__}: {cause} (on rank {rank})") from None
 
 
 @contextmanager

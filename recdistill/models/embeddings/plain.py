@@ -24,7 +24,7 @@ class PlainTables(nn.Module):
         deviation: standard deviation of the initial rows; None leaves zeros, for who fills them.
 
     Raises:
-        ValueError: all tables together have more rows than int32 can count.
+        ValueError: a table has more rows than int32 can count.
 
     Attributes:
         sparse: whether the weight's gradient holds only the rows of the batch; see `SparseLookup`.
@@ -34,11 +34,12 @@ class PlainTables(nn.Module):
 
     def __init__(self, rows: Sequence[int], dim: int, *, deviation: float | None = 0.01) -> None:
         super().__init__()
-        if sum(rows) > MOST_ROWS:
-            raise ValueError(f"plain tables have at most {MOST_ROWS:,} rows together, got {sum(rows):,}")
+        if max(rows, default=0) > MOST_ROWS:
+            raise ValueError(f"a table has at most {MOST_ROWS:,} rows, got {max(rows):,}")
         self.rows, self.sparse = list(rows), False
         self.starts = [0, *accumulate(rows)]
-        self.register_buffer("offsets", torch.tensor(self.starts[:-1], dtype=torch.int32), persistent=False)
+        places = torch.int32 if sum(rows) <= MOST_ROWS else torch.int64
+        self.register_buffer("offsets", torch.tensor(self.starts[:-1], dtype=places), persistent=False)
         size = max(1, sum(rows))
         if deviation is None:
             self.weight = nn.Parameter(torch.zeros(size, dim))

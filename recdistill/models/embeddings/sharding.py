@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from recdistill.errors import EnvironmentFault, UsageError
+from recdistill.errors import EnvironmentFault, UsageError, nearest
+from recdistill.memory import free_memory
 from recdistill.models.embeddings.fields import Embeddings, embeddings_of
 from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.planner import KINDS, ROW_SPLITTING, planned, sharder
@@ -27,10 +29,11 @@ from recdistill.models.embeddings.torchrec_tables import (
     configurations,
     fill,
     kernel_optimiser,
+    stored_dim,
     table_name,
     torchrec,
 )
-from recdistill.models.embeddings.unplaced import DrawnRows, Rows
+from recdistill.models.embeddings.unplaced import DrawnRows, Rows, UnplacedTables
 
 LEAST_COLUMNS = 32
 
@@ -109,6 +112,7 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
         EnvironmentFault: torchrec is not installed, or the tables do not fit.
     """
     torchrec()
+    _require_possible(network, dealing, device)
     sources = {name: rows_of(name, module, dealing.seed) for name, module in embeddings_of(network)}
     features = {name: list(module.features) for name, module in embeddings_of(network)}
     with quietly():
@@ -132,6 +136,23 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
     return Dealt(made, tables, kept, dense, plan)
 
 
+def _require_possible(network: nn.Module, dealing: Dealing, device: str) -> None:
+    """Refuse what the kernels cannot do before anything is replaced."""
+    known = {feature for _, module in embeddings_of(network) for feature, _ in module.features}
+    if unknown := sorted(dealing.of.keys() - known):
+        raise UsageError(f"sharding_of names features with ids, got {unknown[0]!r}: {nearest(unknown[0], known)}")
+    for _, module in embeddings_of(network):
+        stored_dim(module.dim)
+        _kernel_optimiser(module, dealing, device)
+        for feature, _ in module.features:
+            dealing.kinds(feature)
+
+
+def _kernel_optimiser(module: Embeddings, dealing: Dealing, device: str) -> tuple[type, dict[str, Any]]:
+    kind = device.split(":")[0]
+    return kernel_optimiser(dealing.kind, module.dim, lr=dealing.lr, weight_decay=dealing.weight_decay, device=kind)
+
+
 def _parallel(network: nn.Module, dealing: Dealing, device: str) -> tuple[Any, str]:
     """The network in torchrec's hands, and its plan in words."""
     from torch.distributed import get_world_size, group
@@ -141,7 +162,11 @@ def _parallel(network: nn.Module, dealing: Dealing, device: str) -> tuple[Any, s
     limits, sharders = describe(network, dealing, device=device), [sharder()]
     for unused in (p for p in network.parameters() if not p.numel()):
         unused.requires_grad_(False)  # else the average of gradients over the ranks would wait for theirs
-    memory = torch.cuda.get_device_properties(device).total_memory if device.startswith("cuda") else None
+    memory: int | None = None
+    if device.startswith("cuda"):
+        memory = torch.cuda.get_device_properties(device).total_memory
+    elif free := free_memory():
+        memory = free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     planner = planned(limits, world=get_world_size(), device=device, memory=memory, batch=dealing.batch)
     try:
         plan = planner.collective_plan(network, sharders, group.WORLD)
@@ -164,9 +189,7 @@ def describe(network: nn.Module, dealing: Dealing, *, device: str) -> dict[str, 
             continue
         described = configurations(module.features, module.dim, name)
         collection = EmbeddingBagCollection(tables=described, device=torch.device("meta"))
-        kind, told = kernel_optimiser(
-            dealing.kind, module.dim, lr=dealing.lr, weight_decay=dealing.weight_decay, device=device.split(":")[0]
-        )
+        kind, told = _kernel_optimiser(module, dealing, device)
         apply_optimizer_in_backward(kind, collection.parameters(), told)
         module.table = TorchrecTables(module.features, module.dim, collection)
         for table, (feature, _) in zip(described, module.features, strict=True):
@@ -184,6 +207,9 @@ def rows_of(name: str, module: Embeddings, seed: int) -> Rows:
     """Where the rows of a network's embeddings come from."""
     if isinstance(module.table, PlainTables):
         return module.table.rows_between([feature for feature, _ in module.features])
+    if not isinstance(module.table, UnplacedTables):
+        kind = type(module.table).__name__
+        raise UsageError(f"tables come from plain ones or are drawn, got {kind} in {name!r}: a fit was stopped there")
     return DrawnRows(seed, name, module.dim, module.deviation)
 
 
