@@ -29,7 +29,7 @@ Sizes = Annotated[
     typer.Option(
         "--prepared",
         "--features",
-        help="Where the sizes of the features come from: a prepared table, or a TOML with a [features] table.",
+        help="Where the sizes of the features come from: a prepared table, or a TOML with a table \\[features].",
     ),
 ]
 Assign = Annotated[
