@@ -265,19 +265,9 @@ def test_rows_split_within_a_machine_are_added_there_first() -> None:
 @pytest.mark.parametrize("sharding", ["table_wise", "row_wise"])
 def test_traffic_is_what_ranks_really_send(sharding: str, tmp_path: Path) -> None:
     pytest.importorskip("torchrec")
-    script = [str(ROOT / "tests/traffic_of_ranks.py"), sharding]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node",
-            "2",
-            *script,
-        ],
+        [*torchrun, str(ROOT / "tests/traffic_of_ranks.py"), sharding, str(tmp_path / "sent.json")],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},

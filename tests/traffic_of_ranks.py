@@ -8,6 +8,7 @@ Args: the kind of sharding, and the file to write.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -78,7 +79,8 @@ def main(sharding: str, out: str) -> None:
     summed = ranks.summed(own)
     if ranks.first:
         Path(out).write_text(json.dumps(dict(zip(("ids", "vectors", "gradients", "dense"), summed, strict=True))))
-    dist.destroy_process_group()
+    dist.barrier()
+    os._exit(0)  # torch now and then aborts while it takes the group down, which is not what is looked at
 
 
 if __name__ == "__main__":
