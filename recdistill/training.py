@@ -104,19 +104,33 @@ def fit(
             ranks=ranks,
         )
         state = checkpoints.load() or _judge(State(), trainee, judged, settings)
-        gpus = range(torch.cuda.device_count()) if device.startswith("cuda") else ()
-        with torch.random.fork_rng(devices=gpus), stoppable() as stop:
-            while state.epoch < settings.epochs and state.epochs_since_best < settings.patience:
-                state = steps.epoch(state, source, checkpoints, stop, progress)
-                state = _judge(state, trainee, judged, settings)
-                if any(trainee.agreed(trainee.must_save(state), checkpoints.due(state))):
-                    checkpoints.save(state)
-                trainee.saved(state)
+        state = _trained(state, steps, source, judged, checkpoints, progress)
         ranker.network = trainee.end(state)
     if not keep_checkpoint:
         checkpoints.clear()
     best = state.epoch if math.isnan(state.best_score) else state.best_epoch
     return Fitted(best, state.best_score, tuple(state.history))
+
+
+def _trained(
+    state: State,
+    steps: Steps,
+    source: Source,
+    judged: Examples | None,
+    checkpoints: Checkpoints,
+    progress: Progress | None,
+) -> State:
+    """The state after all epochs, or after as many without a better score as the settings' patience."""
+    trainee, settings = steps.trainee, steps.settings
+    gpus = range(torch.cuda.device_count()) if trainee.device.startswith("cuda") else ()
+    with torch.random.fork_rng(devices=gpus), stoppable() as stop:
+        while state.epoch < settings.epochs and state.epochs_since_best < settings.patience:
+            state = steps.epoch(state, source, checkpoints, stop, progress)
+            state = _judge(state, trainee, judged, settings)
+            if any(trainee.agreed(trainee.must_save(state), checkpoints.due(state))):
+                checkpoints.save(state)
+            trainee.saved(state)
+    return state
 
 
 @contextmanager

@@ -307,12 +307,15 @@ def test_fingerprints_follow_all_that_decides_the_batches(table: PreparedTable) 
     common: dict[str, Any] = {"batch_size": 8, "memory": LARGE}
     variants: list[dict[str, Any]] = [
         {}, {"batch_size": 4}, {"seed": 1}, {"shuffle": False}, {"window_rows": 16}, {"window_rows": 104},
-        {"world": 2}, {"world": 2, "rank": 1}, {"drop_last": True}, {"labelled": True}, {"split": "valid"},
+        {"world": 2}, {"window_rows": 16, "world": 2}, {"drop_last": True}, {"labelled": True}, {"split": "valid"},
         {"soft": soft},
     ]  # fmt: skip
     found = [Batches(table, **{**common, **variant}).fingerprint for variant in variants]
     assert len(set(found)) == len(variants)
     assert Batches(table, **common).fingerprint == found[0]
+    for window in (None, 16):  # ranks that train together agree
+        ranks = [Batches(table, **common, window_rows=window, world=2, rank=rank).fingerprint for rank in (0, 1)]
+        assert ranks[0] == ranks[1]
 
 
 def test_a_split_without_rows_has_no_steps(table: PreparedTable) -> None:

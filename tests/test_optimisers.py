@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from recdistill.features import PAD
 from recdistill.fit_settings import FitSettings
 from recdistill.models import MODELS, build
-from recdistill.models.embeddings import embeddings_of
+from recdistill.models.embeddings import PlainTables, embeddings_of
 from recdistill.models.embeddings.lookup import SparseLookup, summed_by_row
 from recdistill.optimisers import BETAS, EPSILON, KINDS, Optimisers, RowOptimiser
 from recdistill.steps import Steps, hard_labels
@@ -166,6 +166,14 @@ def test_several_optimisers_are_stored_as_one() -> None:
     assert found.keys() == stored["state"].keys() == set(range(len(list(network.parameters()))))
     for number, kept in stored["state"].items():
         assert all(torch.equal(torch.as_tensor(kept[k]), torch.as_tensor(found[number][k])) for k in kept)
+
+
+def test_tables_of_more_rows_than_int32_counts_have_longer_places() -> None:
+    with torch.device("meta"):
+        small, large = PlainTables([9, 4], 1, deviation=None), PlainTables([2**31 - 1, 4], 1, deviation=None)
+        with pytest.raises(ValueError, match=r"a table has at most 2,147,483,647 rows, got 2,147,483,648"):
+            PlainTables([2**31], 1, deviation=None)
+    assert (small.offsets.dtype, large.offsets.dtype) == (torch.int32, torch.int64)
 
 
 def test_settings_of_tables_without_an_optimiser_of_their_own_are_refused() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 
 from recdistill.errors import UsageError
-from recdistill.models.embeddings.plain import MOST_ROWS
 from recdistill.models.embeddings.sharding import Dealing
 from recdistill.models.embeddings.shards import Shard, shards_of
 from recdistill.models.embeddings.torchrec_tables import STEP, kernel_optimiser
@@ -173,20 +172,9 @@ def _whole(plan: Plan) -> list[Shard] | None:
         kernel_optimiser(
             fit.embedding_optimiser, STEP, lr=fit.table_rate, weight_decay=fit.embedding_weight_decay, device=device
         )
-    if fit.embedding_backend == "torch" and (most := most_rows(plan)) > MOST_ROWS:
-        other = "fit.embedding_backend=torchrec, or several ranks, keep each apart"
-        raise UsageError(f"torch's tables have at most {MOST_ROWS:,} rows together, got {most:,}; {other}")
     if not plan.in_host and sum(table.bytes for table in tables) > plan.devices.for_tables:
         return None
     return [Shard(table.owner, table.feature, WHOLE, 0, (0, 0), (table.rows, table.stored)) for table in tables]
-
-
-def most_rows(plan: Plan) -> int:
-    """Rows of the part of the model that has most of them, in all its tables together."""
-    rows: Counter[str] = Counter()
-    for table in plan.tables:
-        rows[table.owner] += table.rows
-    return max(rows.values(), default=0)
 
 
 def cautions(plan: Plan) -> list[str]:
@@ -194,13 +182,7 @@ def cautions(plan: Plan) -> list[str]:
     if not plan.shards or (plan.devices.world == 1 and plan.settings.fit.embedding_backend == "torch"):
         return []
     size = (sum(table.parameters for table in plan.tables) + plan.dense.parameters) * FLOAT
-    found = [f"at the end one process puts the teacher together, in {in_bytes(size)} of its host's memory"]
-    if (most := most_rows(plan)) > MOST_ROWS:
-        found.append(
-            f"it cannot be put together: a saved teacher's tables have at most {MOST_ROWS:,} rows in each part of the "
-            f"model, here {most:,}"
-        )
-    return found
+    return [f"at the end one process puts the teacher together, in {in_bytes(size)} of its host's memory"]
 
 
 def uses_of(plan: Plan, shards: Sequence[Shard], traffic: Traffic) -> tuple[Use, ...]:
