@@ -22,7 +22,7 @@ from recdistill.teaching import TeachSettings, teach
 
 SETTINGS = TeachSettings(
     arguments={"embedding_dim": 4, "hidden": [8]},
-    fit=FitSettings(epochs=2, batch_size=64, embedding_optimiser="rowwise_adagrad", checkpoint_seconds=0),
+    fit=FitSettings(epochs=2, batch_size=64, embedding_optimiser="rowwise_adagrad"),
 )
 SAME = {"arguments.embedding_dim": "4", "arguments.hidden": "[8]", "fit.batch_size": "64"}
 
@@ -79,7 +79,7 @@ def test_a_teacher_is_trained_and_found_again(table: PreparedTable, tmp_path: Pa
     assert len(manifest(out)["facts"]["history"]) == 3
     before = weights(out)
     again = Told()
-    teach(table, out, settings=SETTINGS.model_copy(update={"fit": _fit(checkpoint_seconds=60.0)}), board=again)
+    teach(table, out, settings=SETTINGS.model_copy(update={"fit": _fit(checkpoint_seconds=5.0)}), board=again)
     assert again.said == [f"{out} was trained before on the same rows with the same settings: nothing to do"]
     assert weights(out) == before
 

@@ -1,6 +1,7 @@
 """Where a fit stands, on disk: the last two states, of one process or of ranks together."""
 
-from recdistill.checkpoints.folder import Checkpoints, State, Stored, Tensors, best_folder, best_folders
+from recdistill.checkpoints.contents import best_folder, best_folders
+from recdistill.checkpoints.folder import Checkpoints, State, Stored, Tensors
 from recdistill.checkpoints.whole import WholeState
 
 __all__ = ["Checkpoints", "State", "Stored", "Tensors", "WholeState", "best_folder", "best_folders"]
