@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import model_validator
 
 from recdistill.artefacts import manifest
 from recdistill.batches import Batches
+from recdistill.checkpoints import Unfinished, by_first, held
 from recdistill.errors import UsageError
 from recdistill.fit_settings import FitSettings
 from recdistill.models import build, require
@@ -21,7 +23,7 @@ from recdistill.ranker import Ranker
 from recdistill.ranks import current, meet
 from recdistill.settings import Settings, differences, plain
 from recdistill.sources import sized
-from recdistill.training import fit
+from recdistill.training import Fitted, fit
 
 KIND = "ranker"
 
@@ -57,7 +59,8 @@ def teach(
     """Train a teacher on a table's train split, stopped by its valid split, and save it.
 
     A call that was stopped or killed is continued by the same call, from the last of its checkpoints in
-    `OUT.unfinished`. What is there of the same rows and settings is left as it is. In a process group (torchrun) all
+    `OUT.unfinished`. What is there of the same rows and settings is left as it is. Of two processes at a time one is
+    refused. In a process group (torchrun) all
     ranks call it, and rank 0 saves.
 
     Args:
@@ -65,52 +68,60 @@ def teach(
         out: the folder to make.
         settings: how; the defaults of `TeachSettings` otherwise.
         board: told how far it is.
-        overwrite: replace a teacher of other rows or settings.
+        overwrite: replace a teacher of other rows or settings, and begin anew where an unfinished one is of others.
 
     Returns:
         The folder.
 
     Raises:
-        UsageError: there is something else, or a setting makes no sense for these rows.
+        UsageError: there is something else, another process trains it, or a setting makes no sense for these rows.
         DataError: the table has no rows to train on, or what is in `OUT.unfinished` is of another fit.
         TrainingError: the loss is no longer finite.
         EnvironmentFault: a device or a package is not there, the disk is full, or another rank has gone.
         Interrupted: the user stopped it.
     """
     settings, out, ranks = settings or TeachSettings(), Path(out), current()
-    leads = ranks is None or ranks.first
     facts = {"prepared": prepared.fingerprint, "told": _told(settings)}
-    state = out.with_name(f"{out.name}.unfinished")
-    if is_there(out, KIND, overwrite=overwrite) and not overwrite:
-        _require_same(out, facts)
-        board.say(f"{out} was trained before on the same rows with the same settings: nothing to do")
-        shutil.rmtree(state, ignore_errors=True) if leads else None
-        return out
+    unfinished = Unfinished(out.with_name(f"{out.name}.unfinished"), facts)
+    with held(out.with_name(f".{out.name}.lock"), out, ranks):
+        if by_first(ranks, lambda: _is_made(out, facts, overwrite=overwrite)):
+            board.say(f"{out} was trained before on the same rows with the same settings: nothing to do")
+            left = by_first(ranks, unfinished.remove_left)
+            board.say(left) if left else None
+            return out
+        with unfinished.begun(anew=overwrite, ranks=ranks):
+            ranker, found = _trained(prepared, settings, unfinished.folder, board)
+        if ranks is None or ranks.first:
+            ranker.save(out, **facts, best_epoch=found.best_epoch, history=list(found.history))
+            unfinished.remove()
+            board.say(f"{_words(found, prepared, settings)}; {ranker.parameters:,} parameters")
+        meet(ranks)
+    return out
+
+
+def _trained(prepared: PreparedTable, settings: TeachSettings, states: Path, board: Board) -> tuple[Ranker, Fitted]:
     with unplaced():
         arguments = {"classes": prepared.classes, **settings.arguments}
         network = build(settings.model, prepared.encoder.spec, seed=settings.fit.seed, arguments=arguments)
     ranker = Ranker(prepared.encoder, network)
-    valid = prepared if prepared.rows["valid"] else None
     steps = sized(Batches(prepared), settings.fit.batch_size).steps
     with tracked(board, "training", steps * settings.fit.epochs, "steps"):
         found = fit(
             ranker,
             prepared,
-            valid=valid,
+            valid=prepared if prepared.rows["valid"] else None,
             settings=settings.fit,
-            checkpoint=state,
+            checkpoint=states,
             keep_checkpoint=True,
             progress=_Told(board),
         )
-    if leads:
-        ranker.save(out, **facts, best_epoch=found.best_epoch, history=list(found.history))
-        shutil.rmtree(state, ignore_errors=True)
-        judged = (
-            "" if valid is None else f", {settings.fit.stop_by} {found.score:.4f} on {prepared.rows['valid']:,} rows"
-        )
-        board.say(f"best after epoch {found.best_epoch}{judged}; {ranker.parameters:,} parameters")
-    meet(ranks)
-    return out
+    return ranker, found
+
+
+def _words(found: Fitted, prepared: PreparedTable, settings: TeachSettings) -> str:
+    rows = prepared.rows["valid"]
+    judged = f", {settings.fit.stop_by} {found.score:.4f} on {rows:,} rows" if rows else ""
+    return f"best after epoch {found.best_epoch}{judged}"
 
 
 class _Told:
@@ -137,7 +148,14 @@ def _told(settings: TeachSettings) -> dict[str, Any]:
     return told
 
 
-def _require_same(out: Path, facts: dict[str, Any]) -> None:
+def _is_made(out: Path, facts: dict[str, Any], *, overwrite: bool) -> bool:
+    """Whether there is nothing to do. Copies that a process which was killed left half-written are removed."""
+    half = re.compile(rf"\.{re.escape(out.name)}\.[0-9a-f]{{8}}\.tmp")
+    for path in [path for path in out.absolute().parent.iterdir() if half.fullmatch(path.name) and path.is_dir()]:
+        shutil.rmtree(path)
+    if not is_there(out, KIND, overwrite=overwrite) or overwrite:
+        return False
     there = manifest(out)["facts"]
     if found := differences({name: there.get(name) for name in facts}, facts):
         raise UsageError(f"{out} was trained otherwise: {'; '.join(found[:3])}; choose another folder or overwrite it")
+    return True

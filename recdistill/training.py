@@ -75,12 +75,13 @@ def fit(
         settings: how; the defaults of `FitSettings` otherwise.
         checkpoint: a folder for the last two training states. The newest found there is continued when it belongs to
             the same fit; when it is damaged, the one before it, as the logger "recdistill" then says.
-        keep_checkpoint: leave the last states in the folder, for who keeps the ranker before they remove it.
+        keep_checkpoint: leave the last states in the folder, the end of the fit too, for who keeps the ranker before
+            they remove it.
         progress: told of every step.
 
     Raises:
         UsageError: ratings are to be stopped by AUC, `Batches` are asked for another batch size, `checkpoint` holds
-            something else, or ranks are asked for what they cannot do together.
+            something else or is worked on by another process, or ranks are asked for what they cannot do together.
         DataError: too few training rows for a step, rows of a task or of an encoder that is not the ranker's,
             validation rows of one class, or no state in `checkpoint` can be continued.
         TrainingError: the loss is no longer finite.
@@ -103,11 +104,12 @@ def fit(
             steps=settings.checkpoint_steps,
             ranks=ranks,
         )
-        state = checkpoints.load() or _judge(State(), trainee, judged, settings)
-        state = _trained(state, steps, source, judged, checkpoints, progress)
-        ranker.network = trainee.end(state)
-    if not keep_checkpoint:
-        checkpoints.clear()
+        with checkpoints:
+            state = checkpoints.load() or _judge(State(), trainee, judged, settings)
+            state = _trained(state, steps, source, judged, checkpoints, progress)
+            checkpoints.keep(state) if keep_checkpoint else None
+            ranker.network = trainee.end(state)
+            None if keep_checkpoint else checkpoints.clear()
     best = state.epoch if math.isnan(state.best_score) else state.best_epoch
     return Fitted(best, state.best_score, tuple(state.history))
 
@@ -120,7 +122,7 @@ def _trained(
     checkpoints: Checkpoints,
     progress: Progress | None,
 ) -> State:
-    """The state after all epochs, or after as many without a better score as the settings' patience."""
+    """The state after the last epoch, or after the one that early stopping ends with."""
     trainee, settings = steps.trainee, steps.settings
     gpus = range(torch.cuda.device_count()) if trainee.device.startswith("cuda") else ()
     with torch.random.fork_rng(devices=gpus), stoppable() as stop:
@@ -182,11 +184,13 @@ def _judge(state: State, trainee: Trainee, judged: Examples | None, settings: Fi
 
 
 def _started_from(ranker: Ranker) -> str:
-    """sha256 of the network a fit starts from; of tables that are not placed yet their names and sizes."""
+    """sha256 of the network a fit starts from; of tables that are not placed yet what they will be."""
     network = ranker.network
-    total = hashlib.sha256(repr((type(network).__name__, str(network), ranker.encoder.spec)).encode())
-    for weights in network.state_dict().values():
-        total.update(weights.cpu().contiguous().numpy().tobytes())
+    told = type(network).__name__, getattr(network, "arguments", None), str(network), ranker.encoder.spec
+    total = hashlib.sha256(repr(told).encode())
+    for name, weights in network.state_dict().items():
+        total.update(repr((name, tuple(weights.shape), weights.dtype)).encode())
+        total.update(weights.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return total.hexdigest()
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import prepared
 import pytest
 import torch
 from torch import nn
 
-from recdistill.artefacts import verify
-from recdistill.checkpoints import Checkpoints, State, WholeState
+from recdistill.artefacts import manifest, verify
+from recdistill.checkpoints import Checkpoints, State, WholeState, folder
 from recdistill.errors import DataError, UsageError
 from recdistill.fit_settings import FitSettings
 from recdistill.models import build
+from recdistill.models.embeddings import unplaced
 from recdistill.optimisers import Optimisers
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
@@ -24,8 +29,8 @@ FIT = FitSettings(epochs=4, batch_size=64, learning_rate=5e-3, patience=4, check
 NEVER = 1e9  # seconds
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+def names(where: Path) -> list[str]:
+    return sorted(path.name for path in where.iterdir())
 
 
 def flip(path: Path, bit: int) -> None:
@@ -41,16 +46,16 @@ class Fit:
         self.network = nn.Linear(1, 1)
         self.stored = WholeState(self.network, Optimisers([torch.optim.SGD(self.network.parameters())]))
 
-    def checkpoints(self, folder: Path, identity: str = "mine") -> Checkpoints:
-        return Checkpoints(folder, self.stored, identity, seconds=0)
+    def checkpoints(self, where: Path, identity: str = "mine") -> Checkpoints:
+        return Checkpoints(where, self.stored, identity, seconds=0)
 
     def save(self, checkpoints: Checkpoints, step: int) -> None:
         nn.init.constant_(self.network.weight, step)
         checkpoints.save(State(step=step))
 
-    def load(self, folder: Path, identity: str = "mine") -> int | None:
+    def load(self, where: Path, identity: str = "mine") -> int | None:
         """The step of the state that is continued."""
-        state = self.checkpoints(folder, identity).load()
+        state = self.checkpoints(where, identity).load()
         assert state is None or state.step == self.network.weight.item()
         return None if state is None else state.step
 
@@ -117,9 +122,9 @@ def test_another_fit_is_refused_beside_a_damaged_state_too(two: Path) -> None:
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(two: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    for folder, rule in ((tmp_path, "must hold nothing else, got 'mine.txt'"), (tmp_path / "mine.txt", "got the file")):
+    for where, rule in ((tmp_path, "must hold nothing else, got 'mine.txt'"), (tmp_path / "mine.txt", "got the file")):
         with pytest.raises(UsageError, match=rule):
-            Fit().load(folder)
+            Fit().load(where)
     assert (tmp_path / "mine.txt").read_text() == "mine"
     (two / "mine.txt").write_text("mine")  # put there while the fit runs
     Fit().checkpoints(two).clear()
@@ -159,6 +164,130 @@ def test_a_state_is_written_by_time_or_by_steps(
             save_if_due(State(epoch=epoch, step=step))
         save_if_due(State(epoch=epoch + 1))
     assert written == expected
+
+
+# ---------------------------------------------------------------------------------------------- over ranks
+
+
+class OneOfTwo:
+    """A rank whose turn comes after rank 0's, and which hears what that one said."""
+
+    def __init__(self, rank: int, line: list[str]) -> None:
+        self.rank, self.first, self.line = rank, rank == 0, line
+
+    def told(self, text: str) -> str:
+        if self.first:
+            self.line.append(text)
+            return text
+        return self.line.pop(0)
+
+    def summed(self, values: Sequence[float]) -> list[float]:
+        return list(values)
+
+
+def in_turn(where: Path) -> list[Checkpoints]:
+    line: list[str] = []
+    ranks: list[Any] = [OneOfTwo(rank, line) for rank in (0, 1)]
+    return [Checkpoints(where, Fit().stored, "mine", seconds=0, ranks=one) for one in ranks]
+
+
+def cannot(*_: object) -> None:
+    raise OSError("stale file handle")
+
+
+def test_rank_0_alone_chooses_the_state_that_all_continue(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rank that cannot read a manifest just now takes no other state."""
+    flip(two / "state-000005" / "state.json", 8)
+    first, second = in_turn(two)
+    assert getattr(first.load(), "step", None) == 4
+    monkeypatch.setattr(folder, "verify", cannot)
+    monkeypatch.setattr(folder, "manifest", cannot)
+    assert getattr(second.load(), "step", None) == 4
+    assert first.newest == second.newest == 4
+
+
+@pytest.mark.parametrize("kind", [DataError, UsageError])
+def test_what_rank_0_refuses_all_refuse_alike(two: Path, kind: type[Exception]) -> None:
+    if kind is UsageError:
+        (two / "mine.txt").write_text("mine")
+    for path in two.glob("state-*/state.json"):
+        flip(path, 8)
+    said = []
+    for checkpoints in in_turn(two):
+        with pytest.raises(kind) as raised:
+            checkpoints.load()
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+
+
+# -------------------------------------------------------------------------------------- by others meanwhile
+
+HOLD = """
+import sys
+from pathlib import Path
+from recdistill.checkpoints import Checkpoints
+with Checkpoints(Path(sys.argv[1]), None, "mine", seconds=0):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_one_process_alone(two: Path) -> None:
+    (half := two / ".state-000006.0123abcd.tmp").mkdir()  # the other one writes it just now
+    command = [sys.executable, "-c", HOLD, str(two)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UsageError, match="state is worked on by another process; wait for it"):  # noqa: SIM117
+            with Fit().checkpoints(two):
+                pass
+        assert half.is_dir()
+        other.kill()
+    with Fit().checkpoints(two) as checkpoints:
+        assert getattr(checkpoints.load(), "step", None) == 5
+        assert names(two) == [".lock", "state-000004", "state-000005"]
+    assert names(two) == ["state-000004", "state-000005"]
+
+
+def test_a_folder_is_let_go_of_however_a_fit_ends(two: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(MemoryError), Fit().checkpoints(two):
+            raise MemoryError
+    with Fit().checkpoints(two) as checkpoints:
+        checkpoints.clear()
+    assert not two.exists()
+    with pytest.raises(MemoryError), Fit().checkpoints(two):
+        raise MemoryError
+    assert not two.exists()
+
+
+def test_a_folder_of_something_else_is_not_locked(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"must hold nothing else"), Fit().checkpoints(tmp_path):
+        pass
+    assert names(tmp_path) == ["mine.txt"]
+
+
+class WrittenByRanks:
+    """Stands for what ranks write."""
+
+    format = "ranks"
+
+    def write(self, where: Path, state: State) -> None:
+        (where / "position.json").write_text("{}")
+
+    def read(self, where: Path) -> State:
+        raise AssertionError
+
+
+def test_a_state_of_ranks_is_not_read_by_one_process_nor_the_other_way_round(two: Path, tmp_path: Path) -> None:
+    assert manifest(two / "state-000005")["facts"]["written_by"] == "one process"
+    ranks = WrittenByRanks()
+    with pytest.raises(DataError, match=r"written by one process, here is ranks: continue without torchrun; remove it"):
+        Checkpoints(two, ranks, "mine", seconds=0).load()
+    Checkpoints(tmp_path / "ranks", ranks, "mine", seconds=0).save(State())
+    with pytest.raises(DataError, match=r"by ranks, here is one process: .* `torchrun --nproc_per_node=1 ...`; remove"):
+        Fit().load(tmp_path / "ranks")
 
 
 # ------------------------------------------------------------------------------------------------ of a fit
@@ -226,3 +355,38 @@ def test_a_fit_may_go_on_with_checkpoints_at_other_times(table: PreparedTable, t
     for wrong in ({"checkpoint_steps": -1}, {"checkpoint_steps": 1.5}):
         with pytest.raises(ValueError, match="checkpoint_steps"):
             FitSettings.model_validate(wrong)
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_a_fit_of_another_network_is_refused_whether_or_not_its_tables_are_placed(
+    table: PreparedTable, tmp_path: Path, placed: bool
+) -> None:
+    """Its sizes alone differ, which tables that are not placed do not print."""
+
+    def made(dim: int) -> Ranker:
+        arguments = {"embedding_dim": dim}
+        if placed:
+            return Ranker(table.encoder, build("fm", table.encoder.spec, arguments=arguments))
+        with unplaced():
+            return Ranker(table.encoder, build("fm", table.encoder.spec, arguments=arguments))
+
+    with pytest.raises(MemoryError):
+        fit(made(8), table, settings=FIT, checkpoint=tmp_path / "state", progress=Crash(3))
+    with pytest.raises(DataError, match="the state is of another fit"):
+        fit(made(16), table, settings=FIT, checkpoint=tmp_path / "state")
+    fit(made(8), table, settings=FIT, checkpoint=tmp_path / "state")
+
+
+def test_a_fit_that_keeps_its_states_keeps_its_end(table: PreparedTable, tmp_path: Path) -> None:
+    """Whatever the time between two states; a second call writes nothing."""
+    made = Ranker(table.encoder, build("fm", table.encoder.spec, arguments={"embedding_dim": 4}))
+    start, settings = made.copy(), FIT.model_copy(update={"checkpoint_seconds": NEVER})
+    expected = fit(made, table, settings=settings, checkpoint=tmp_path / "state", keep_checkpoint=True)
+    assert names(tmp_path / "state") == ["state-000001"]
+    progress = Crash(1)
+    found = fit(start, table, settings=settings, checkpoint=tmp_path / "state", keep_checkpoint=True, progress=progress)
+    assert found.history == expected.history
+    assert progress.left == 1
+    assert names(tmp_path / "state") == ["state-000001"]
+    weights = made.network.state_dict()
+    assert all(torch.equal(weights[name], other) for name, other in start.network.state_dict().items())

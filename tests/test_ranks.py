@@ -198,6 +198,14 @@ def test_what_two_ranks_wrote_a_plain_network_reads_exactly(job: Job, held: dict
     assert np.isfinite(scores).all()
 
 
+def test_what_two_ranks_left_one_process_is_told_how_to_continue(job: Job, tmp_path: Path) -> None:
+    """The fit is the same, and what it wrote is not."""
+    shutil.copytree(job.folder / "left-for-plain", tmp_path / "state")
+    settings = FIT.model_copy(update={"sharding": "row_wise", "unseen_rate": 0.1})
+    with pytest.raises(DataError, match=r"written by ranks, here is one process: .*`torchrun --nproc_per_node=1"):
+        fit(teacher(job.table), job.table, valid=job.table, settings=settings, checkpoint=tmp_path / "state")
+
+
 def test_a_state_that_was_changed_or_is_of_another_model_is_refused(job: Job, tmp_path: Path) -> None:
     state = tmp_path / "state"
     shutil.copytree(newest(job.folder / "left-for-plain"), state)

@@ -12,6 +12,7 @@ from tiny import Call
 
 from recdistill import teaching
 from recdistill.artefacts import manifest
+from recdistill.checkpoints import held
 from recdistill.errors import DataError, UsageError
 from recdistill.fit_settings import FitSettings
 from recdistill.prepared_table import PreparedTable
@@ -22,7 +23,7 @@ from recdistill.teaching import TeachSettings, teach
 
 SETTINGS = TeachSettings(
     arguments={"embedding_dim": 4, "hidden": [8]},
-    fit=FitSettings(epochs=2, batch_size=64, embedding_optimiser="rowwise_adagrad", checkpoint_seconds=0),
+    fit=FitSettings(epochs=2, batch_size=64, embedding_optimiser="rowwise_adagrad"),
 )
 SAME = {"arguments.embedding_dim": "4", "arguments.hidden": "[8]", "fit.batch_size": "64"}
 
@@ -79,7 +80,7 @@ def test_a_teacher_is_trained_and_found_again(table: PreparedTable, tmp_path: Pa
     assert len(manifest(out)["facts"]["history"]) == 3
     before = weights(out)
     again = Told()
-    teach(table, out, settings=SETTINGS.model_copy(update={"fit": _fit(checkpoint_seconds=60.0)}), board=again)
+    teach(table, out, settings=SETTINGS.model_copy(update={"fit": _fit(checkpoint_seconds=5.0)}), board=again)
     assert again.said == [f"{out} was trained before on the same rows with the same settings: nothing to do"]
     assert weights(out) == before
 
@@ -102,16 +103,23 @@ def test_a_teacher_of_other_settings_is_replaced_only_when_asked(table: Prepared
         teach(table, tmp_path / "mine", settings=SETTINGS, overwrite=True)
 
 
+def left_unfinished(
+    table: PreparedTable, out: Path, settings: TeachSettings = SETTINGS, *, overwrite: bool = False
+) -> Path:
+    """The states of a teacher whose process was stopped just before it was saved."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ranker, "save", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            teach(table, out, settings=settings, overwrite=overwrite)
+    return out.with_name(f"{out.name}.unfinished")
+
+
 def test_what_is_killed_before_the_teacher_is_saved_costs_no_step(
     table: PreparedTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = teach(table, tmp_path / "whole", settings=SETTINGS)
     out = tmp_path / "teacher"
-    with monkeypatch.context() as patch:
-        patch.setattr(Ranker, "save", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            teach(table, out, settings=SETTINGS)
-    assert (tmp_path / "teacher.unfinished").is_dir()
+    assert left_unfinished(table, out).is_dir()
     steps: list[int] = []
     monkeypatch.setattr(teaching._Told, "step", lambda self, epoch, step, *rest: steps.append(step))
     teach(table, out, settings=SETTINGS)
@@ -171,11 +179,100 @@ def test_the_verbs_refuse_what_is_of_the_other_kind(here: Call, monkeypatch: pyt
     assert (code, "a run is shared by --workers, got WORLD_SIZE=2" in errors) == (2, True)
 
 
+OTHER = SETTINGS.model_copy(update={"fit": _fit(seed=1)})
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_an_unfinished_teacher_of_other_settings_is_not_continued(table: PreparedTable, tmp_path: Path) -> None:
-    out = tmp_path / "teacher"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ranker, "save", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            teach(table, out, settings=SETTINGS)
+    state = left_unfinished(table, tmp_path / "teacher")
+    before = files(state)
     with pytest.raises(DataError, match="the state is of another fit"):
-        teach(table, out, settings=SETTINGS.model_copy(update={"fit": _fit(seed=1)}))
+        teach(table, tmp_path / "teacher", settings=OTHER)
+    assert files(state) == before
+
+
+def test_an_unfinished_teacher_of_other_settings_is_begun_anew_when_asked(table: PreparedTable, tmp_path: Path) -> None:
+    expected = teach(table, tmp_path / "expected", settings=OTHER)
+    state = left_unfinished(table, tmp_path / "teacher")
+    teach(table, tmp_path / "teacher", settings=OTHER, overwrite=True)
+    assert weights(tmp_path / "teacher") == weights(expected)
+    assert not state.exists()
+
+
+def test_a_teacher_that_overwrites_is_continued_too(table: PreparedTable, tmp_path: Path) -> None:
+    out = teach(table, tmp_path / "teacher", settings=SETTINGS)
+    left_unfinished(table, out, OTHER, overwrite=True)
+    steps: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teaching._Told, "step", lambda self, epoch, step, *rest: steps.append(step))
+        teach(table, out, settings=OTHER, overwrite=True)
+    assert steps == []
+    assert manifest(out)["facts"]["told"]["fit"]["seed"] == 1
+
+
+def test_files_that_are_no_states_are_never_removed(table: PreparedTable, tmp_path: Path) -> None:
+    out, state = tmp_path / "teacher", left_unfinished(table, tmp_path / "teacher")
+    (state / "notes.txt").write_text("mine")
+    before = files(state)
+    for settings in (SETTINGS, OTHER):
+        with pytest.raises(UsageError, match=r"must hold nothing else, got 'notes\.txt'"):
+            teach(table, out, settings=settings, overwrite=True)
+        assert files(state) == before
+    (state / "notes.txt").unlink()
+    teach(table, out, settings=SETTINGS)
+    state.mkdir()
+    (state / "notes.txt").write_text("mine")
+    told = Told()
+    teach(table, out, settings=SETTINGS, board=told)
+    assert told.said[1:] == [f"{state} is of another fit and is left as it is"]
+    assert files(state) == {"notes.txt": b"mine"}
+
+
+def test_states_of_another_fit_beside_a_teacher_are_left_and_told_of(table: PreparedTable, tmp_path: Path) -> None:
+    out, told = teach(table, tmp_path / "teacher", settings=SETTINGS), Told()
+    state = left_unfinished(table, out, OTHER, overwrite=True)
+    before = files(state)
+    teach(table, out, settings=SETTINGS, board=told)
+    assert told.said[1:] == [f"{state} is of another fit and is left as it is"]
+    assert files(state) == before
+
+
+def test_its_own_states_beside_a_teacher_are_removed(table: PreparedTable, tmp_path: Path) -> None:
+    """A process that was killed after the teacher was saved left them."""
+    state, told = left_unfinished(table, tmp_path / "teacher"), Told()
+    shutil.copytree(state, tmp_path / "left")
+    out = teach(table, tmp_path / "teacher", settings=SETTINGS)
+    (tmp_path / "left").rename(state)
+    teach(table, out, settings=SETTINGS, board=told)
+    assert len(told.said) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["teacher"]
+
+
+def test_what_is_refused_leaves_no_folder(table: PreparedTable, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="device"):
+        teach(table, tmp_path / "teacher", settings=SETTINGS.model_copy(update={"fit": _fit(device="no_device")}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_half_written_copy_is_removed(table: PreparedTable, tmp_path: Path) -> None:
+    kept = (".teacher.0123abcg.tmp", ".teacher.0123abcd1.tmp", ".teachers.0123abcd.tmp", ".teacher.0123abcd.tmp2")
+    for name in (".teacher.0123abcd.tmp", *kept):
+        (tmp_path / name).mkdir()
+    teach(table, tmp_path / "teacher", settings=SETTINGS)
+    assert {path.name for path in tmp_path.iterdir()} == {"teacher", *kept}
+
+
+def test_a_teacher_is_trained_by_one_process_at_a_time(table: PreparedTable, tmp_path: Path) -> None:
+    out = tmp_path / "teacher"
+    (half := tmp_path / ".teacher.0123abcd.tmp").mkdir()  # the other one writes it just now
+    with (
+        held(tmp_path / ".teacher.lock", out),
+        pytest.raises(UsageError, match="teacher is worked on by another process; wait for it"),
+    ):
+        teach(table, out, settings=SETTINGS)
+    assert half.is_dir()
+    teach(table, out, settings=SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["teacher"]

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from recdistill.artefacts import read_json, verify, write_json
-from recdistill.checkpoints.folder import State, best_folder
+from recdistill.checkpoints.folder import RANKS, State, best_folder
 from recdistill.checkpoints.whole import position, standing
 from recdistill.errors import DataError, EnvironmentFault, UsageError
 from recdistill.models.embeddings import PlainTables, embeddings_of, placed
@@ -44,6 +44,7 @@ class DealtState:
     dealt: Dealt
     optimiser: Optimisers
     ranks: Ranks
+    format = RANKS
 
     def write(self, folder: Path, state: State) -> None:
         """Write weights, the optimisers' state and where the fit stands into a folder."""

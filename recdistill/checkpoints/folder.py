@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,13 +17,19 @@ from typing import Protocol
 from torch import Tensor
 
 from recdistill.artefacts import manifest, remove, remove_unfinished, verify
+from recdistill.checkpoints.contents import remove_states, states, strangers
+from recdistill.checkpoints.held import by_first, held
 from recdistill.errors import DataError, UsageError
-from recdistill.ranks import Ranks, meet, new_shared_folder
+from recdistill.ranks import Ranks, new_shared_folder
 
 Tensors = dict[str, Tensor]
 KEPT = 2
-NAME = re.compile(r"state-(\d{6,})")
-BEST = re.compile(r"best-(\d{6,})")  # weights that a state on disk names, where it does not hold them
+LOCK = ".lock"
+ONE_PROCESS, RANKS = "one process", "ranks"
+HOW = {
+    ONE_PROCESS: "continue without torchrun",
+    RANKS: "continue with `torchrun --nproc_per_node=1 ...`",
+}
 LOG = logging.getLogger("recdistill")
 
 
@@ -55,6 +60,10 @@ class State:
 class Stored(Protocol):
     """What of a fit is written down and put back."""
 
+    @property
+    def format(self) -> str:
+        """Who writes so: `ONE_PROCESS` or `RANKS`; neither reads what the other wrote."""
+
     def write(self, folder: Path, state: State) -> None:
         """Write weights, the optimiser's state and where the fit stands into a folder; over ranks all of them do."""
 
@@ -64,6 +73,8 @@ class Stored(Protocol):
 
 class Checkpoints:
     """A folder that holds the last two states of one fit; without a folder every call does nothing.
+
+    As a context manager it keeps other processes from the folder.
 
     Args:
         folder: where, or None.
@@ -89,6 +100,23 @@ class Checkpoints:
         self.folder, self.stored, self.identity, self.ranks = folder, stored, identity, ranks
         self.seconds, self.steps, self.clock = seconds, steps, clock
         self.written, self.passed, self.newest = clock(), 0, 0
+        self.last, self._held = (0, 0), contextlib.ExitStack()  # epoch and step of the last state, here or written
+
+    def __enter__(self) -> Checkpoints:
+        """Work on the folder alone.
+
+        Raises:
+            UsageError: another process does, or the folder holds something else than states.
+        """
+        if self.folder is not None:
+            by_first(self.ranks, self._require_own_folder)
+            self._held.callback(self._remove_empty)
+            self._held.enter_context(held(self.folder / LOCK, self.folder, self.ranks))
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Let go of it; it is removed where it is empty."""
+        self._held.close()
 
     def due(self, state: State) -> bool:
         """Whether the state is to be written; asked after every step, and between epochs."""
@@ -105,62 +133,71 @@ class Checkpoints:
         if self.folder is None:
             return ""
         path = self.folder / f"state-{self.newest + 1:06d}"
-        facts = {"kind": "checkpoint", "identity": self.identity}
+        facts = {"kind": "checkpoint", "identity": self.identity, "written_by": self.stored.format}
         with new_shared_folder(path, self.ranks, facts) as temporary:
             self.stored.write(temporary, state)
         self.written, self.passed, self.newest = self.clock(), 0, self.newest + 1
+        self.last = state.epoch, state.step
         for number, old in self._found().items() if self._writes else ():
             if number <= self.newest - KEPT:
                 remove(old)
         return f"stopped at epoch {state.epoch + 1}, step {state.step}; the same command continues there"
 
+    def keep(self, state: State) -> None:
+        """Write where the fit ended, if that is not written yet."""
+        if (state.epoch, state.step) != self.last:
+            self.save(state)
+
     def load(self) -> State | None:
         """Put the newest state that is whole back in place; None when there is none.
 
-        A newer one that is damaged is told of by the logger "recdistill", and is written anew in time.
+        A newer one that is damaged is told of by the logger "recdistill", and is written anew in time. Rank 0 looks
+        for all ranks.
 
         Raises:
             UsageError: the folder holds something else than states.
-            DataError: each state was changed, or belongs to another fit.
+            DataError: each state was changed, is of another fit, or was written by ranks for one process to read or
+                the other way round.
         """
-        if self.folder is None:
+        if self.folder is None or not (name := by_first(self.ranks, self._chosen)):
             return None
-        if self._writes and self.folder.exists():
-            self._require_own_folder(self.folder)
-            remove_unfinished(self.folder)
-        meet(self.ranks)
-        if not (found := self._found()):
-            return None
-        self.newest = self._whole(found)
-        return self.stored.read(found[self.newest])
+        self.newest = int(name.removeprefix("state-"))
+        state = self.stored.read(self.folder / name)
+        self.last = state.epoch, state.step
+        return state
 
     def clear(self) -> None:
         """Remove the states, and the folder: the fit is done."""
-        if self.folder is None or not self._writes:
-            return
-        for path in reversed(self._found().values()):  # the newest last: a process that is killed here has it still
-            remove(path)
-        for path in best_folders(self.folder):
-            remove(path)
-        with contextlib.suppress(OSError):  # a file that is not ours stays, and so does its folder
-            self.folder.rmdir()
+        if self.folder is not None and self._writes:
+            remove_states(self.folder)
 
     @property
     def _writes(self) -> bool:
         return self.ranks is None or self.ranks.first
 
-    def _found(self) -> dict[int, Path]:
-        """The states that are there by their number, the newest first."""
-        there = [] if self.folder is None or not self.folder.is_dir() else list(self.folder.iterdir())
-        numbers = {int(match.group(1)): path for path in there if (match := NAME.fullmatch(path.name))}
-        return dict(sorted(numbers.items(), reverse=True))
+    def _remove_empty(self) -> None:
+        if self.folder is not None and self._writes:
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
-    def _require_own_folder(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise UsageError(f"checkpoints need a folder, got the file {folder}")
-        names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-        if others := sorted(name for name in names if not (NAME.fullmatch(name) or BEST.fullmatch(name))):
-            raise UsageError(f"a folder for checkpoints must hold nothing else, got {others[0]!r} in {folder}")
+    def _found(self) -> dict[int, Path]:
+        return {} if self.folder is None else states(self.folder)
+
+    def _require_own_folder(self) -> None:
+        if self.folder is None or not self.folder.exists():
+            return
+        if not self.folder.is_dir():
+            raise UsageError(f"checkpoints need a folder, got the file {self.folder}")
+        if others := strangers(self.folder):
+            raise UsageError(f"a folder for checkpoints must hold nothing else, got {others[0]!r} in {self.folder}")
+
+    def _chosen(self) -> str:
+        """The name of the state to continue, empty where there is none; what was left half-written goes."""
+        self._require_own_folder()
+        if self.folder is not None:
+            remove_unfinished(self.folder)
+        found = self._found()
+        return found[self._whole(found)].name if found else ""
 
     def _whole(self, found: dict[int, Path]) -> int:
         """The number of the newest state of this fit whose every byte is as it was written."""
@@ -171,7 +208,7 @@ class Checkpoints:
             except (DataError, OSError) as error:
                 told.append(str(error))
                 continue
-            if told and self._writes:
+            if told:
                 LOG.warning("a checkpoint is damaged, the one before it is continued: %s", "; ".join(told))
             return number
         reasons = "; ".join(dict.fromkeys(told))
@@ -182,13 +219,6 @@ class Checkpoints:
         facts = manifest(path).get("facts")
         if not isinstance(facts, dict) or facts.get("identity") != self.identity:
             raise DataError("the state is of another fit (other rows, settings or model)")
-
-
-def best_folder(folder: Path, epoch: int) -> Path:
-    """Where the best weights of a fit are, in the folder of its states, when they are not held in memory."""
-    return folder / f"best-{epoch:06d}"
-
-
-def best_folders(folder: Path) -> list[Path]:
-    """Those that are there."""
-    return [path for path in folder.iterdir() if BEST.fullmatch(path.name)] if folder.is_dir() else []
+        wrote, here = facts.get("written_by"), self.stored.format
+        if wrote != here:
+            raise DataError(f"the state was written by {wrote}, here is {here}: {HOW.get(str(wrote), 'it is unknown')}")

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recdistill.artefacts import read_json, write_json
-from recdistill.checkpoints.folder import State, Tensors
+from recdistill.checkpoints.folder import ONE_PROCESS, State, Tensors
 from recdistill.optimisers import Optimisers
 
 
@@ -25,6 +25,7 @@ class WholeState:
 
     network: nn.Module
     optimiser: Optimisers
+    format = ONE_PROCESS
 
     def write(self, folder: Path, state: State) -> None:
         """Write weights, the optimiser's state and where the fit stands into a folder."""
