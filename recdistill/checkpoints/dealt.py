@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from recdistill.artefacts import read_json, verify, write_json
-from recdistill.checkpoints.folder import RANKS, State, best_folder
+from recdistill.checkpoints.contents import best_folder
+from recdistill.checkpoints.folder import RANKS, State
 from recdistill.checkpoints.whole import position, standing
 from recdistill.errors import DataError, EnvironmentFault, UsageError
 from recdistill.models.embeddings import PlainTables, embeddings_of, placed
