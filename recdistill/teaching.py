@@ -33,12 +33,15 @@ class TeachSettings(Settings):
 
     Args:
         model, arguments: one of `recdistill.models.MODELS`.
-        fit: its training; `fit.batch_size` is of all ranks together.
+        fit: its training; `fit.batch_size` is of all ranks together. That tables are updated by row-wise Adagrad with a
+            decay was chosen by measuring, see `benchmarks/results/optimisers`; ranks have no decay of tables.
     """
 
     model: str = "deepfm"
     arguments: dict[str, Any] = {"embedding_dim": 16, "hidden": [400, 400, 400]}
-    fit: FitSettings = FitSettings(epochs=2, embedding_optimiser="rowwise_adagrad", embedding_learning_rate=0.05)
+    fit: FitSettings = FitSettings(
+        epochs=2, embedding_optimiser="rowwise_adagrad", embedding_learning_rate=0.05, embedding_weight_decay=3e-5
+    )
 
     @model_validator(mode="after")
     def _known(self) -> TeachSettings:

@@ -112,7 +112,8 @@ def teacher(
     """Train the teacher: a run's on its source, then adapted to the target's labels; or one on a prepared table.
 
     On a prepared table: `recdistill teacher prepared/source --out teachers/source --set fit.epochs=2`, or by several
-    ranks that share tables and rows: `torchrun --nproc_per_node=8 -m recdistill teacher prepared/source`.
+    ranks that share tables and rows: `torchrun --nproc_per_node=8 -m recdistill teacher prepared/source
+    --set fit.embedding_weight_decay=0`.
     """
     from recdistill.cli.large import is_table, require_one_process, teach_on_table
 

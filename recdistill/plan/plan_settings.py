@@ -118,7 +118,7 @@ class PlanSettings(Settings):
 
     model: str = TEACHER.model
     arguments: dict[str, Any] = TEACHER.arguments
-    fit: FitSettings = TEACHER.fit
+    fit: FitSettings = TEACHER.fit.model_copy(update={"embedding_weight_decay": 0.0})  # ranks have none of tables
     features: FeatureSizes | None = None
     device: DeviceSettings = DeviceSettings()
 
