@@ -16,6 +16,7 @@ from torch import nn
 
 from recdistill.artefacts import manifest, verify
 from recdistill.checkpoints import Checkpoints, State, WholeState, folder
+from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError
 from recdistill.fit_settings import FitSettings
 from recdistill.models import build
@@ -23,6 +24,7 @@ from recdistill.models.embeddings import unplaced
 from recdistill.optimisers import Optimisers
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
+from recdistill.schema import Schema
 from recdistill.training import Fitted, fit
 
 FIT = FitSettings(epochs=4, batch_size=64, learning_rate=5e-3, patience=4, checkpoint_seconds=0)
@@ -207,7 +209,10 @@ def test_rank_0_alone_chooses_the_state_that_all_continue(two: Path, monkeypatch
 
 
 @pytest.mark.parametrize("kind", [DataError, UsageError])
-def test_what_rank_0_refuses_all_refuse_alike(two: Path, kind: type[Exception]) -> None:
+def test_what_rank_0_refuses_all_refuse_alike(
+    two: Path, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever they would find themselves."""
     if kind is UsageError:
         (two / "mine.txt").write_text("mine")
     for path in two.glob("state-*/state.json"):
@@ -217,6 +222,8 @@ def test_what_rank_0_refuses_all_refuse_alike(two: Path, kind: type[Exception]) 
         with pytest.raises(kind) as raised:
             checkpoints.load()
         said.append(str(raised.value))
+        monkeypatch.setattr(folder, "verify", cannot)
+        monkeypatch.setattr(folder, "strangers", cannot)
     assert said[0] == said[1]
 
 
@@ -358,10 +365,10 @@ def test_a_fit_may_go_on_with_checkpoints_at_other_times(table: PreparedTable, t
 
 
 @pytest.mark.parametrize("placed", [True, False])
-def test_a_fit_of_another_network_is_refused_whether_or_not_its_tables_are_placed(
-    table: PreparedTable, tmp_path: Path, placed: bool
-) -> None:
-    """Its sizes alone differ, which tables that are not placed do not print."""
+def test_a_fit_of_another_network_is_refused_whether_or_not_its_tables_are_placed(tmp_path: Path, placed: bool) -> None:
+    """The sizes of its tables alone differ, which those that are not placed do not print."""
+    rows = prepared.made(200, seed=1, schema=Schema(label="click", categorical=("user", "item")))
+    table = PreparedTable.read(prepared.write(tmp_path / "table", {"train": [rows]}, Encoder.fit(rows)))
 
     def made(dim: int) -> Ranker:
         arguments = {"embedding_dim": dim}
