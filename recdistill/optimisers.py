@@ -10,7 +10,10 @@ Each is written out for a row w with gradient g (the sum over the row's lookups)
 - `lazy_adam` (Kingma & Ba 2015 on the rows of the batch alone, as torch's `SparseAdam`): m and v of a row are as old as
   its last lookup; the bias correction counts all steps.
 
-With a weight decay λ each adds λ w to g, for the batch's rows alone.
+With a weight decay λ a row that was last looked up k steps ago (k steps after the first) shrinks before it is updated:
+w ← w (1 − min(1, η λ k / d)), where d is what its gradient is divided by, 1 for `sgd`. That makes up at once for the
+steps in between, in which an optimiser of whole tables would have decayed the row too; rare rows need it most. The
+decay is no part of s, m and v.
 """
 
 from __future__ import annotations
@@ -27,27 +30,26 @@ EPSILON = 1e-8
 BETAS = (0.9, 0.999)
 
 
-def _sgd(rows: Tensor, gradient: Tensor, state: State) -> Tensor:
-    return gradient
+def _sgd(rows: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, Tensor]:
+    return gradient, gradient.new_ones(())
 
 
-def _adagrad(rows: Tensor, gradient: Tensor, state: State) -> Tensor:
+def _adagrad(rows: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, Tensor]:
     total = _moved(state["sum"], rows, lambda s: s.addcmul_(gradient, gradient))
-    return gradient / total.sqrt_().add_(EPSILON)
+    return gradient, total.sqrt_().add_(EPSILON)
 
 
-def _rowwise_adagrad(rows: Tensor, gradient: Tensor, state: State) -> Tensor:
+def _rowwise_adagrad(rows: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, Tensor]:
     total = _moved(state["sum"], rows, lambda s: s.add_(gradient.square().mean(1)))
-    return gradient / total.sqrt_().add_(EPSILON)[:, None]
+    return gradient, total.sqrt_().add_(EPSILON)[:, None]
 
 
-def _lazy_adam(rows: Tensor, gradient: Tensor, state: State) -> Tensor:
+def _lazy_adam(rows: Tensor, gradient: Tensor, state: State) -> tuple[Tensor, Tensor]:
     state["step"] += 1
     count, (first, second) = float(state["step"]), BETAS
     mean = _moved(state["exp_avg"], rows, lambda m: m.lerp_(gradient, 1 - first))
     square = _moved(state["exp_avg_sq"], rows, lambda v: v.mul_(second).addcmul_(gradient, gradient, value=1 - second))
-    root = square.sqrt_().div_((1 - second**count) ** 0.5).add_(EPSILON)
-    return mean.div_(root).div_(1 - first**count)
+    return mean.div_(1 - first**count), square.sqrt_().div_((1 - second**count) ** 0.5).add_(EPSILON)
 
 
 def _moved(whole: Tensor, rows: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
@@ -57,7 +59,7 @@ def _moved(whole: Tensor, rows: Tensor, change: Callable[[Tensor], Tensor]) -> T
     return part
 
 
-Direction = Callable[[Tensor, Tensor, State], Tensor]
+Direction = Callable[[Tensor, Tensor, State], tuple[Tensor, Tensor]]  # the gradient or its mean, and its divisor
 # What an optimiser keeps, by name: one number per row, per element, or in all.
 KINDS: dict[str, tuple[Direction, dict[str, str]]] = {
     "sgd": (_sgd, {}),
@@ -65,6 +67,7 @@ KINDS: dict[str, tuple[Direction, dict[str, str]]] = {
     "rowwise_adagrad": (_rowwise_adagrad, {"sum": "row"}),
     "lazy_adam": (_lazy_adam, {"exp_avg": "element", "exp_avg_sq": "element", "step": "all"}),
 }
+DECAYING = {"steps": "all", "last": "row"}  # kept with a weight decay: steps so far, and the one of a row's last lookup
 
 
 class RowOptimiser(torch.optim.Optimizer):
@@ -93,18 +96,28 @@ class RowOptimiser(torch.optim.Optimizer):
         for group in self.param_groups:
             for table in (t for t in group["params"] if t.grad is not None):
                 rows, values = _distinct(table.grad)
-                before = table.index_select(0, rows)
+                state = self.state[table] or self._begun(table, group["weight_decay"] > 0)
+                gradient, divisor = direction(rows, values, state)
+                weights = table.index_select(0, rows)
                 if group["weight_decay"]:
-                    values = values.add(before, alpha=group["weight_decay"])
-                state = self.state[table] or self._begun(table)
-                table.index_copy_(0, rows, before.add_(direction(rows, values, state), alpha=-group["lr"]))
+                    decay = group["lr"] * group["weight_decay"] * _since(rows, state)[:, None]
+                    weights.mul_(1 - (decay / divisor).clamp_(max=1))
+                table.index_copy_(0, rows, weights.addcdiv_(gradient, divisor, value=-group["lr"]))
 
-    def _begun(self, table: Tensor) -> State:
+    def _begun(self, table: Tensor, decaying: bool) -> State:
         """The state of a table at its first step."""
         shapes = {"row": table.shape[:1], "element": table.shape}
-        for name, of in KINDS[self.kind][1].items():
+        for name, of in (KINDS[self.kind][1] | (DECAYING if decaying else {})).items():
             self.state[table][name] = torch.zeros(()) if of == "all" else table.new_zeros(shapes[of])
         return self.state[table]
+
+
+def _since(rows: Tensor, state: State) -> Tensor:
+    """(rows,) how many steps ago each was looked up last; now they are looked up."""
+    state["steps"] += 1
+    since = float(state["steps"]) - state["last"].index_select(0, rows)
+    state["last"].index_fill_(0, rows, float(state["steps"]))
+    return since
 
 
 def _distinct(gradient: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,20 +30,25 @@ def slow(kind: str, weight: Tensor, gradients: list[dict[int, Tensor]], decay: f
     weight, first, second = weight.double(), *BETAS
     sums: dict[int, Tensor] = {}
     moments: dict[int, tuple[Tensor, Tensor]] = {}
+    last: dict[int, int] = {}
     for step, by_row in enumerate(gradients, start=1):
         for row, gradient in by_row.items():
-            g = gradient.double() + decay * weight[row]
+            g = gradient.double()
             if kind == "sgd":
-                weight[row] -= LR * g
+                update, divisor = g, torch.ones(DIM)
             elif kind in ("adagrad", "rowwise_adagrad"):
                 squared = g**2 if kind == "adagrad" else (g**2).mean()
                 sums[row] = sums.get(row, torch.zeros(())) + squared
-                weight[row] -= LR * g / (sums[row].sqrt() + EPSILON)
+                update, divisor = g, (sums[row].sqrt() + EPSILON).expand(DIM)
             else:
                 m, v = moments.get(row, (torch.zeros(DIM), torch.zeros(DIM)))
                 m, v = first * m + (1 - first) * g, second * v + (1 - second) * g**2
                 moments[row] = m, v
-                weight[row] -= LR * (m / (1 - first**step)) / ((v / (1 - second**step)).sqrt() + EPSILON)
+                update, divisor = m / (1 - first**step), (v / (1 - second**step)).sqrt() + EPSILON
+            since = step - last.get(row, 0)
+            last[row] = step
+            shrunk = [max(0.0, 1 - LR * decay * since / float(d)) for d in divisor]
+            weight[row] = weight[row] * torch.tensor(shrunk, dtype=torch.float64) - LR * update / divisor
     return weight
 
 
@@ -60,7 +65,7 @@ def drawn_gradients(seed: int, steps: int = 6) -> list[dict[int, Tensor]]:
 
 
 @every_kind
-@pytest.mark.parametrize("decay", [0.0, DECAY])
+@pytest.mark.parametrize("decay", [0.0, DECAY, 2.0])
 def test_each_optimiser_is_its_formula(kind: str, decay: float) -> None:
     table = nn.Parameter(torch.randn(ROWS, DIM, generator=torch.Generator().manual_seed(1)))
     gradients, before = drawn_gradients(2), table.detach().clone()
@@ -152,9 +157,10 @@ def test_rows_of_no_batch_stay_as_they_were(kind: str) -> None:
         assert set(moved.nonzero()[:, 0].tolist()) <= looked | {42}
 
 
-def test_several_optimisers_are_stored_as_one() -> None:
+@pytest.mark.parametrize("decay", [0.0, DECAY])
+def test_several_optimisers_are_stored_as_one(decay: float) -> None:
     network = build("deepfm", SPEC, seed=1).train()
-    settings = FitSettings(embedding_optimiser="lazy_adam")
+    settings = FitSettings(embedding_optimiser="lazy_adam", embedding_weight_decay=decay)
     loop = Steps(Alone(network, settings), hard_labels, settings, SPEC)
     for step in range(2):
         loop.step(drawn(SPEC, seed=step), 0, step)
@@ -206,3 +212,19 @@ def test_a_fit_learns_with_each(kind: str, precision: str) -> None:
     losses = [entry["loss"] for entry in found.history]
     assert losses[-1] < 0.98 * losses[0]
     assert not any(module.table.sparse for _, module in embeddings_of(ranker.network))  # type: ignore[union-attr]
+
+
+def test_the_decay_of_steps_without_a_lookup_is_made_up_for() -> None:
+    """By SGD without a gradient, k steps of decay at once are to first order k steps of torch's SGD on the whole."""
+    ours, theirs = (nn.Parameter(torch.ones(ROWS, DIM)) for _ in range(2))
+    sparse_sgd = RowOptimiser([ours], kind="sgd", lr=LR, weight_decay=1e-3)
+    dense_sgd = torch.optim.SGD([theirs], lr=LR, weight_decay=1e-3)
+    nothing = torch.zeros(DIM)
+    for step in range(1, 21):
+        ours.grad = sparse({0: nothing, **({1: nothing} if step == 20 else {})})
+        theirs.grad = torch.zeros(ROWS, DIM)
+        sparse_sgd.step()
+        dense_sgd.step()
+    assert torch.allclose(ours[0], theirs[0], atol=1e-6)
+    assert torch.allclose(ours[1], theirs[1], atol=1e-5)
+    assert torch.equal(ours[2:], torch.ones(ROWS - 2, DIM))
