@@ -18,7 +18,7 @@ target_users = 60
 items = 50
 [teacher]
 arguments = {embedding_dim = 8, hidden = [16]}
-fit = {epochs = 1}
+fit = {epochs = 1, batch_size = 64}
 adapt = {epochs = 1}
 [student.fit]
 epochs = 1
