@@ -20,6 +20,7 @@ from recdistill.features import PAD, UNSEEN, FeatureSpec
 from recdistill.models import FM, MODELS, build
 from recdistill.models.embeddings import Embeddings
 from recdistill.models.fm import pairwise
+from recdistill.models.layers import dense
 from recdistill.settings import fill
 
 FULL = FeatureSpec((("user", 7), ("item", 5)), (("genres", 6), ("tags", 4)), ("age", "price"), (("a", 3), ("b", 2)))
@@ -227,7 +228,7 @@ def test_several_classes_mix_the_vector_of_pairs(spec: FeatureSpec) -> None:
         close(found, fm.bias + sum(w) + torch.stack([h @ pairs for h in fm.mix.weight]))
     close(both(batch), fm(batch) + both.deep(both.second(batch).flatten(1)))
     nn.init.ones_(fm.mix.weight)
-    close(fm(batch) - fm.bias - fm.first(batch).sum(1), pairwise(fm.second(batch), None)[:, None].expand(-1, 3))
+    close(fm(batch) - fm.bias - fm.first(batch).sum(1), pairwise(fm.second.fields(batch), None)[:, None].expand(-1, 3))
 
 
 @every_spec
@@ -370,6 +371,34 @@ def test_an_experiment_takes_a_context_before_it_knows_the_features() -> None:
     for contexts in (3, [["user_id"]], [[3], []]):
         with pytest.raises(UsageError, match="model 'finalmlp' cannot take"):
             fill(Config, {"teacher": {"model": "finalmlp", "arguments": {"contexts": contexts}}})
+
+
+@pytest.mark.parametrize(
+    "spec", [FULL, replace(FULL, number=()), replace(FULL, vector=()), replace(FULL, number=(), vector=())]
+)
+@pytest.mark.parametrize("hidden", [(), (5, 3)])
+def test_what_is_linear_in_numbers_need_not_see_their_vectors(spec: FeatureSpec, hidden: tuple[int, ...]) -> None:
+    """Dense layers, sums and sums of squares of fields are those of their vectors, and so are the gradients."""
+    embeddings, batch = strong(Embeddings(spec, 4)).double(), drawn(spec)
+    batch = replace(batch, number=batch.number.double(), vector=tuple(v.double() for v in batch.vector))
+    layers = dense(spec.fields * 4, hidden, out=2).double()
+    vectors, fields = embeddings(batch), embeddings.fields(batch)
+    total, squares = fields.others()
+    pairs = {
+        "dense": (fields.dense(layers), layers(vectors.flatten(1))),
+        "total": (fields.total, vectors.sum(1)),
+        "others": (fields.looked.sum(1) + total, vectors.sum(1)),
+        "squares": (fields.looked.square().sum(1) + squares, vectors.square().sum(1)),
+    }
+    weights = [p for p in (*embeddings.parameters(), *layers.parameters()) if p.numel()]
+    for found, expected in pairs.values():
+        assert torch.allclose(found, expected)
+        mine, theirs = (
+            torch.autograd.grad(one.square().sum(), weights, retain_graph=True, allow_unused=True)
+            for one in (found, expected)
+        )
+        assert [g is None for g in mine] == [g is None for g in theirs]
+        assert all(torch.allclose(a, b) for a, b in zip(mine, theirs, strict=True) if a is not None)
 
 
 def test_rows_are_taken_and_new_ids_start_as_the_unseen_one() -> None:

@@ -192,8 +192,10 @@ def test_settings_of_tables_without_an_optimiser_of_their_own_are_refused() -> N
 def test_pairs_have_the_gradient_of_their_formula() -> None:
     from recdistill.models.fm import Pairs
 
-    vectors = torch.randn(3, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    assert torch.autograd.gradcheck(Pairs.apply, vectors)
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((3, 5, 2), (3, 2), (3,))
+    given = [torch.randn(*s, dtype=torch.float64, generator=generator, requires_grad=True) for s in shapes]
+    assert torch.autograd.gradcheck(Pairs.apply, given)
 
 
 @every_kind

@@ -49,6 +49,6 @@ class DeepFM(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
-        vectors = self.second(batch)  # (batch, fields, dim)
-        deep = self.deep(vectors.flatten(1)).squeeze(1)
-        return self.bias + self.first(batch).sum(1).squeeze(1) + pairwise(vectors, self.mix) + deep
+        fields = self.second.fields(batch)
+        deep = fields.dense(self.deep).squeeze(1)
+        return self.bias + self.first.fields(batch).total.squeeze(1) + pairwise(fields, self.mix) + deep

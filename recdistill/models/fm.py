@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings
+from recdistill.models.embeddings import Embeddings, Fields
 
 
 class FM(nn.Module):
@@ -36,7 +36,7 @@ class FM(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
-        return self.bias + self.first(batch).sum(1).squeeze(1) + pairwise(self.second(batch), self.mix)
+        return self.bias + self.first.fields(batch).total.squeeze(1) + pairwise(self.second.fields(batch), self.mix)
 
 
 def mixing(dim: int, classes: int) -> nn.Linear | None:
@@ -44,15 +44,22 @@ def mixing(dim: int, classes: int) -> nn.Linear | None:
     return None if classes == 1 else nn.Linear(dim, classes, bias=False)
 
 
-def pairwise(vectors: Tensor, mix: nn.Linear | None) -> Tensor:
+def pairwise(fields: Fields, mix: nn.Linear | None) -> Tensor:
     """Σ_{i<j} ⟨v_i, v_j⟩ in linear time (Rendle 2010, lemma 3.1), or mixed from Σ_{i<j} v_i ⊙ v_j for each class.
 
-    Shape: `(batch, fields, dim) -> (batch,)`, or `(batch, classes)`.
+    Args:
+        fields: of (batch, fields, dim) vectors.
+        mix: the weights h of several classes.
+
+    Returns:
+        (batch,), or (batch, classes).
     """
+    total, squares = fields.others()
     if mix is None:
-        found: Tensor = Pairs.apply(vectors)  # type: ignore[no-untyped-call]
+        found: Tensor = Pairs.apply(fields.looked, total, squares.sum(1))  # type: ignore[no-untyped-call]
         return found
-    return mix(0.5 * (vectors.sum(1).square() - vectors.square().sum(1)))  # of (batch, dim)
+    total, squares = total + fields.looked.sum(1), squares + fields.looked.square().sum(1)
+    return mix(0.5 * (total.square() - squares))  # of (batch, dim)
 
 
 class Pairs(torch.autograd.Function):
@@ -63,14 +70,23 @@ class Pairs(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context: Any, vectors: Tensor) -> Tensor:
-        """(batch, fields, dim) to (batch,)."""
-        total = vectors.sum(1)  # (batch, dim)
+    def forward(context: Any, vectors: Tensor, others: Tensor, squares: Tensor) -> Tensor:
+        """(batch,) pairs.
+
+        Args:
+            context: of autograd.
+            vectors: (batch, some fields, dim).
+            others: (batch, dim), the sum of the other fields' vectors.
+            squares: (batch,), the sum of their squared lengths.
+        """
+        total = vectors.sum(1) + others
         context.save_for_backward(vectors, total)
-        return 0.5 * (total.square().sum(1) - torch.linalg.vector_norm(vectors.flatten(1), dim=1).square())
+        own = torch.linalg.vector_norm(vectors.flatten(1), dim=1).square()
+        return 0.5 * (total.square().sum(1) - own - squares)
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> Tensor:
-        """(batch,) gradients to those of the vectors."""
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(batch,) gradients to those of the three."""
         vectors, total = context.saved_tensors
-        return (total[:, None] - vectors).mul_(gradients[0][:, None, None])
+        by_row = gradients[0][:, None]
+        return (total[:, None] - vectors).mul_(by_row[:, None]), total * by_row, -0.5 * gradients[0]

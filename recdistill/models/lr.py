@@ -29,4 +29,4 @@ class LR(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
-        return self.bias + self.first(batch).sum(1).squeeze(1)
+        return self.bias + self.first.fields(batch).total.squeeze(1)

@@ -44,4 +44,4 @@ class MLP(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
-        return self.deep(self.embeddings(batch).flatten(1)).squeeze(1)
+        return self.embeddings.fields(batch).dense(self.deep).squeeze(1)

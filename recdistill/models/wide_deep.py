@@ -51,5 +51,5 @@ class WideDeep(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
-        deep = self.deep(self.embeddings(batch).flatten(1))  # (batch, classes)
-        return (self.wide(batch).sum(1) + deep).squeeze(1)
+        deep = self.embeddings.fields(batch).dense(self.deep)  # (batch, classes)
+        return (self.wide.fields(batch).total + deep).squeeze(1)

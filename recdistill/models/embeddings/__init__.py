@@ -5,8 +5,8 @@ saved model has, or torchrec's, in one process or dealt to ranks, while a networ
 with tables that are not placed yet, so that no process needs memory for all of them.
 """
 
-from recdistill.models.embeddings.fields import Embeddings, Tables, embeddings_of, placed
+from recdistill.models.embeddings.fields import Embeddings, Fields, Tables, embeddings_of, placed
 from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.unplaced import UnplacedTables, unplaced
 
-__all__ = ["Embeddings", "PlainTables", "Tables", "UnplacedTables", "embeddings_of", "placed", "unplaced"]
+__all__ = ["Embeddings", "Fields", "PlainTables", "Tables", "UnplacedTables", "embeddings_of", "placed", "unplaced"]

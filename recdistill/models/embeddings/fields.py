@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -19,6 +20,66 @@ class Tables(Protocol):
 
     def __call__(self, single: Tensor, multi: Sequence[Tensor]) -> Tensor:
         """(batch, single features) and per list feature (batch, longest) ids to (batch, features, dim)."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A vector per field of each row: looked up, a number times its direction, projected.
+
+    What is linear in a number's vector need not see the vector: a dense layer of n numbers costs n multiplications for
+    each row and output instead of n · dim, and its gradient likewise. The results are those of the vectors.
+
+    Args:
+        looked: (batch, id features, dim).
+        number: (batch, numbers).
+        direction: (numbers, dim); a number's vector is its value times its direction.
+        projected: (batch, vector features, dim), where there are any.
+    """
+
+    looked: Tensor
+    number: Tensor
+    direction: Tensor
+    projected: Tensor | None
+
+    @property
+    def vectors(self) -> Tensor:
+        """(batch, fields, dim), in the order of the spec."""
+        parts = [self.looked]
+        if self.direction.shape[0]:
+            parts.append(self.number[:, :, None] * self.direction)
+        if self.projected is not None:
+            parts.append(self.projected)
+        return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+
+    def dense(self, layers: nn.Sequential) -> Tensor:
+        """(batch, out) of dense layers, the first of which reads all vectors end to end."""
+        first = layers[0]
+        if not isinstance(first, nn.Linear):
+            raise TypeError(f"dense layers begin with a linear one, got {type(first).__name__}")
+        dim = self.direction.shape[1]
+        ids, numbers = self.looked.shape[1] * dim, self.direction.shape[0] * dim
+        weights = first.weight.split([ids, numbers, first.in_features - ids - numbers], 1)
+        found = nn.functional.linear(self.looked.flatten(1), weights[0], first.bias)
+        if numbers:
+            by_number = weights[1].unflatten(1, self.direction.shape)  # (out, numbers, dim)
+            found = torch.addmm(found, self.number, torch.einsum("ond,nd->no", by_number, self.direction))
+        if self.projected is not None:
+            found = found + nn.functional.linear(self.projected.flatten(1), weights[2])
+        for layer in list(layers)[1:]:
+            found = layer(found)
+        return found
+
+    @property
+    def total(self) -> Tensor:
+        """(batch, dim), the sum of all vectors."""
+        return self.looked.sum(1) + self.others()[0]
+
+    def others(self) -> tuple[Tensor, Tensor]:
+        """Of all fields but the looked-up ones (batch, dim) sums, of their vectors and of the vectors' squares."""
+        total, squares = self.number @ self.direction, self.number.square() @ self.direction.square()
+        if self.projected is not None:
+            total, squares = total + self.projected.sum(1), squares + self.projected.square().sum(1)
+        return total, squares
 
 
 class Embeddings(nn.Module):
@@ -47,12 +108,14 @@ class Embeddings(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch, fields, dim)."""
+        return self.fields(batch).vectors
+
+    def fields(self, batch: Batch) -> Fields:
+        """The same vectors, those of numbers not multiplied out."""
         parts = [self.table(batch.ids, batch.multi)]  # (batch, id features, dim)
-        if self.number.shape[0]:
-            parts.append(batch.number[:, :, None] * self.number)  # (batch, numbers, dim)
-        for layer, values in zip(self.vector, batch.vector, strict=True):
-            parts.append(layer(values)[:, None])  # (batch, 1, dim)
-        return torch.cat(parts, 1)
+        parts += [layer(values)[:, None] for layer, values in zip(self.vector, batch.vector, strict=True)]
+        looked, *projected = parts
+        return Fields(looked, batch.number, self.number, torch.cat(projected, 1) if projected else None)
 
 
 def embeddings_of(network: nn.Module) -> Iterator[tuple[str, Embeddings]]:
