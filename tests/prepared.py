@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from recdistill.artefacts import digest, new_folder
 from recdistill.encoder import Encoder
+from recdistill.prepared_table import PreparedTable
 from recdistill.schema import Schema
 from recdistill.tables import Table
 from recdistill.transforms import Quantiles, Scaled
@@ -78,6 +79,12 @@ def write(
                     path = temporary / split / f"part-{k:05d}.parquet"
                     pq.write_table(encoded(table, encoder), path, row_group_size=group_rows, write_page_checksum=True)
     return folder
+
+
+def with_valid(folder: Path, train: int, valid: int) -> PreparedTable:
+    """A prepared table of so many random rows to learn from, and to stop by."""
+    rows = [made(n, seed=n, first=1000 * n) for n in (train, valid)]
+    return PreparedTable.read(write(folder / "table", {"train": rows[:1], "valid": rows[1:]}, fitted(rows[0])))
 
 
 def encoded(table: Table, encoder: Encoder) -> pa.Table:

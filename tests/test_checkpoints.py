@@ -317,11 +317,7 @@ class Crash:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> PreparedTable:
-    rows = [prepared.made(n, seed=n, first=1000 * n) for n in (200, 60)]
-    splits = {"train": rows[:1], "valid": rows[1:]}
-    return PreparedTable.read(
-        prepared.write(tmp_path_factory.mktemp("made") / "table", splits, prepared.fitted(rows[0]))
-    )
+    return prepared.with_valid(tmp_path_factory.mktemp("made"), 200, 60)
 
 
 def fitted(

@@ -11,6 +11,7 @@ import prepared
 import pytest
 import torch
 from drawn import SPEC, drawn, go_on, trained
+from stopping import StopAfter
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
@@ -275,27 +276,9 @@ RATES = {"sgd": 0.2, "adagrad": 0.05, "rowwise_adagrad": 0.05}
 EPOCH = 5  # steps
 
 
-class StopAfter:
-    """Stops a fit after so many steps, and counts them."""
-
-    def __init__(self, steps: int = -1) -> None:
-        self.last, self.seen = steps, 0
-
-    def step(self, epoch: int, step: int, steps: int, epochs: int, rows: int) -> None:
-        assert steps == EPOCH
-        self.seen += 1
-
-    def stopped(self) -> bool:
-        return self.seen == self.last
-
-
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> PreparedTable:
-    rows = [prepared.made(n, seed=n, first=1000 * n) for n in (300, 80)]
-    splits = {"train": rows[:1], "valid": rows[1:]}
-    return PreparedTable.read(
-        prepared.write(tmp_path_factory.mktemp("made") / "table", splits, prepared.fitted(rows[0]))
-    )
+    return prepared.with_valid(tmp_path_factory.mktemp("made"), 300, 80)
 
 
 def fitted(
@@ -333,8 +316,8 @@ def test_a_fit_is_that_with_plain_tables_and_ends_with_plain_tables(
 def test_a_fit_is_resumed_bit_for_bit(kind: str, table: PreparedTable, tmp_path: Path) -> None:
     whole, as_whole = fitted(table, kind, "torchrec")
     with pytest.raises(Interrupted, match="epoch 2, step 3"):
-        fitted(table, kind, "torchrec", state=tmp_path / "state", progress=StopAfter(EPOCH + 3))
-    rest = StopAfter()
+        fitted(table, kind, "torchrec", state=tmp_path / "state", progress=StopAfter(EPOCH + 3, of=EPOCH))
+    rest = StopAfter(of=EPOCH)
     resumed, as_resumed = fitted(table, kind, "torchrec", state=tmp_path / "state", progress=rest)
     assert rest.seen == FIT["epochs"] * EPOCH - EPOCH - 3
     assert as_resumed == as_whole

@@ -7,6 +7,7 @@ from pathlib import Path
 import prepared
 import pytest
 import torch
+from stopping import StopAfter
 
 from recdistill.artefacts import manifest
 from recdistill.errors import Interrupted
@@ -23,31 +24,18 @@ FIT = FitSettings(epochs=3, batch_size=64, learning_rate=1e-3, patience=3, hidde
 EPOCH = 5  # steps
 
 
-class Steps:
-    """Counts the steps, and stops a fit after so many."""
-
-    def __init__(self, stop_after: int = -1) -> None:
-        self.stop_after, self.seen = stop_after, 0
-
-    def step(self, epoch: int, step: int, steps: int, epochs: int, rows: int) -> None:
-        assert steps == EPOCH
-        self.seen += 1
-
-    def stopped(self) -> bool:
-        return self.seen == self.stop_after
-
-
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> PreparedTable:
-    rows = [prepared.made(n, seed=n, first=1000 * n) for n in (300, 80)]
-    splits = {"train": rows[:1], "valid": rows[1:]}
-    return PreparedTable.read(
-        prepared.write(tmp_path_factory.mktemp("made") / "table", splits, prepared.fitted(rows[0]))
-    )
+    return prepared.with_valid(tmp_path_factory.mktemp("made"), 300, 80)
 
 
 def fitted(
-    table: PreparedTable, device: str, *, dropout: float = 0.0, state: Path | None = None, steps: Steps | None = None
+    table: PreparedTable,
+    device: str,
+    *,
+    dropout: float = 0.0,
+    state: Path | None = None,
+    steps: StopAfter | None = None,
 ) -> tuple[Ranker, Fitted]:
     arguments = {"embedding_dim": 4, "hidden": [8], "dropout": dropout}
     made = Ranker(table.encoder, build("deepfm", table.encoder.spec, seed=0, arguments=arguments))
@@ -76,9 +64,9 @@ def test_a_fit_on_cuda_is_that_on_the_cpu(table: PreparedTable) -> None:
 
 
 def test_a_checkpoint_made_on_cuda_resumes_on_cuda(table: PreparedTable, tmp_path: Path) -> None:
-    whole, rest = fitted(table, "cuda", dropout=0.2), Steps()
+    whole, rest = fitted(table, "cuda", dropout=0.2), StopAfter(of=EPOCH)
     with pytest.raises(Interrupted, match="epoch 2, step 3"):
-        fitted(table, "cuda", dropout=0.2, state=tmp_path / "state", steps=Steps(EPOCH + 3))
+        fitted(table, "cuda", dropout=0.2, state=tmp_path / "state", steps=StopAfter(EPOCH + 3, of=EPOCH))
     assert {manifest(path)["facts"]["kind"] for path in (tmp_path / "state").iterdir()} == {"checkpoint"}
     torch.cuda.reset_peak_memory_stats()
     resumed = fitted(table, "cuda", dropout=0.2, state=tmp_path / "state", steps=rest)
