@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import os
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -142,8 +144,21 @@ def joined() -> Iterator[Ranks | None]:
             # torchrec calls what torch is about to rename.
             warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\b")
             yield ranks
+            meet(ranks)  # none takes its connections down while another still speaks
     finally:
+        gc.collect()  # a network that is still held by a cycle holds the group's threads
         dist.destroy_process_group()
+
+
+def ended(code: int) -> NoReturn:
+    """End this process, one of those that torchrun started, whose work is done.
+
+    Nothing is torn down: threads of torch's and torchrec's that still run would now and then abort the process, and so
+    the whole job, after all its work.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from recdistill.models import build
 from recdistill.models.embeddings import unplaced
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
-from recdistill.ranks import Ranks, current, joined, meet
+from recdistill.ranks import Ranks, current, ended, joined, meet
 from recdistill.training import Fitted, fit
 
 ARGUMENTS = {"embedding_dim": 64, "hidden": [16]}
@@ -250,7 +250,8 @@ def main(works: str, folder: Path) -> None:
                 WORKS[work](ranks, table, folder)
     except EnvironmentFault as fault:
         print(f"rank {os.environ['RANK']}: {fault}", file=sys.stderr, flush=True)
-        sys.exit(fault.exit_code)
+        ended(fault.exit_code)
+    ended(0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from recdistill.cli import beginnings, planning, stages
 from recdistill.cli.app import app
 
@@ -10,4 +12,11 @@ __all__ = ["app", "beginnings", "main", "planning", "stages"]
 
 def main() -> None:
     """Run the command line."""
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        if "TORCHELASTIC_RUN_ID" in os.environ and isinstance(end.code, int | None):
+            from recdistill.ranks import ended
+
+            ended(end.code or 0)
+        raise
