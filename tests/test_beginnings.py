@@ -207,7 +207,7 @@ def test_the_doctors_exit_code_says_whether_there_is_a_problem(
         (["init"], "FILE"),
         (["run", "experimnt.toml"], "experimnt.toml does not exist, did you mean 'experiment.toml'?"),
         (["run", "nowhere/experiment.toml"], "does not exist: there is no folder nowhere"),
-        (["teacher", "runs/frst"], "runs/frst holds no run, did you mean 'runs/first'?"),
+        (["teacher", "runs/frst"], "runs/frst does not exist, did you mean 'runs/first'?"),
         (["report", "runs/zzz"], "runs/zzz holds no run; `recdistill prepare` makes one"),
         (["run", "--set", "student.embedding_dim=3"], "are set like 'student.arguments.embedding_dim')"),
         (["run", "--set", "data.name=fles"], "did you mean 'files'?"),

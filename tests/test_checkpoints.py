@@ -115,7 +115,7 @@ def test_where_no_state_is_whole_it_is_an_error(two: Path) -> None:
 
 
 def test_another_fit_is_refused_beside_a_damaged_state_too(two: Path) -> None:
-    with pytest.raises(DataError, match=r"continue: the state is of another fit .*; remove it to begin anew"):
+    with pytest.raises(DataError, match=r"continue: the state is of another fit .*; overwrite or remove it to begin"):
         Fit().load(two, "another")
     flip(two / "state-000005" / "state.json", 8)
     with pytest.raises(DataError, match=r"was changed after it was written.*; the state is of another fit"):
@@ -290,10 +290,14 @@ class WrittenByRanks:
 def test_a_state_of_ranks_is_not_read_by_one_process_nor_the_other_way_round(two: Path, tmp_path: Path) -> None:
     assert manifest(two / "state-000005")["facts"]["written_by"] == "one process"
     ranks = WrittenByRanks()
-    with pytest.raises(DataError, match=r"written by one process, here is ranks: continue without torchrun; remove it"):
+    with pytest.raises(
+        DataError, match=r"written by one process, here is ranks: continue without torchrun; overwrite or remove it"
+    ):
         Checkpoints(two, ranks, "mine", seconds=0).load()
     Checkpoints(tmp_path / "ranks", ranks, "mine", seconds=0).save(State())
-    with pytest.raises(DataError, match=r"by ranks, here is one process: .* `torchrun --nproc_per_node=1 ...`; remove"):
+    with pytest.raises(
+        DataError, match=r"by ranks, here is one process: .* `torchrun --nproc_per_node=1 ...`; overwrite or remove"
+    ):
         Fit().load(tmp_path / "ranks")
 
 

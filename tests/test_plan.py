@@ -396,7 +396,8 @@ def test_what_could_end_a_training_that_fits_is_said() -> None:
     pytest.importorskip("torchrec")
     settings = PlanSettings(model="mlp", arguments={"embedding_dim": 8}, fit=ROWWISE)
     found = planned(settings, LARGE, 8)
-    (memory,) = cautions(found)
+    memory, decay = cautions(found)
+    assert "fit.embedding_weight_decay=0" in decay
     assert in_bytes(4 * (8 * (2 * 10**9 + 250) + found.dense.parameters)) in memory
     assert cautions(planned(settings, SMALL, 1)) == []
 

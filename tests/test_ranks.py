@@ -259,7 +259,10 @@ def test_ranks_label_each_row_once_as_one_process_does(job: Job, tmp_path: Path)
     [
         ("dense", "torchrec's tables need an embedding_optimiser of their own, got 'dense'"),
         ("lazy_adam", "(FBGEMM has no Adam on the CPU), got 'lazy_adam'"),
-        ("decay", "take no embedding_weight_decay (FBGEMM decays weights with some optimisers only), got 0.1"),
+        (
+            "decay",
+            "(FBGEMM decays weights with some optimisers only; set it to 0), got 0.1",
+        ),
         ("columns", "splits rows, of which rowwise_adagrad keeps one state each; use adagrad or sgd"),
         ("unknown", "table_wise, row_wise, table_row_wise, column_wise, table_column_wise or auto, got 'by_hand'"),
         ("uneven", "ranks share the rows of a step evenly, got batches.batch_size=63 for 2 ranks"),

@@ -212,7 +212,7 @@ class Checkpoints:
                 LOG.warning("a checkpoint is damaged, the one before it is continued: %s", "; ".join(told))
             return number
         reasons = "; ".join(dict.fromkeys(told))
-        raise DataError(f"{self.folder} holds no state to continue: {reasons}; remove it to begin anew")
+        raise DataError(f"{self.folder} holds no state to continue: {reasons}; overwrite or remove it to begin anew")
 
     def _require_own_state(self, path: Path) -> None:
         verify(path)

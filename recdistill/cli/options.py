@@ -33,6 +33,21 @@ def _a_run(path: Path) -> Path:
     return path
 
 
+def _a_run_or_table(path: Path) -> Path:
+    from recdistill.run_folder import RunFolder
+
+    def fits(other: Path) -> bool:
+        return (other / "manifest.json").is_file() or RunFolder(other).is_run
+
+    if not path.exists():
+        raise UsageError(f"{path} does not exist{beside(path, fits)}")
+    if not fits(path):
+        within = [str(one) for one in sorted(path.iterdir()) if fits(one)] if path.is_dir() else []
+        near = f", did you mean {within[0]!r}?" if within else "; `recdistill prepare` makes both"
+        raise UsageError(f"{path} is neither a run nor a prepared table{near}")
+    return path
+
+
 ConfigFile = Annotated[
     Path | None,
     typer.Argument(help="A TOML file; without one, the built-in synthetic world.", callback=a_file),
@@ -95,7 +110,7 @@ Made = Annotated[
     ),
 ]
 Taught = Annotated[
-    Path, typer.Argument(help="A run's folder, or a prepared table; `prepare` makes both.", callback=_a_run)
+    Path, typer.Argument(help="A run's folder, or a prepared table; `prepare` makes both.", callback=_a_run_or_table)
 ]
 TeacherOut = Annotated[
     Path | None, typer.Option("--out", help="Of a prepared table: the teacher's folder (default: teachers/NAME).")
@@ -103,7 +118,7 @@ TeacherOut = Annotated[
 TeacherToml = Annotated[
     Path | None,
     typer.Option(
-        "--config", help="Of a prepared table: a TOML with model, arguments and [fit]; see `--set`.", callback=a_file
+        "--config", help="Of a prepared table: a TOML with model, arguments and \\[fit]; see `--set`.", callback=a_file
     ),
 ]
 LabelledBy = Annotated[

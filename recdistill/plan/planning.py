@@ -20,6 +20,7 @@ from recdistill.plan.network_size import FLOAT, DensePart, TableSize, built, den
 from recdistill.plan.plan_settings import FeatureSizes, PlanSettings
 from recdistill.plan.traffic import Traffic, traffic_of
 from recdistill.sources import step_rows
+from recdistill.teaching import TeachSettings
 
 BATCH = 4096  # rows of a step where nobody says how many
 CACHED = 0.2  # of a table in the host's memory, which FBGEMM's cache on a GPU holds by default
@@ -182,7 +183,10 @@ def cautions(plan: Plan) -> list[str]:
     if not plan.shards or (plan.devices.world == 1 and plan.settings.fit.embedding_backend == "torch"):
         return []
     size = (sum(table.parameters for table in plan.tables) + plan.dense.parameters) * FLOAT
-    return [f"at the end one process puts the teacher together, in {in_bytes(size)} of its host's memory"]
+    found = [f"at the end one process puts the teacher together, in {in_bytes(size)} of its host's memory"]
+    if TeachSettings().fit.embedding_weight_decay and not plan.settings.fit.embedding_weight_decay:
+        found.append("`recdistill teacher` decays tables unless it is told --set fit.embedding_weight_decay=0, as here")
+    return found
 
 
 def uses_of(plan: Plan, shards: Sequence[Shard], traffic: Traffic) -> tuple[Use, ...]:

@@ -66,7 +66,7 @@ def kernel_optimiser(
         rule = "FBGEMM has no Adam on the CPU" if device == "cpu" else "FBGEMM's Adam is another one than lazy_adam"
         raise UsageError(f"torchrec's tables take {', '.join(KEPT)} as embedding_optimiser ({rule}), got {kind!r}")
     if weight_decay:
-        rule = "FBGEMM decays weights with some optimisers only"
+        rule = "FBGEMM decays weights with some optimisers only; set it to 0"
         raise UsageError(f"torchrec's tables take no embedding_weight_decay ({rule}), got {weight_decay:g}")
     known = {
         "sgd": torch.optim.SGD,
