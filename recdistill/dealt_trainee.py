@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,7 @@ class Together:
         with unplaced():
             arguments: dict[str, Any] = dict(network.arguments)  # type: ignore[arg-type]
             self._plain = build(model_name(network), spec, arguments=arguments)
-        dealing = Dealing(
-            settings.embedding_optimiser,
-            lr=settings.table_rate,
-            weight_decay=settings.embedding_weight_decay,
-            sharding=settings.sharding,
-            of=settings.sharding_of,
-            batch=settings.batch_size // ranks.world or Dealing.batch,
-            seed=settings.seed,
-        )
+        dealing = dealing_of(settings, batch=settings.batch_size // ranks.world or Dealing.batch)
         self.dealt = deal(network, dealing, device=self.device)
         self.network = self.dealt.network
         self.optimiser = Optimisers([dense_optimiser(list(self.dealt.dense.values()), settings)])
@@ -127,6 +120,20 @@ class Together:
         if self.ranks.first and self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
         return self._plain
+
+
+def dealing_of(settings: FitSettings, *, batch: int, lengths: Mapping[str, float] | None = None) -> Dealing:
+    """How a fit's settings deal tables; `batch` and `lengths` as in `Dealing`."""
+    return Dealing(
+        settings.embedding_optimiser,
+        lr=settings.table_rate,
+        weight_decay=settings.embedding_weight_decay,
+        sharding=settings.sharding,
+        of=settings.sharding_of,
+        lengths=lengths or {},
+        batch=batch,
+        seed=settings.seed,
+    )
 
 
 def _require_sense(settings: FitSettings, ranks: Ranks) -> None:

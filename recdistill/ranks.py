@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,7 +23,7 @@ import torch
 import torch.distributed as dist
 
 from recdistill.artefacts import new_folder
-from recdistill.errors import DataError, EnvironmentFault
+from recdistill.errors import EnvironmentFault
 
 Array = np.ndarray[Any, Any]
 STARTED_BY = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells its processes
@@ -68,21 +68,6 @@ class Ranks:
         found = [torch.empty_like(own) for _ in range(self.world)]
         dist.all_gather(found, own)
         return [one.cpu().numpy() for one in found]
-
-    def vetted(self, check: Callable[[], object]) -> None:
-        """Have rank 0 check something for all.
-
-        Raises:
-            DataError: rank 0 found a fault; all ranks raise alike.
-        """
-        words = ""
-        if self.first:
-            try:
-                check()
-            except (DataError, OSError) as error:
-                words = str(error)
-        if words := self.told(words):
-            raise DataError(words)
 
     def told(self, text: str) -> str:
         """What rank 0 says."""

@@ -63,8 +63,7 @@ def teach(
 
     A call that was stopped or killed is continued by the same call, from the last of its checkpoints in
     `OUT.unfinished`. What is there of the same rows and settings is left as it is. Of two processes at a time one is
-    refused. In a process group (torchrun) all
-    ranks call it, and rank 0 saves.
+    refused. In a process group (torchrun) all ranks call it, and rank 0 saves.
 
     Args:
         prepared: the rows, and the encoder that the teacher will have.

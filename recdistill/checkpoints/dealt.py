@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from recdistill.artefacts import read_json, verify, write_json
 from recdistill.checkpoints.contents import best_folder
 from recdistill.checkpoints.folder import RANKS, State
+from recdistill.checkpoints.held import by_first
 from recdistill.checkpoints.whole import position, standing
 from recdistill.errors import DataError, EnvironmentFault, UsageError
 from recdistill.models.embeddings import PlainTables, embeddings_of, placed
@@ -68,7 +69,7 @@ class DealtState:
         self._put_back({k: v for k, v in kept.items() if k.startswith("optimiser/")})
         state = standing(read_json(folder / POSITION))
         if not math.isnan(state.best_score):  # now, not when training is over
-            self.ranks.vetted(lambda: verify(best_folder(folder.parent, state.best_epoch)))
+            by_first(self.ranks, lambda: verify(best_folder(folder.parent, state.best_epoch)))
         return state
 
     def _kept(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from recdistill.dealt_trainee import dealing_of
 from recdistill.errors import UsageError
-from recdistill.models.embeddings.sharding import Dealing
 from recdistill.models.embeddings.shards import Shard, shards_of
 from recdistill.models.embeddings.torchrec_tables import STEP, kernel_optimiser
 from recdistill.plan.amounts import in_bytes
@@ -146,18 +146,9 @@ def shards_for(plan: Plan) -> list[Shard] | None:
     devices, fit = plan.devices, plan.settings.fit
     if devices.world == 1 or not plan.tables:
         return _whole(plan)
-    dealing = Dealing(
-        fit.embedding_optimiser,
-        lr=fit.table_rate,
-        weight_decay=fit.embedding_weight_decay,
-        sharding=fit.sharding,
-        of=fit.sharding_of,
-        lengths=plan.features.lengths,
-        batch=max(1, plan.rows),
-    )
     return shards_of(
         network_of(plan.settings, plan.features),
-        dealing,
+        dealing_of(fit, batch=max(1, plan.rows), lengths=plan.features.lengths),
         size=sum(table.bytes for table in plan.tables),
         world=devices.world,
         local=devices.local,
