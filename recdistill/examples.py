@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from recdistill.encoder import Encoder
 from recdistill.errors import DataError
 from recdistill.tables import Table
 
+OWN = ("label", "teacher", "weight", "trust", "lists", "hidden")
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -26,12 +28,18 @@ class Examples:
         label: (rows,) a click, 0 or 1, or a class of a rating; NaN where unlabelled.
         teacher: (rows,) teacher logits for clicks, (rows, classes) for ratings; NaN where there is none.
         weight: (rows,) non-negative weight of each row.
+        trust: (rows,) non-negative, how far the teacher is listened to in each row; None for alike.
+        lists: (rows,) int64, the list (of a user, a session) that each row belongs to, where a loss compares rows.
+        hidden: (rows, width) a hidden state of the teacher, where a loss looks at it.
     """
 
     features: Batch
     label: Tensor
     teacher: Tensor
     weight: Tensor
+    trust: Tensor | None = None
+    lists: Tensor | None = None
+    hidden: Tensor | None = None
 
     @staticmethod
     def of(features: Encoder | Batch, table: Table) -> Examples:
@@ -52,7 +60,7 @@ class Examples:
 
     def rows(self, index: Tensor) -> Examples:
         """The examples at an index."""
-        return Examples(self.features.rows(index), self.label[index], self.teacher[index], self.weight[index])
+        return replace(self, features=self.features.rows(index), **self._each(lambda tensor: tensor[index]))
 
     def with_teacher(self, logits: np.ndarray[Any, Any]) -> Examples:
         """The same examples with teacher logits, `(rows,)` or `(rows, classes)`.
@@ -89,15 +97,22 @@ class Examples:
 
     def to(self, device: str) -> Examples:
         """The same examples on a device."""
-        return Examples(
-            self.features.to(device), self.label.to(device), self.teacher.to(device), self.weight.to(device)
-        )
+        return replace(self, features=self.features.to(device), **self._each(lambda tensor: tensor.to(device)))
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor, in a fixed order."""
         features = self.features
         yield from (features.ids, *features.multi, features.number, *features.vector)
-        yield from (self.label, self.teacher, self.weight)
+        yield from self._own().values()
+
+    def _own(self) -> dict[str, Tensor]:
+        """What there is of each row beside its features."""
+        found = {name: getattr(self, name) for name in OWN}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        """Everything but the features, changed."""
+        return {name: change(tensor) for name, tensor in self._own().items()}
 
     @property
     def labelled(self) -> Tensor:
