@@ -13,7 +13,7 @@ from typing import Any
 
 import tomli_w
 
-from recdistill.arms import CONTROLS, Arm, arms_of
+from recdistill.arms import CONTROLS
 from recdistill.artefacts import digest, is_whole, read_json, sha256, write_json, write_text
 from recdistill.configuration import Config
 from recdistill.domains import privileged_columns
@@ -24,6 +24,7 @@ from recdistill.splits import keep_labels
 from recdistill.tables import Table
 
 PARTS = ("source", "train", "valid", "test")
+MADE = ("prepared", "teacher", "soft_labels", "students", "held_out", "report")
 PACKAGES = ("recdistill", "torch", "numpy", "pyarrow", "scikit-learn")
 
 
@@ -49,9 +50,11 @@ class RunFolder:
 
     Args:
         path: where it is.
+        only: the cells that are wanted; None for all.
     """
 
     path: Path
+    only: frozenset[Cell] | None = None
 
     def holds(self, config: Config) -> bool:
         """Whether the folder holds a run of this configuration; False when there is nothing.
@@ -117,7 +120,7 @@ class RunFolder:
 
     @property
     def teachers(self) -> tuple[str, str]:
-        """Whose soft labels there are: as it came, and adapted to the labelled target rows."""
+        """The teacher as it came, and at its best: adapted to the labelled target rows."""
         if self.config.teacher.scores is not None:
             return "given_scores", "calibrated_scores"
         return "source_teacher", "adapted_teacher"
@@ -126,11 +129,6 @@ class RunFolder:
     def controls(self) -> tuple[str, ...]:
         """The arms without a teacher; warm arms start from the last one."""
         return CONTROLS if self.has_source else CONTROLS[:1]
-
-    def arms(self, share: float) -> dict[str, Arm]:
-        """The arms at a share of labels; with all labels there are no unlabelled rows, unless some came without."""
-        unlabelled = share < 1 or not bool(self.tables()["train"].labelled.all())
-        return arms_of(teachers=self.teachers, source=self.has_source, unlabelled=unlabelled)
 
     @property
     def config(self) -> Config:
@@ -147,9 +145,10 @@ class RunFolder:
 
     @property
     def cells(self) -> list[Cell]:
-        """Every share of labels with every seed."""
+        """Every share of labels with every seed, if not only some are wanted."""
         config = self.config
-        return [Cell(share, seed) for seed in range(config.seeds) for share in config.labels]
+        cells = [Cell(share, seed) for seed in range(config.seeds) for share in config.labels]
+        return [cell for cell in cells if self.only is None or cell in self.only]
 
     def prepared(self, part: str) -> Path:
         """The rows of a part: "source", "train", "valid" or "test"; and what was found in them: "inspection"."""
@@ -168,8 +167,12 @@ class RunFolder:
         return self.path / "soft_labels" / teacher / (f"seed-{cell.seed}" if teacher == self.teachers[0] else str(cell))
 
     def student(self, arm: str, cell: Cell) -> Path:
-        """The student of an arm."""
+        """The student of an arm, or of the strategy."""
         return self.path / "students" / arm / str(cell)
+
+    def held_out(self, arm: str, cell: Cell, fold: int) -> Path:
+        """The student of an arm without a fold's labels."""
+        return self.path / "held_out" / arm / str(cell) / f"fold-{fold}"
 
     def teacher_models(self, cell: Cell) -> dict[str, Path]:
         """A cell's teachers that are rankers, as it came first; none where a column of scores is the teacher."""
@@ -220,7 +223,7 @@ class RunFolder:
             return False
 
     def _remove(self) -> None:
-        for name in ("prepared", "teacher", "soft_labels", "students", "report"):
+        for name in MADE:
             shutil.rmtree(self.path / name, ignore_errors=True)
         self._config.unlink()
         self._versions.unlink()
@@ -233,8 +236,7 @@ class RunFolder:
     def _begun(self) -> dict[str, Any]:
         """What `begin` wrote down beside the packages."""
         self._require_run()
-        begun: dict[str, Any] = read_json(self._versions).get("run", {})
-        return begun
+        return dict(read_json(self._versions).get("run", {}))
 
     @property
     def _config(self) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 from recdistill import report
 from recdistill.artefacts import is_whole, manifest, read_json, verify
 from recdistill.errors import DataError
-from recdistill.experiment import label_units, student_units, teacher_units
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
+from recdistill.stages import label_units, student_units, teacher_units
 
 
 @dataclass(frozen=True)
