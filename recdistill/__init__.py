@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from recdistill.full_ranking import compare_ranked, rank_all
     from recdistill.labelling import label_prepared
     from recdistill.on_ray import RayData
+    from recdistill.pairs import unseen_pairs
     from recdistill.preparation import PrepareSettings, SplitBy, Threads, prepare
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
     from recdistill.soft_labels import SoftLabels
     from recdistill.splits import keep_labels, split
-    from recdistill.tables import Table
+    from recdistill.tables import Table, concat
     from recdistill.teaching import TeachSettings, teach
     from recdistill.terminal import Bar
     from recdistill.training import fit
@@ -58,6 +59,7 @@ _HOMES = {
     "by_value": "domains",
     "calibrate": "calibration",
     "compare_ranked": "full_ranking",
+    "concat": "tables",
     "distill": "distillation",
     "evaluate": "evaluation",
     "fit": "training",
@@ -70,6 +72,7 @@ _HOMES = {
     "source_and_target": "domains",
     "split": "splits",
     "teach": "teaching",
+    "unseen_pairs": "pairs",
 }
 _ROOMS = ("datasets", "losses", "metrics", "models")
 
@@ -96,6 +99,7 @@ __all__ = [
     "by_value",
     "calibrate",
     "compare_ranked",
+    "concat",
     "datasets",
     "distill",
     "evaluate",
@@ -112,6 +116,7 @@ __all__ = [
     "source_and_target",
     "split",
     "teach",
+    "unseen_pairs",
 ]
 
 
