@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from recdistill.teaching import TeachSettings, teach
     from recdistill.terminal import Bar
     from recdistill.training import fit
+    from recdistill.transfer import Decision, choose, decide
 
 _HOMES = {
     "Bar": "terminal",
     "Batches": "batches",
+    "Decision": "transfer",
     "DistillSettings": "distillation",
     "Encoder": "encoder",
     "EncoderSettings": "encoder_settings",
@@ -58,8 +60,10 @@ _HOMES = {
     "by_time": "domains",
     "by_value": "domains",
     "calibrate": "calibration",
+    "choose": "transfer",
     "compare_ranked": "full_ranking",
     "concat": "tables",
+    "decide": "transfer",
     "distill": "distillation",
     "evaluate": "evaluation",
     "fit": "training",
@@ -79,6 +83,7 @@ _ROOMS = ("datasets", "losses", "metrics", "models")
 __all__ = [
     "Bar",
     "Batches",
+    "Decision",
     "DistillSettings",
     "Encoder",
     "EncoderSettings",
@@ -98,9 +103,11 @@ __all__ = [
     "by_time",
     "by_value",
     "calibrate",
+    "choose",
     "compare_ranked",
     "concat",
     "datasets",
+    "decide",
     "distill",
     "evaluate",
     "fit",

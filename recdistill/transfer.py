@@ -1,8 +1,8 @@
 """The strategy "auto": which of a few ways to make the student is right here, by cross-validation, without doing harm.
 
-Every candidate is made without the labels of a fold and scores its rows. The best mean over the labelled rows wins if
-its gain over labels alone is above 0 at a one-sided lower bound, in logloss and in the headline metric; otherwise
-labels alone are kept.
+Every candidate is made without the labels of a fold and scores its rows. The candidate with the best logloss over the
+labelled rows is chosen if its gain over labels alone is not below 0 at a one-sided lower bound, in logloss and in the
+headline metric; otherwise labels alone are kept.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ def choose(
     held = folds(train, k=k, seed=seed)
     logits: dict[str, Array] = {}
     for fold in held:
-        rows, out = train.with_labels_only(train.labelled & ~fold), train.take(fold)
+        rows = train.with_labels_only(train.labelled & ~fold)
         for name, make in candidates.items():
-            scores = make(rows).score(out)
+            scores = make(rows).score(rows.take(fold))
             logits.setdefault(name, np.zeros((len(train), *scores.shape[1:])))[fold] = scores
     labelled = {name: scores[train.labelled] for name, scores in logits.items()}
     decision = decide(labelled, train.take(train.labelled), control=control, confidence=confidence)
@@ -128,8 +128,8 @@ def decide(
 ) -> Decision:
     """Choose among candidates by what they said of rows that they had not seen the labels of.
 
-    Gains are paired, row by row; rows cluster by user where there is a user column. Equal means go to the earlier
-    candidate.
+    Gains are paired, row by row; rows cluster by user where there is a user column. Of equal means the control's goes
+    first, then the earlier candidate's.
 
     Args:
         logits: per candidate (rows,) or (rows, classes) logits out of fold.
@@ -139,7 +139,8 @@ def decide(
 
     Raises:
         UsageError: no such control, or the confidence is out of range.
-        DataError: the rows cannot be compared by: labels of one class, or fewer than 2 users.
+        DataError: the rows cannot be compared by: labels of one class, or fewer than 2 users; or a candidate has not
+            finite logits for each.
     """
     _require(logits, control, confidence)
     metrics = dict.fromkeys(("logloss", task(labelled.schema).headline))
@@ -148,7 +149,7 @@ def decide(
         for name in logits
         if name != control
     }
-    best = max(logits, key=lambda name: gains[name]["logloss"].mean if name != control else 0.0)
+    best = max((control, *gains), key=lambda name: gains[name]["logloss"].mean if name != control else 0.0)
     safe = best != control and all(gain.low >= 0 for gain in gains[best].values())
     return Decision(best if safe else control, best, control, gains, confidence, len(labelled))
 

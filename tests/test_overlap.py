@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import Call
 
-from recdistill import run_inspection
+from recdistill import run_arms, run_inspection
 from recdistill.arms import ARMS
 from recdistill.configuration import Config
 from recdistill.datasets import synthetic
@@ -263,7 +263,7 @@ def test_without_a_shared_id_content_carries_over(call: Call, tmp_path: Path, se
     assert all(
         set(t.encoder.columns) == ({"size"} if setting == "drop" else {"user", "item", "size"}) for t in teachers
     )
-    students = [Ranker.load(run.student(name, CELL)) for name in run.arms(0.5) if name in ARMS]
+    students = [Ranker.load(run.student(name, CELL)) for name in run_arms.arms(run, 0.5) if name in ARMS]
     assert all(set(student.encoder.columns) == {"user", "item", "size"} for student in students)
     auc = json.loads((tmp_path / "r/report/report.json").read_text())["rankers"]["source_teacher"]["metrics"]["auc"]
     assert auc > 0.6, "the teacher never saw a target row"

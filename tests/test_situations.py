@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny import Call
 
+from recdistill import run_arms
 from recdistill.datasets import synthetic
 from recdistill.full_ranking import rank_all
 from recdistill.metrics import auc
@@ -31,8 +32,11 @@ def test_scores_alone_are_distilled_without_source_rows(call: Call, tmp_path: Pa
     taught = {f"{teacher}_{rows}" for teacher in ("scores", "calibrated") for rows in ("labelled", "all")}
     warm = {f"{name}_warm" for name in taught}
     teachers = {"given_scores", "calibrated_scores"}
-    assert set(result["rankers"]) == {"hard_only", *teachers, *taught, *warm, "chosen", "best_possible"}
-    assert {c["b"] for c in result["comparisons"]} == {"hard_only", *teachers}
+    placebos = {f"{name}{begin}" for name in ("permuted_labelled", "base_rate_all") for begin in ("", "_warm")}
+    pooled = {"auto", "chosen", "placebo", "best_possible"}
+    assert set(result["rankers"]) == {"hard_only", *teachers, *taught, *warm, *placebos, *pooled}
+    assert {c["b"] for c in result["comparisons"]} == {"hard_only", "placebo", *teachers}
+    assert list(result["pooled"][0]["decisions"][0]["gains"]) == ["calibrated_all"], "one rival of labels alone"
     assert "source" not in result["data"]
     assert result["source"] == []
     assert "Distillation: +0." in output
@@ -88,7 +92,7 @@ def test_privileged_columns_reach_the_teacher_and_never_a_student(call: Call, tm
     teacher = Ranker.load(run.pretrained("source_teacher", 0))
     assert "dwell" in teacher.encoder.columns
     assert "dwell" in Ranker.load(run.adapted(CELL, "whole")).encoder.columns
-    students = [run.pretrained("source_student", 0), *(run.student(name, CELL) for name in run.arms(0.5))]
+    students = [run.pretrained("source_student", 0), *(run.student(name, CELL) for name in run_arms.arms(run, 0.5))]
     assert not any("dwell" in Ranker.load(folder).encoder.columns for folder in students)
     result = json.loads((tmp_path / "r/report/report.json").read_text())
     of = {name: entry["metrics"]["auc"] for name, entry in result["rankers"].items()}
@@ -144,9 +148,9 @@ def test_unseen_items_are_ranked_beside_the_pointwise_metrics(
 def test_with_all_labels_there_may_still_be_rows_without(call: Call, tmp_path: Path) -> None:
     unlabelled(call, tmp_path, "random")
     run = RunFolder(tmp_path / "random")
-    assert {"source_all", "adapted_all_warm"} <= set(run.arms(1.0))
+    assert {"source_all", "adapted_all_warm"} <= set(run_arms.arms(run, 1.0))
     assert call("prepare", "tiny.toml", "--out", "whole")[0] == 0
-    assert not any("all" in name for name in RunFolder(tmp_path / "whole").arms(1.0))
+    assert not any("all" in name for name in run_arms.arms(RunFolder(tmp_path / "whole"), 1.0))
 
 
 def unlabelled(call: Call, tmp_path: Path, by: str) -> dict[str, Table]:
