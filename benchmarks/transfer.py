@@ -119,7 +119,7 @@ def place(name: str, cell: Cell) -> Path:
 def is_there(name: str, cell: Cell) -> bool:
     """Whether a cell is finished, of what the task is told now."""
     path = place(name, cell)
-    return path.is_file() and read_json(path)["told"] == identity(name)
+    return path.is_file() and read_json(path).get("told") == identity(name)
 
 
 def written(folder: RunFolder, cell: Cell) -> Entry:
