@@ -206,7 +206,8 @@ class Config(Settings):
     @field_validator("arms", "strategy")
     @classmethod
     def _known_arms(cls, names: tuple[str, ...] | str) -> tuple[str, ...] | str:
-        for name in (names,) if isinstance(names, str) else names:
-            if (name not in ARMS and name != AUTO) or (name == AUTO and not isinstance(names, str)):
-                raise ValueError(f"no arm {name!r}, {nearest(name, ARMS)}")
+        asked, known = ((names,), (AUTO, *ARMS)) if isinstance(names, str) else (names, tuple(ARMS))
+        for name in asked:
+            if name not in known:
+                raise ValueError(f"no arm {name!r}, {nearest(name, known)}")
         return names

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from recdistill import run_arms
+from recdistill.arms import AUTO
 from recdistill.calibration import calibrate
 from recdistill.cells import new_ranker, rows_for_teacher
 from recdistill.configuration import Config, StudentSettings, TeacherSettings
@@ -50,6 +52,7 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
         for share in config.labels:
             kept, _ = labelled_rows(config.data, Cell(share, seed), **parts)
             folds(kept, k=config.folds, seed=seed)
+            _require_arms(config, source is not None, kept, share)
             if config.teacher.scores is not None:
                 soft = SoftLabels.from_column(kept, scale=config.teacher.scores, clip=config.teacher.clip)
                 calibrate(soft, kept, k=config.folds, seed=seed)
@@ -66,6 +69,24 @@ def _require_teacher(config: Config, source: Table | None, target: Table) -> Non
     if scores is not None and (schema.score is None or schema.classes > 1):
         got = f"score={schema.score!r}, classes={schema.classes}"
         raise UsageError(f"teacher.scores needs click labels and a column with the role score, got {got}")
+
+
+def _require_arms(config: Config, source: bool, kept: Table, share: float) -> None:
+    """Refuse arms that this run never makes, a strategy that it does not make of a share of labels, and no teacher."""
+    ever = run_arms.configured(config, source=source, unlabelled=True)
+    made = run_arms.configured(config, source=source, unlabelled=not bool(kept.labelled.all()))
+    for name in config.arms:
+        if name not in ever:
+            without = "" if source else " without source rows"
+            raise UsageError(f"arm {name!r} cannot be made with teacher.scores={config.teacher.scores!r}{without}")
+    if config.strategy not in (AUTO, *made):
+        raise UsageError(
+            f"the strategy must be 'auto' or an arm that is made of a share of {share:g} of the labels "
+            f"({', '.join(made)}), got {config.strategy!r}"
+        )
+    if not any(arm.teacher for arm in made.values()):
+        got = f"{', '.join(made)} of a share of {share:g} of the labels"
+        raise UsageError(f"at least one arm must have a teacher, got {got}")
 
 
 def _require_something_shared(source: Table, target: Table, settings: TeacherSettings) -> None:

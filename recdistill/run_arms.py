@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from recdistill.arms import AUTO, COLUMNS, MODELS, TEACHERS, Arm, arms_of, candidates_of
+from recdistill.configuration import Config
 from recdistill.label_budget import Cell
 from recdistill.run_folder import RunFolder
 
 
 def arms(run: RunFolder, share: float) -> dict[str, Arm]:
     """The arms at a share of labels: those asked for, the controls, and what the strategy chooses among."""
-    config, unlabelled = run.config, _unlabelled(run, share)
+    return configured(run.config, source=run.has_source, unlabelled=_unlabelled(run, share))
+
+
+def configured(config: Config, *, source: bool, unlabelled: bool) -> dict[str, Arm]:
+    """The arms that a configuration asks for and that can be made.
+
+    Args:
+        config: of the run.
+        source: whether there are source rows.
+        unlabelled: whether there are unlabelled rows to learn from.
+    """
+    best, teachers = ("adapted_teacher", MODELS) if config.teacher.scores is None else ("calibrated_scores", COLUMNS)
     wanted = config.arms
     if wanted and config.strategy == AUTO:
-        wanted += candidates_of(run.teachers[-1], source=run.has_source, unlabelled=unlabelled)
+        wanted += candidates_of(best, source=source, unlabelled=unlabelled)
     elif wanted:
         wanted += (config.strategy,)
-    teachers = MODELS if config.teacher.scores is None else COLUMNS
-    return arms_of(teachers=teachers, source=run.has_source, unlabelled=unlabelled, wanted=wanted)
+    return arms_of(teachers=teachers, source=source, unlabelled=unlabelled, wanted=wanted)
 
 
 def candidates(run: RunFolder, cell: Cell) -> tuple[str, ...]:

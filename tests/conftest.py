@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
-from tiny import DISTILLING, SCORING, TINY, Call
+from tiny import DISTILLING, SCORING, TINY, WHOLE, Call
 
 from recdistill import cli
 
@@ -54,6 +54,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """Run the command line in an empty folder, in this process: (exit code, output, errors)."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "whole.toml").write_text(WHOLE)
     (tmp_path / "distilling.toml").write_text(DISTILLING)
     (tmp_path / "scoring.toml").write_text(SCORING)
 

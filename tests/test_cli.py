@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from recdistill.examples import Examples
 from recdistill.fit_settings import FitSettings
 from recdistill.label_budget import Cell
 from recdistill.models import build
+from recdistill.placebos import base_rate, permuted
 from recdistill.ranker import Ranker
 from recdistill.run_folder import RunFolder
 from recdistill.settings import fill
@@ -47,18 +49,25 @@ def times(run: Path) -> dict[Path, int]:
 
 
 def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
-    code, output, errors = call("run", "tiny.toml", "--out", "r")
+    code, output, errors = call("run", "whole.toml", "--out", "r")
     assert (code, errors) == (0, "")
     assert "report: r/report/report.md" in output
     result = json.loads((tmp_path / "r/report/report.json").read_text())
-    assert set(result["rankers"]) == {"source_teacher", "adapted_teacher", "chosen", "best_possible", *MODEL_ARMS}
+    pooled = {"auto", "chosen", "placebo", "best_possible"}
+    assert set(result["rankers"]) == {*MODEL_TEACHERS, *MODEL_ARMS, *pooled}
     assert {c["method"] for c in result["comparisons"]} == {"delong_cluster", "bootstrap_cluster"}
     assert all(c["low"] <= c["delta"] <= c["high"] for c in result["comparisons"])
     kept = result["pooled"][0]["labelled"][0]
     assert kept["train"]["labelled"] == pytest.approx(0.5 * result["data"]["train"]["rows"], abs=1)
     # With alpha 0 the only candidate, every cold arm is the control: the difference is exactly 0.
     deltas = {(c["a"], c["b"]): c["delta"] for c in result["comparisons"] if c["metric"] == "auc"}
-    assert [deltas[name, "hard_only"] for name in MODEL_ARMS if "warm" not in name and name not in CONTROLS] == [0] * 4
+    assert [deltas[name, "hard_only"] for name in MODEL_ARMS if "warm" not in name and name not in CONTROLS] == [0] * 6
+    # So it is out of fold, for the strategy too.
+    (decision,), (shipped,) = (result["pooled"][0][name] for name in ("decisions", "shipped"))
+    assert set(decision["gains"]) == {"source_finetuned", "adapted_all", "adapted_all_warm"}
+    assert {gain["mean"] for gain in decision["gains"]["adapted_all"].values()} == {0}
+    assert result["rankers"]["auto"]["metrics"] == result["rankers"][shipped]["metrics"]
+    assert f"Ship: {shipped}, what cross-validation over the labelled rows chose: " in output
     assert re.search(r"Transfer: [+-]0\.\d+ \[.*\n.*Distillation: [+-]0\.\d+ \[", output)
     assert "there was none, alpha 0 was chosen" in output
     assert "Caution: one seed" in output
@@ -66,18 +75,23 @@ def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
     assert all(f"| {kept[part]['labelled']:,} | {kept[part]['positives']:,} |" in page for part in ("train", "valid"))
 
     made = times(tmp_path)
-    assert call("run", "tiny.toml", "--out", "r")[0] == 0
+    assert call("run", "whole.toml", "--out", "r")[0] == 0
     assert made == times(tmp_path)
     code, output, _ = call("verify", "r")
     assert code == 0
     assert f"{len(list((tmp_path / 'r').rglob('manifest.json')))} artefacts" in output
     assert "not finished" not in output
+    held_out = [path.parent for path in (tmp_path / "r/held_out").rglob("manifest.json")]
+    assert len(held_out) == 2 * (len(CONTROLS) + 2), "each candidate of the strategy without each fold"
+    shutil.rmtree(held_out[0])
+    assert f"e.g. {held_out[0].relative_to(tmp_path / 'r')}" in call("verify", "r")[1]
+    assert call("run", "whole.toml", "--out", "r")[0] == 0
 
-    code, _, errors = call("run", "tiny.toml", "--out", "r", "--set", "folds=3")
+    code, _, errors = call("run", "whole.toml", "--out", "r", "--set", "folds=3")
     assert code == 2
     assert "another configuration: folds is 2 there and 3 here; choose another folder" in errors
     others = ("folds=3", "seeds=2", "split.by=time", "student.arguments={}")
-    code, _, errors = call("run", "tiny.toml", "--out", "r", *(word for one in others for word in ("--set", one)))
+    code, _, errors = call("run", "whole.toml", "--out", "r", *(word for one in others for word in ("--set", one)))
     assert "and 2 more differ; choose another folder" in errors
     victim = next(iter(made))
     content = bytearray(victim.read_bytes())
@@ -129,12 +143,12 @@ def test_no_label_but_the_kept_ones_and_the_test_rows_matters(call: Call, tmp_pa
         flipped.write(run.prepared(part))
     assert call("run", "distilling.toml", "--out", "b")[0] == 0
     made = made_by(tmp_path / "a")
-    assert len(made) == len(MODEL_ARMS) + 5 + 2
+    assert len(made) == len(MODEL_ARMS) + 5 + 2 + 1 + 8, "with the strategy's choice and its candidates without a fold"
     assert made == made_by(tmp_path / "b")
 
 
 def test_arms_learn_from_the_right_teacher_on_the_right_rows(call: Call, tmp_path: Path) -> None:
-    """Each student of a teacher again by hand, from the library alone."""
+    """Each student of a teacher or a placebo again by hand, from the library alone."""
     assert call("run", "distilling.toml", "--out", "r")[0] == 0
     run = RunFolder(tmp_path / "r")
     train, valid = run.labelled(CELL)
@@ -147,16 +161,18 @@ def test_arms_learn_from_the_right_teacher_on_the_right_rows(call: Call, tmp_pat
     assert not np.allclose(adapted[fold], whole.score(train.take(fold)), atol=1e-3)
     source = Ranker.load(run.pretrained("source_teacher", 0))
     assert np.allclose(logits["source_teacher"], source.score(train), atol=1e-6)
+    placebos = {"permuted": permuted(adapted, train, seed=0), "base_rate": base_rate(train)}
     for name, arm in MODEL_ARMS.items():
-        if arm.teacher is None:
+        if not arm.distilled:
             continue
         choice = manifest(run.student(name, CELL))["facts"]["choice"]
         # A warm arm may well stay where it began, but random weights never win.
-        assert choice["alpha"] == 0.7 or arm.warm
+        assert choice["alpha"] == 0.7 or arm.warm or arm.placebo
         encoder = run.config.student.encoder.fit(train)
         fresh = Ranker(encoder, build("deepfm", encoder.spec, seed=0, arguments=run.config.student.arguments))
         student = Ranker.load(run.student("source_finetuned", CELL)) if arm.warm else fresh
-        examples = Examples.of(student.encoder, train).with_teacher(logits[arm.teacher])
+        heard = logits[arm.teacher] if arm.teacher else placebos[str(arm.placebo)]
+        examples = Examples.of(student.encoder, train).with_teacher(heard)
         if not arm.unlabelled or choice["alpha"] == 0:
             examples = examples.rows(torch.from_numpy(np.flatnonzero(train.labelled)))
         settings = FitSettings(epochs=1, learning_rate=choice["learning_rate"], weight_decay=0.0, seed=0)
@@ -269,6 +285,10 @@ def test_ctrl_c_leaves_nothing_half_written_and_the_same_command_continues(call:
         (["--set", "teacher.adapt.learning_rate=0.5"], "is set by the experiment (see seeds and tune.adapted;"),
         (["--set", "student.fit.seed=5"], "is set by the experiment (see seeds)"),
         (["--set", "tune.controls=[{learning_rate=-1.0}]"], "greater than 0"),
+        (["--set", "arms=['adapted_al']"], "no arm 'adapted_al', did you mean 'adapted_all'"),
+        (["--set", "arms=['auto']"], "no arm 'auto'"),
+        (["--set", "strategy=aut"], "no arm 'aut', did you mean 'auto'"),
+        (["--set", "confidence=1.0"], "less than 1"),
         (["--set", "student.encoder.min_count=0"], "greater than or equal to 1"),
         (["."], "cannot be read"),
         (["missing.toml"], "does not exist"),
@@ -299,9 +319,11 @@ def test_a_folder_that_is_no_run_is_always_refused(call: Call, tmp_path: Path) -
 
 def test_overwrite_replaces_a_run_of_another_configuration(call: Call, tmp_path: Path) -> None:
     assert call("prepare", "tiny.toml", "--out", "r")[0] == 0
+    (tmp_path / "r" / "held_out" / "hard_only").mkdir(parents=True)
     assert call("prepare", "tiny.toml", "--out", "r", "--set", "folds=3")[0] == 2
     assert call("prepare", "tiny.toml", "--out", "r", "--set", "folds=3", "--overwrite")[0] == 0
     assert RunFolder(tmp_path / "r").config.folds == 3
+    assert not (tmp_path / "r" / "held_out").exists()
     (tmp_path / "r" / "notes.txt").write_text("precious")
     bad = ["--set", "data.name=movielens", "--set", "data.root=nowhere", "--set", "data.arguments={}"]
     assert call("prepare", "tiny.toml", "--out", "r", "--overwrite", *bad)[0] == 3

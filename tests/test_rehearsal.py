@@ -37,6 +37,10 @@ def assigned(settings: tuple[str, ...]) -> list[str]:
         ((*SCORES, "labels=[0.02]", "split.valid=0.3"), 3, "Platt scaling needs at least 10 labelled rows"),
         ((*SCORES, "teacher.hidden=0.5"), 2, "teacher.hidden is set by the experiment (scores teach)"),
         (("teacher.adapt.checkpoint_seconds=1.0",), 2, "only fits on the source leave checkpoints"),
+        (("arms=['scores_all']",), 2, "arm 'scores_all' cannot be made with teacher.scores=None"),
+        ((*SCORES, "arms=['source_finetuned']"), 2, "'source_finetuned' cannot be made with teacher.scores='probability'"),
+        (("labels=[0.5, 1.0]", "strategy=adapted_all"), 2, "made of a share of 1 of the labels (hard_only, "),
+        (("arms=['hard_only']",), 2, "at least one arm must have a teacher, got hard_only, source_finetuned"),
     ],
 )
 def test_settings_are_tried_on_the_rows_first(
@@ -113,7 +117,7 @@ def test_what_was_made_from_other_rows_is_not_finished(call: Call, tmp_path: Pat
     assert call("prepare", "scoring.toml", "--out", "r", *given, "--overwrite")[0] == 0
     code, output, errors = call("verify", "r")
     assert (code, errors) == (0, "")
-    assert "not finished: 12 artefacts" in output  # two sets of soft labels, nine students, the report
+    assert "not finished: 5 artefacts" in output  # soft labels, three students, the report
     assert not (tmp_path / "r/report").exists()
     after = json.loads((tmp_path / "r/versions.json").read_text())
     assert before["run"].pop("inputs") != after["run"].pop("inputs")

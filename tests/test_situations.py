@@ -23,11 +23,12 @@ from recdistill.tables import Table
 CELL = Cell(0.5, 0)
 SCORES = ("--set", "teacher.scores=probability", "--set", "data.source=false")
 SYSTEM = ("--set", "data.arguments.target_has=['system_score']")
+EVERY = ("--set", "arms=[]", "--set", "strategy=auto")
 DWELL = ("--set", "data.arguments.target_has=['dwell']")
 
 
 def test_scores_alone_are_distilled_without_source_rows(call: Call, tmp_path: Path) -> None:
-    code, output, errors = call("run", "scoring.toml", "--out", "r", *SCORES, *SYSTEM)
+    code, output, errors = call("run", "scoring.toml", "--out", "r", *SCORES, *SYSTEM, *EVERY)
     assert (code, errors) == (0, "")
     result = json.loads((tmp_path / "r/report/report.json").read_text())
     taught = {f"{teacher}_{rows}" for teacher in ("scores", "calibrated") for rows in ("labelled", "all")}
@@ -64,7 +65,7 @@ def test_scores_alone_are_distilled_without_source_rows(call: Call, tmp_path: Pa
 
 
 def test_scores_beside_source_rows_keep_the_strong_control(call: Call, tmp_path: Path) -> None:
-    assert call("run", "scoring.toml", "--out", "r", *SCORES[:2], *SYSTEM)[0] == 0
+    assert call("run", "scoring.toml", "--out", "r", *SCORES[:2], *SYSTEM, *EVERY)[0] == 0
     result = json.loads((tmp_path / "r/report/report.json").read_text())
     assert {"given_scores", "source_finetuned", "scores_all_warm"} <= set(result["rankers"])
     assert list(result["source"][0]) == ["seed", "source_student"]
@@ -150,7 +151,7 @@ def test_with_all_labels_there_may_still_be_rows_without(call: Call, tmp_path: P
     unlabelled(call, tmp_path, "random")
     run = RunFolder(tmp_path / "random")
     assert {"source_all", "adapted_all_warm"} <= set(run_arms.arms(run, 1.0))
-    assert call("prepare", "tiny.toml", "--out", "whole")[0] == 0
+    assert call("prepare", "whole.toml", "--out", "whole")[0] == 0
     assert not any("all" in name for name in run_arms.arms(RunFolder(tmp_path / "whole"), 1.0))
 
 

@@ -10,6 +10,8 @@ Call = Callable[..., tuple[int, str, str]]
 TINY = """
 labels = [0.5]
 folds = 2
+arms = ["adapted_all"]
+strategy = "hard_only"
 [data.arguments]
 source_rows = 3000
 target_rows = 2000
@@ -27,11 +29,15 @@ controls = [{learning_rate = 1e-3, weight_decay = 0.0}]
 distilled = [{learning_rate = 1e-3, weight_decay = 0.0, alpha = 0.0}]
 adapted = [{}]
 """
+# Every arm that needs not be asked for, and the strategy that chooses.
+WHOLE = TINY.replace('arms = ["adapted_all"]\nstrategy = "hard_only"\n', "")
 # Alpha 0 must be among the candidates; here it cannot win.
 DISTILLING = (
-    TINY.replace("controls = [{", "controls = [{learning_rate = 1e-9}, {")
+    WHOLE.replace("controls = [{", "controls = [{learning_rate = 1e-9}, {")
     .replace("adapted = [{}]", "adapted = [{learning_rate = 1e-9}, {}]")
     .replace("alpha = 0.0}]", "alpha = 0.7}, {learning_rate = 1e-9, alpha = 0.0}]")
 )
 # Scores are the teacher: nothing is said of a model.
-SCORING = re.sub(r"\[teacher\].*?(?=\[student)", "", DISTILLING, flags=re.DOTALL)
+SCORING = 'arms = ["calibrated_all"]\nstrategy = "hard_only"\n' + re.sub(
+    r"\[teacher\].*?(?=\[student)", "", DISTILLING, flags=re.DOTALL
+)

@@ -93,7 +93,7 @@ def _share(pooled: dict[str, Any]) -> list[str]:
     lines = [f"## {percent(pooled['labels'])} of the labels", "", *_table([header, *budget]), ""]
     lines += [*_table(table(pooled)), "", *_against_others(pooled)]
     lines += _ranking(pooled)
-    if not any(name.endswith("_all") for name in pooled["rankers"]):
+    if all(kept["train"]["labelled"] == kept["train"]["rows"] for kept in pooled["labelled"]):
         lines += ["Every training row is labelled, so there are no arms with unlabelled rows.", ""]
     return lines
 
