@@ -56,7 +56,7 @@ def student_units(folder: RunFolder) -> dict[str, list[Unit]]:
         for name in run_arms.arms(folder, cell.share)
     ]
     first = [unit for unit in units if unit.folder.parent.name in folder.controls]
-    stages = {"controls": first, "students of teachers": [unit for unit in units if unit not in first]}
+    stages = {"controls": first, "students of teachers and placebos": [unit for unit in units if unit not in first]}
     return stages if folder.config.strategy != AUTO else {**stages, **_strategy_units(folder)}
 
 

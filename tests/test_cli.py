@@ -67,7 +67,7 @@ def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
     assert set(decision["gains"]) == {"source_finetuned", "adapted_all", "adapted_all_warm"}
     assert {gain["mean"] for gain in decision["gains"]["adapted_all"].values()} == {0}
     assert result["rankers"]["auto"]["metrics"] == result["rankers"][shipped]["metrics"]
-    assert f"Ship: {shipped}, what cross-validation over the labelled rows chose: " in output
+    assert f"Ship: {shipped}: " in output
     assert re.search(r"Transfer: [+-]0\.\d+ \[.*\n.*Distillation: [+-]0\.\d+ \[", output)
     assert "there was none, alpha 0 was chosen" in output
     assert "Caution: one seed" in output

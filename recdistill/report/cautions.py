@@ -11,7 +11,7 @@ FEW = 100  # rows, of clicks those of the rarer class
 
 def cautions(result: dict[str, Any]) -> list[str]:
     """A sentence each, the gravest first."""
-    found = [_teacher(result), *map(_choice, result["pooled"])]
+    found = [_teacher(result), *map(_harm, result["pooled"]), *map(_choice, result["pooled"])]
     if len(result["pooled"][0]["seeds"]) == 1:
         found.append("one seed: how much another draw of labels and weights would change is not known (--set seeds=3).")
     return [caution for caution in found if caution]
@@ -29,6 +29,17 @@ def _teacher(result: dict[str, Any]) -> str:
         return ""
     figures = f"{NAMES[metric]} {teacher:.4f}, the student's {student:.4f}"
     return f"on held-out source rows the teacher is no better than the compact student ({figures}): mend it first."
+
+
+def _harm(pooled: dict[str, Any]) -> str:
+    """What comes from the source may do harm: a reason to look at it, and to ship nothing but what auto chose."""
+    harmful = dict.fromkeys(name for decision in pooled.get("decisions", ()) for name in decision["harmful"])
+    if not harmful:
+        return ""
+    return (
+        f"negative transfer with {percent(pooled['labels'])} of the labels, by {', '.join(harmful)}: what holds in the "
+        "source may not hold here, or be on another scale; ship no other arm than auto's before you know why."
+    )
 
 
 def _choice(pooled: dict[str, Any]) -> str:

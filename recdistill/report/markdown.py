@@ -91,7 +91,7 @@ def _share(pooled: dict[str, Any]) -> list[str]:
     ]
     header = ["seed", "train rows labelled", answers, "validation rows labelled", answers]
     lines = [f"## {percent(pooled['labels'])} of the labels", "", *_table([header, *budget]), ""]
-    lines += [*_table(table(pooled)), "", *_against_others(pooled)]
+    lines += [*_table(table(pooled)), "", *_against_others(pooled), *_decisions(pooled)]
     lines += _ranking(pooled)
     if all(kept["train"]["labelled"] == kept["train"]["rows"] for kept in pooled["labelled"]):
         lines += ["Every training row is labelled, so there are no arms with unlabelled rows.", ""]
@@ -129,6 +129,11 @@ def _against_others(pooled: dict[str, Any]) -> list[str]:
         if (comparison := found(pooled, "chosen", other)) is not None
         for line in (f"chosen against {other}, {what}: {metric} {signed(comparison)}.", "")
     ]
+
+
+def _decisions(pooled: dict[str, Any]) -> list[str]:
+    decisions = zip(pooled["seeds"], pooled.get("decisions", ()), strict=False)
+    return [line for seed, decision in decisions for line in (f"auto, seed {seed}: {decision['words']}.", "")]
 
 
 def _says(part: str, shares: dict[str, float]) -> bool:

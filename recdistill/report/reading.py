@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from recdistill.report.words import deltas
+from recdistill.report.words import NAMES, deltas
 
 
 def reading(result: dict[str, Any]) -> list[str]:
     """The lines of the page's last section."""
     pooled = result["pooled"][0]
     methods = sorted({comparison["method"] for p in result["pooled"] for comparison in p["comparisons"]})
-    lines = [*_choosing(result, pooled), *_gains(pooled), *_metrics(pooled)]
+    lines = [*_choosing(result, pooled), *_strategy(result, pooled), *_gains(pooled), *_placebos(pooled)]
+    lines += _metrics(pooled)
     lines += [
         f"A difference of less than {pooled['enough']['smallest_effect']:g} would not matter (smallest_effect). How "
         "many test rows it takes to tell it from 0, 4 times in 5, is estimated from the spread over these.",
@@ -35,6 +36,31 @@ def _choosing(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
         "which is what a user would get. A line picked by its test figures would promise too much.",
         f"Every arm tried {tried} candidates on the same validation rows{adapted}. chosen is the best of several arms, "
         "a control is one; an arm's own line is the plain comparison.",
+    ]
+
+
+def _strategy(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
+    if "decisions" not in pooled:
+        return []
+    config, decision = result["config"], pooled["decisions"][0]
+    rivals, metric = ", ".join(decision["gains"]), NAMES[pooled["headline"]]
+    return [
+        f"auto is what to ship: in each seed {rivals} and {decision['control']} were made anew without the labels of each "
+        f"of {config['folds']} folds and scored its rows. The best of them by logloss is shipped if its gain over "
+        f"{decision['control']} has a one-sided {100 * config['confidence']:g} % lower bound of at least 0, in logloss "
+        f"and in {metric}; otherwise {decision['control']} is. auto is that arm's own student, of all labels. An arm "
+        "whose gain has an upper bound below 0 is negative transfer.",
+    ]
+
+
+def _placebos(pooled: dict[str, Any]) -> list[str]:
+    if "placebo" not in pooled["rankers"]:
+        return []
+    return [
+        "A soft term also smooths labels and adds steps, whatever it says. Placebos have all that an arm has but the "
+        "teacher's knowledge: in permuted_labelled each labelled row hears the best teacher's soft label of another, in "
+        "base_rate_all every row hears the mean of the labels. placebo is in each seed that of chosen: only what is "
+        "gained over it is the teacher's."
     ]
 
 

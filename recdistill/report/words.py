@@ -50,8 +50,11 @@ def _shipping(pooled: dict[str, Any]) -> list[str]:
     named = _counted(pooled["shipped"])
     if "decisions" not in pooled:
         return [f"Ship: {named}."]
-    gain = found(pooled, "auto", "hard_only")
-    lines = [f"Ship: {named}, what cross-validation over the labelled rows chose: {signed(gain)} over hard_only."]
+    reason = "cross-validation over the labelled rows is sure of no gain over it"
+    if set(pooled["shipped"]) != {"hard_only"}:
+        gain = signed(found(pooled, "auto", "hard_only"))
+        reason = f"what cross-validation over the labelled rows chose gains {gain} over hard_only"
+    lines = [f"Ship: {named}: {reason}."]
     harmful = Counter(name for decision in pooled["decisions"] for name in decision["harmful"])
     if harmful:
         told = ", ".join(f"{name} ({count} of {len(pooled['seeds'])} seeds)" for name, count in harmful.items())
