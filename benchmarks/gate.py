@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/gate.py
 
 In each of 20 synthetic worlds a tenth of the target's training and validation rows keep their labels. `rd.choose` has
-two candidates: `hard_only`, labels alone, and `taught`, the same student with a fixed alpha, so that it cannot refuse to
-listen. The teachers are columns of scores:
+two candidates: `hard_only`, labels alone, and `taught`, the same student with a fixed alpha, so that it cannot refuse
+to listen. The teachers are columns of scores:
 
 - helpful: what a large system at home says of each row (the world's `system_score`), on the labels' scale;
 - harmful: what such a system of another world says of the item that there has the same id, twice as sure of itself;

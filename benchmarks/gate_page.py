@@ -71,11 +71,11 @@ def _when_accepted(result: Result) -> str:
 
 def _teachers(result: Result) -> list[str]:
     lines = [
-        "Gains of `taught` over `hard_only`, mean over worlds (lowest to highest); more is better in both metrics. Those",
-        "on test rows tell whether the planting worked: no decision rests on them.",
+        "Gains of `taught` over `hard_only`, mean over worlds (lowest to highest); more is better in both metrics.",
+        "Those on test rows tell whether the planting worked: no decision rests on them.",
         "",
-        "| teacher | what it is | accepted | called harmful | log loss out of fold | AUC out of fold | log loss on test "
-        "rows | AUC on test rows | better log loss on test rows |",
+        "| teacher | what it is | accepted | called harmful | log loss out of fold | AUC out of fold "
+        "| log loss on test rows | AUC on test rows | better log loss on test rows |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for teacher, words in WORDS.items():
@@ -89,7 +89,12 @@ def _teachers(result: Result) -> list[str]:
 
 
 def _worlds(result: Result) -> list[str]:
-    lines = ["## Worlds", "", "The gain in log loss out of fold, its bounds, the gain on test rows, and the decision:", ""]
+    lines = [
+        "## Worlds",
+        "",
+        "The gain in log loss out of fold, its bounds, the gain on test rows, and the decision:",
+        "",
+    ]
     lines += ["| seed | " + " | ".join(WORDS) + " |", "|" + "---|" * (1 + len(WORDS))]
     for seed in dict.fromkeys(world["seed"] for world in result["worlds"]):
         cells = [_cell(world) for world in result["worlds"] if world["seed"] == seed]

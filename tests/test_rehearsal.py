@@ -38,7 +38,11 @@ def assigned(settings: tuple[str, ...]) -> list[str]:
         ((*SCORES, "teacher.hidden=0.5"), 2, "teacher.hidden is set by the experiment (scores teach)"),
         (("teacher.adapt.checkpoint_seconds=1.0",), 2, "only fits on the source leave checkpoints"),
         (("arms=['scores_all']",), 2, "arm 'scores_all' cannot be made with teacher.scores=None"),
-        ((*SCORES, "arms=['source_finetuned']"), 2, "'source_finetuned' cannot be made with teacher.scores='probability'"),
+        (
+            (*SCORES, "arms=['source_finetuned']"),
+            2,
+            "'source_finetuned' cannot be made with teacher.scores='probability'",
+        ),
         (("labels=[0.5, 1.0]", "strategy=adapted_all"), 2, "made of a share of 1 of the labels (hard_only, "),
         (("arms=['hard_only']",), 2, "at least one arm must have a teacher, got hard_only, source_finetuned"),
     ],

@@ -266,7 +266,9 @@ def test_labels_alone_are_shipped_without_a_gain_over_themselves() -> None:
     assert not any("negative transfer" in caution for caution in report.cautions(result))
 
 
-@pytest.mark.parametrize(("delta", "words"), [(0.1, "it helps."), (0.0, "not the teacher's: a placebo is not shown to")])
+@pytest.mark.parametrize(
+    ("delta", "words"), [(0.1, "it helps."), (0.0, "not the teacher's: a placebo is not shown to")]
+)
 def test_distillation_is_what_a_placebo_does_not_gain(delta: float, words: str) -> None:
     pooled = deepcopy(POOLED)
     pooled["comparisons"][-1] = compared("chosen", "source_finetuned", 0.2)

@@ -39,7 +39,13 @@ def test_arms_are_those_asked_for_with_their_placebos_and_what_the_strategy_need
     assert every == {name for name, arm in ARMS.items() if arm.teacher in (None, "source_teacher", "adapted_teacher")}
     assert configured(unlabelled=False) == {name for name in every if not ARMS[name].unlabelled}
     asked = configured(arms=["calibrated_source_labelled"])
-    assert asked == {"calibrated_source_labelled", "permuted_labelled", *CANDIDATES, "base_rate_all", "base_rate_all_warm"}
+    assert asked == {
+        "calibrated_source_labelled",
+        "permuted_labelled",
+        *CANDIDATES,
+        "base_rate_all",
+        "base_rate_all_warm",
+    }
     told = {"arms": ["source_all"], "strategy": "adapted_labelled_warm"}
     assert configured(**told) == {*CONTROLS, *told["arms"], "base_rate_all", told["strategy"], "permuted_labelled_warm"}
     scores = configured(teacher={"scores": "logit"}, source=False)
@@ -69,7 +75,7 @@ def test_candidates_are_few_and_can_be_made(teacher: str) -> None:
 
 
 def test_a_run_ships_what_cross_validation_chose(call: Call, tmp_path: Path) -> None:
-    code, output, errors = call("run", "distilling.toml", "--out", "r", "--set", f"arms={list(ASKED)}")
+    code, _, errors = call("run", "distilling.toml", "--out", "r", "--set", f"arms={list(ASKED)}")
     assert (code, errors) == (0, "")
     run = RunFolder(tmp_path / "r")
     result = json.loads((run.report / "report.json").read_text())

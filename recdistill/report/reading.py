@@ -45,8 +45,8 @@ def _strategy(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
     config, decision = result["config"], pooled["decisions"][0]
     rivals, metric = ", ".join(decision["gains"]), NAMES[pooled["headline"]]
     return [
-        f"auto is what to ship: in each seed {rivals} and {decision['control']} were made anew without the labels of each "
-        f"of {config['folds']} folds and scored its rows. The best of them by logloss is shipped if its gain over "
+        f"auto is what to ship: in each seed {rivals} and {decision['control']} were made anew without the labels of "
+        f"each of {config['folds']} folds and scored its rows. The best of them by logloss is shipped if its gain over "
         f"{decision['control']} has a one-sided {100 * config['confidence']:g} % lower bound of at least 0, in logloss "
         f"and in {metric}; otherwise {decision['control']} is. auto is that arm's own student, of all labels. An arm "
         "whose gain has an upper bound below 0 is negative transfer.",
@@ -58,8 +58,8 @@ def _placebos(pooled: dict[str, Any]) -> list[str]:
         return []
     return [
         "A soft term also smooths labels and adds steps, whatever it says. Placebos have all that an arm has but the "
-        "teacher's knowledge: in permuted_labelled each labelled row hears the best teacher's soft label of another, in "
-        "base_rate_all every row hears the mean of the labels. placebo is in each seed that of chosen: only what is "
+        "teacher's knowledge: in permuted_labelled each labelled row hears the best teacher's soft label of another, "
+        "in base_rate_all every row hears the mean of the labels. placebo is in each seed that of chosen: only what is "
         "gained over it is the teacher's."
     ]
 
