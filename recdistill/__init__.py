@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
+    from recdistill.shift import Diagnosis, density_ratio, diagnose
     from recdistill.soft_labels import SoftLabels
     from recdistill.splits import keep_labels, split
     from recdistill.tables import Table
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Bar": "terminal",
     "Batches": "batches",
+    "Diagnosis": "shift",
     "DistillSettings": "distillation",
     "Encoder": "encoder",
     "EncoderSettings": "encoder_settings",
@@ -58,6 +60,8 @@ _HOMES = {
     "by_value": "domains",
     "calibrate": "calibration",
     "compare_ranked": "full_ranking",
+    "density_ratio": "shift",
+    "diagnose": "shift",
     "distill": "distillation",
     "evaluate": "evaluation",
     "fit": "training",
@@ -76,6 +80,7 @@ _ROOMS = ("datasets", "losses", "metrics", "models")
 __all__ = [
     "Bar",
     "Batches",
+    "Diagnosis",
     "DistillSettings",
     "Encoder",
     "EncoderSettings",
@@ -97,6 +102,8 @@ __all__ = [
     "calibrate",
     "compare_ranked",
     "datasets",
+    "density_ratio",
+    "diagnose",
     "distill",
     "evaluate",
     "fit",
