@@ -65,7 +65,8 @@ class TeacherQuality:
     @property
     def worst(self) -> tuple[Segment, ...]:
         """The segments in which the teacher's order or its loss is clearly worse than on all rows, the worst first."""
-        behind = [one for one in self.segments if one.high < self.whole.auc or one.normalised_entropy > 1]
+        limit = max(1.0, self.whole.normalised_entropy)
+        behind = [one for one in self.segments if one.high < self.whole.auc or one.normalised_entropy > limit]
         return tuple(sorted(behind, key=lambda one: one.auc))
 
 
