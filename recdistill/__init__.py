@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recdistill.full_ranking import compare_ranked, rank_all
     from recdistill.labelling import label_prepared
     from recdistill.on_ray import RayData
+    from recdistill.pairs import unseen_pairs
     from recdistill.preparation import PrepareSettings, SplitBy, Threads, prepare
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from recdistill.shift import Diagnosis, density_ratio, diagnose
     from recdistill.soft_labels import SoftLabels
     from recdistill.splits import keep_labels, split
-    from recdistill.tables import Table
+    from recdistill.tables import Table, concat
     from recdistill.teaching import TeachSettings, teach
     from recdistill.terminal import Bar
     from recdistill.training import fit
@@ -60,6 +61,7 @@ _HOMES = {
     "by_value": "domains",
     "calibrate": "calibration",
     "compare_ranked": "full_ranking",
+    "concat": "tables",
     "density_ratio": "shift",
     "diagnose": "shift",
     "distill": "distillation",
@@ -74,6 +76,7 @@ _HOMES = {
     "source_and_target": "domains",
     "split": "splits",
     "teach": "teaching",
+    "unseen_pairs": "pairs",
 }
 _ROOMS = ("datasets", "losses", "metrics", "models")
 
@@ -101,6 +104,7 @@ __all__ = [
     "by_value",
     "calibrate",
     "compare_ranked",
+    "concat",
     "datasets",
     "density_ratio",
     "diagnose",
@@ -119,6 +123,7 @@ __all__ = [
     "source_and_target",
     "split",
     "teach",
+    "unseen_pairs",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -13,10 +14,16 @@ CONTROLS = ("hard_only", "source_finetuned")
 # What their arms are called after.
 TEACHERS = {
     "source_teacher": "source",
+    "calibrated_teacher": "calibrated_source",
     "adapted_teacher": "adapted",
+    "in_sample_teacher": "in_sample",
     "given_scores": "scores",
     "calibrated_scores": "calibrated",
 }
+MODELS, COLUMNS = tuple(TEACHERS)[:4], tuple(TEACHERS)[4:]
+# Made where they are asked for by name.
+ASKED_FOR = ("calibrated_teacher", "in_sample_teacher")
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -28,15 +35,26 @@ class Arm:
         unlabelled: whether it learns from unlabelled rows too.
         warm: whether it starts from a control instead of from random weights: from `source_finetuned` (which itself
             starts from the student trained on the source), or without source rows from `hard_only`.
+        placebo: what stands in the soft labels' place in a control that has all of an arm but the teacher's knowledge:
+            "permuted", the best teacher's among other rows, or "base_rate", the mean of the labels.
     """
 
     teacher: str | None = None
     unlabelled: bool = False
     warm: bool = False
+    placebo: Literal["permuted", "base_rate"] | None = None
+
+    @property
+    def distilled(self) -> bool:
+        """Whether it is tuned over alphas."""
+        return self.teacher is not None or self.placebo is not None
 
 
 def _arms() -> dict[str, Arm]:
     arms = {"hard_only": Arm(), "source_finetuned": Arm(warm=True)}
+    for warm in (False, True):
+        arms[f"permuted_labelled{'_warm' if warm else ''}"] = Arm(warm=warm, placebo="permuted")
+        arms[f"base_rate_all{'_warm' if warm else ''}"] = Arm(warm=warm, placebo="base_rate", unlabelled=True)
     for teacher, short in TEACHERS.items():
         for unlabelled in (False, True):
             for warm in (False, True):
@@ -46,19 +64,52 @@ def _arms() -> dict[str, Arm]:
 
 
 ARMS = _arms()
+PLACEBOS = tuple(name for name, arm in ARMS.items() if arm.placebo)
 
 
-def arms_of(*, teachers: Iterable[str], source: bool, unlabelled: bool) -> dict[str, Arm]:
+def arms_of(*, teachers: Iterable[str], source: bool, unlabelled: bool, wanted: Iterable[str] = ()) -> dict[str, Arm]:
     """The arms that can be made.
 
     Args:
         teachers: those there are.
         source: whether there are source rows; without them there is no `source_finetuned`.
         unlabelled: whether there are unlabelled rows to learn from.
+        wanted: their names, beside the controls that are made in any case; none for all but those of the teachers
+            that must be asked for. The placebo of each is made too.
     """
     known = {None, *teachers}
-    arms = {name: arm for name, arm in ARMS.items() if arm.teacher in known and (unlabelled or not arm.unlabelled)}
-    return arms if source else {name: arm for name, arm in arms.items() if name != "source_finetuned"}
+    asked = tuple(wanted) or tuple(name for name, arm in ARMS.items() if arm.teacher not in ASKED_FOR)
+    names = {*CONTROLS, *asked, *(placebo_of(name) for name in asked)}
+    if not source:
+        names -= {"source_finetuned"}
+    found = {name: arm for name, arm in ARMS.items() if name in names and arm.teacher in known}
+    return {name: arm for name, arm in found.items() if unlabelled or not arm.unlabelled}
+
+
+def placebo_of(name: str) -> str:
+    """The control that has all of an arm but the teacher's knowledge; of a control itself."""
+    arm = ARMS[name]
+    if arm.teacher is None:
+        return name
+    return f"{'base_rate_all' if arm.unlabelled else 'permuted_labelled'}{'_warm' if arm.warm else ''}"
+
+
+def candidates_of(teacher: str, *, source: bool, unlabelled: bool) -> tuple[str, ...]:
+    """The arms among which the strategy "auto" chooses, controls first.
+
+    Few, since each is made for every fold: labels alone, the student fine-tuned from the source, and the best teacher's
+    students, of unlabelled rows too where there are any.
+
+    Args:
+        teacher: the best there is.
+        source: whether there are source rows.
+        unlabelled: whether there are unlabelled rows to learn from.
+    """
+    short = TEACHERS[teacher]
+    if not source:
+        return "hard_only", f"{short}_{'all' if unlabelled else 'labelled'}"
+    taught = (f"{short}_all", f"{short}_all_warm") if unlabelled else (f"{short}_labelled_warm",)
+    return (*CONTROLS, *taught)
 
 
 class Trial(Settings):
@@ -134,4 +185,4 @@ class TuneSettings(Settings):
 
     def of(self, arm: Arm) -> tuple[Trial, ...]:
         """The candidates of an arm."""
-        return self.controls if arm.teacher is None else self.distilled
+        return self.distilled if arm.distilled else self.controls

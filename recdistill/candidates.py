@@ -9,20 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from recdistill.artefacts import digest
-from recdistill.columns import decoded, single
+from recdistill.columns import single
 from recdistill.errors import DataError, UsageError
 from recdistill.schema import Schema
+from recdistill.sides import Side, coded, sides
 from recdistill.streams import seed as seed_of
 from recdistill.tables import Table
 
 Array = np.ndarray[Any, Any]
-Side = Literal["user", "item", "context"]
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,8 @@ class Candidates:
     ) -> Candidates:
         """The candidates of the users of the test rows.
 
-        A column is the item's when it has one value per item in all tables, and the user's when it has one per user.
-        Where both hold it goes to users or items, whichever are fewer: their rows had more chances to differ. Other
-        columns are the context's: all of a user's candidates get the value of the user's first test row.
+        `sides` says which columns are the user's, the item's and the context's, over all tables; of the context's, all
+        of a user's candidates get the value of the user's first test row.
 
         Args:
             test: labelled rows. Items with a click are relevant; those without stay candidates.
@@ -100,8 +99,8 @@ class Candidates:
         schema = _unanswered(test)
         tables = list(dict.fromkeys((test, *seen, *catalogue)))
         rows = _stacked(tables, schema)
-        user_names, user = _coded(single(rows, str(schema.user)))
-        item_names, item = _coded(single(rows, str(schema.item)))
+        user_names, user = coded(single(rows, str(schema.user)))
+        item_names, item = coded(single(rows, str(schema.item)))
         width, tested = len(item_names), len(test)
         is_seen = np.repeat([table in seen for table in tables], [len(table) for table in tables])
         pairs = user * width + item
@@ -119,7 +118,7 @@ class Candidates:
             names=user_names[chosen],
             users=Table(rows.take(pa.array(first_rows)), schema),
             items=Table(rows.take(pa.array(np.unique(item, return_index=True)[1])), schema),
-            sides=_sides(rows, schema, user, item),
+            sides=sides(rows, schema, user, item),
             relevant=_among(relevant, chosen, width),
             seen=_among(seen_pairs, chosen, width),
             eligible=len(eligible),
@@ -197,34 +196,6 @@ def _stacked(tables: Sequence[Table], schema: Schema) -> pa.Table:
         return pa.concat_tables(parts, promote_options="permissive").combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"the test, seen and catalogue tables must have the same column types, got {error}") from None
-
-
-def _coded(column: pa.Array) -> tuple[Array, Array]:
-    """The distinct values, rising, and (rows,) the position of each row's among them."""
-    column = decoded(column)
-    coded = column.dictionary_encode()
-    values = coded.dictionary.to_numpy(zero_copy_only=False)
-    order = np.argsort(values)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return values[order], place[coded.indices.to_numpy(zero_copy_only=False)]
-
-
-def _sides(rows: pa.Table, schema: Schema, user: Array, item: Array) -> dict[str, Side]:
-    """Whose each column is; user and item are (rows,) positions."""
-    owners: list[tuple[Side, Array]] = [("item", item), ("user", user)]
-    owners.sort(key=lambda owner: int(owner[1].max()))
-    sides: dict[str, Side] = {}
-    for name in rows.column_names:
-        column = single(rows, name)
-        sides[name] = next((side for side, owner in owners if _depends(column, owner)), "context")
-    return {**sides, str(schema.user): "user", str(schema.item): "item"}
-
-
-def _depends(column: pa.Array, owner: Array) -> bool:
-    """Whether a column has one value per owner; missing is a value."""
-    first = np.unique(owner, return_index=True)[1]
-    return bool(column.take(pa.array(first[owner])).equals(column))
 
 
 def _among(pairs: Array, chosen: Array, width: int) -> Array:

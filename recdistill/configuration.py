@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from recdistill import datasets, models
-from recdistill.arms import TuneSettings
+from recdistill.arms import ARMS, AUTO, TuneSettings
 from recdistill.encoder_settings import EncoderSettings
-from recdistill.errors import UsageError
+from recdistill.errors import UsageError, nearest
 from recdistill.features import FeatureSpec
 from recdistill.fit_settings import FitSettings
 from recdistill.settings import Settings
+from recdistill.transfer import CONFIDENCE
 
 # A model is built on it only to see whether its arguments make sense.
 TINY = FeatureSpec(categorical=(("some id", 2),), number=("some number",))
@@ -55,6 +56,8 @@ class DataSettings(Settings):
         source: whether the source's rows are at hand; without them scores are the only teacher.
         on_bad_row: "strict" stops at the first row that is not what its columns must hold; "quarantine" sets such rows
             of one's own files and of Criteo aside with the reason, up to a tenth.
+        negatives: for a target of clicks alone, how many rows without a click are drawn for each click whose label is
+            kept; 0 for a target that has its own.
         note: what a reader of the report must know about the data.
     """
 
@@ -63,6 +66,7 @@ class DataSettings(Settings):
     arguments: dict[str, Any] = {}
     source: bool = True
     on_bad_row: Literal["strict", "quarantine"] = "strict"
+    negatives: int = Field(0, ge=0)
     note: str = ""
 
     @model_validator(mode="after")
@@ -168,7 +172,12 @@ class Config(Settings):
     Args:
         labels: shares of the target's training and validation labels to try, each in (0, 1].
         seeds: how many; each draws its own labels and weights. The test rows are the same for all.
-        folds: of the adapted teacher's out-of-fold labels.
+        folds: of the adapted teacher's out-of-fold labels, and of the strategy's cross-validation.
+        arms: those to make beside the controls, see `recdistill.arms.ARMS`; none for all but those of the calibrated
+            source teacher and of in-sample labels.
+        strategy: what is shipped: "auto" chooses in each cell among a few arms by cross-validation over the labelled
+            rows and keeps labels alone where no gain is sure; or the name of an arm.
+        confidence: of the one-sided lower bound by which "auto" must gain.
         smallest_effect: the smallest difference in AUC (for ratings in RMSE) that would matter; the report says whether
             there were test rows enough to tell it from 0.
     """
@@ -179,6 +188,9 @@ class Config(Settings):
     labels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((0.05, 1.0), min_length=1)
     seeds: int = Field(1, ge=1)
     folds: int = Field(3, ge=2)
+    arms: tuple[str, ...] = ()
+    strategy: str = AUTO
+    confidence: float = Field(CONFIDENCE, ge=0.5, lt=1)
     smallest_effect: float = Field(0.005, gt=0, allow_inf_nan=False)
     teacher: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()
@@ -190,3 +202,11 @@ class Config(Settings):
         if len({f"{share:g}" for share in labels}) < len(labels):
             raise ValueError("shares of labels must differ within six digits")
         return labels
+
+    @field_validator("arms", "strategy")
+    @classmethod
+    def _known_arms(cls, names: tuple[str, ...] | str) -> tuple[str, ...] | str:
+        for name in (names,) if isinstance(names, str) else names:
+            if (name not in ARMS and name != AUTO) or (name == AUTO and not isinstance(names, str)):
+                raise ValueError(f"no arm {name!r}, {nearest(name, ARMS)}")
+        return names

@@ -9,19 +9,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recdistill import cells, datasets, report, run_inspection
+from recdistill import datasets, report, run_inspection
 from recdistill.artefacts import is_whole, read_json, verify
 from recdistill.configuration import Config
 from recdistill.devices import device_of
 from recdistill.errors import DataError, UsageError
 from recdistill.inputs import Input, is_there, require_unchanged
+from recdistill.label_budget import with_test_negatives
 from recdistill.progress import SILENCE, Board
 from recdistill.readers import Quarantine
 from recdistill.rehearsal import rehearse
 from recdistill.results import evaluated
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.splits import split
-from recdistill.work import Unit, Workers
+from recdistill.stages import label_units, require_before, student_units, teacher_units
+from recdistill.work import Workers
 
 
 def run(
@@ -84,7 +86,9 @@ def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: boo
     aside = Quarantine() if config.data.on_bad_row == "quarantine" else None
     loaded, target = datasets.load(config.data.name, config.data.root, config.data.arguments, quarantine=aside)
     source = loaded if config.data.source else None
-    train, valid, test = split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
+    by, implicit = config.split.by, config.data.negatives > 0
+    train, valid, test = split(target, valid=config.split.valid, test=config.split.test, by=by, implicit=implicit)
+    test = with_test_negatives(config.data, train, valid, test)
     # Rows that came without a label can train, where their part does.
     parts = {"train": train, "valid": valid.take(valid.labelled), "test": test.take(test.labelled)}
     found = run_inspection.inspected(config, source, parts)
@@ -164,74 +168,3 @@ def render(folder: RunFolder) -> dict[str, Any]:
         raise DataError(f"{folder.report} was written by an earlier version; run `recdistill evaluate {folder.path}`")
     report.write(result, folder.report)
     return result
-
-
-def teacher_units(folder: RunFolder) -> dict[str, list[Unit]]:
-    """What the stage `teacher` makes: trained on the source, adapted, and adapted without a fold for its labels.
-
-    Scores need no training; with source rows beside them there is still the student trained on these.
-    """
-    config, prepared = folder.config, folder.identity
-    scores = config.teacher.scores is not None
-    names = (*(() if scores else ("source_teacher",)), *(("source_student",) if folder.has_source else ()))
-    pretrained = [
-        Unit(f"{name}/seed-{seed}", folder.pretrained(name, seed), prepared, cells.pretrain, (folder, name, seed))
-        for seed in range(config.seeds)
-        for name in names
-    ]
-    if scores:
-        return {"students on the source": pretrained}
-    whole = [_adapted(folder, cell, "whole") for cell in folder.cells]
-    parts = [_adapted(folder, cell, f"fold-{k}") for cell in folder.cells for k in range(config.folds)]
-    return {"teachers on the source": pretrained, "teachers on the target": whole, "the same without a fold": parts}
-
-
-def label_units(folder: RunFolder) -> list[Unit]:
-    """What the stage `label` makes: one set of soft labels per adapted teacher, and one per teacher as it came."""
-    prepared = folder.identity
-    units = {
-        place: Unit(
-            f"soft_labels/{place.parent.name}/{place.name}", place, prepared, cells.label, (folder, teacher, cell)
-        )
-        for cell in folder.cells
-        for teacher in folder.teachers
-        for place in [folder.soft_labels(teacher, cell)]
-    }
-    return list(units.values())
-
-
-def student_units(folder: RunFolder) -> dict[str, list[Unit]]:
-    """What the stage `distill` makes: a student per arm and cell; the controls first, as warm arms start from one."""
-    prepared = folder.identity
-    units = [
-        Unit(f"{name}/{cell}", folder.student(name, cell), prepared, cells.teach, (folder, name, cell))
-        for cell in folder.cells
-        for name in folder.arms(cell.share)
-    ]
-    first = [unit for unit in units if unit.folder.parent.name in folder.controls]
-    return {"controls": first, "students of teachers": [unit for unit in units if unit not in first]}
-
-
-def _adapted(folder: RunFolder, cell: Cell, part: str) -> Unit:
-    place, prepared = folder.adapted(cell, part), folder.identity
-    return Unit(f"adapted_teacher/{cell}/{part}", place, prepared, cells.adapt, (folder, cell, part))
-
-
-def require_before(folder: RunFolder, verb: str) -> None:
-    """Refuse to go on before every earlier stage is done.
-
-    Raises:
-        UsageError: names the first artefact that is missing and the command that makes it.
-    """
-    folder.tables()
-    stages = {
-        "teacher": [unit for units in teacher_units(folder).values() for unit in units],
-        "label": label_units(folder),
-        "distill": [unit for units in student_units(folder).values() for unit in units],
-    }
-    for earlier, units in stages.items():
-        if earlier == verb:
-            return
-        for unit in units:
-            if not unit.is_done:
-                raise UsageError(f"{unit.name} is not there yet; run `recdistill {earlier} {folder.path}` first")

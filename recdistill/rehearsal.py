@@ -14,10 +14,11 @@ from recdistill.domains import privileged_columns
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.fit_settings import FitSettings
 from recdistill.inspection import unshared
+from recdistill.label_budget import Cell, labelled_rows
 from recdistill.rankings import candidates_of
 from recdistill.score_column import ScoreColumn
 from recdistill.soft_labels import SoftLabels
-from recdistill.splits import folds, keep_labels
+from recdistill.splits import folds
 from recdistill.tables import Table
 
 FEW = 200  # rows are enough to see whether settings fit the columns
@@ -47,7 +48,7 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
     _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
     for seed in range(config.seeds):
         for share in config.labels:
-            kept, _ = keep_labels(train, parts["valid"], share=share, seed=seed)
+            kept, _ = labelled_rows(config.data, Cell(share, seed), **parts)
             folds(kept, k=config.folds, seed=seed)
             if config.teacher.scores is not None:
                 soft = SoftLabels.from_column(kept, scale=config.teacher.scores, clip=config.teacher.clip)

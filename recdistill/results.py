@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from recdistill import report, run_inspection
-from recdistill.arms import ARMS, CONTROLS
+from recdistill import report, run_arms, run_inspection
+from recdistill.arms import ARMS, AUTO, CONTROLS, PLACEBOS, placebo_of
 from recdistill.artefacts import manifest
 from recdistill.baselines import item_means
 from recdistill.evaluation import Measured, compare, compare_ratings, measure, measure_ratings, task
+from recdistill.label_budget import Cell
 from recdistill.metrics import best_threshold, expected_rating, logloss, rows_needed
 from recdistill.progress import Board
 from recdistill.ranker import Ranker, file_bytes
 from recdistill.rankings import candidates_of, mean_metrics, ranked
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.score_column import ScoreColumn
 from recdistill.tables import Table
 
+# Of what a ranker's folder says of how it was made.
+TOLD = ("seconds", "trials", "decision")
 Entry = dict[str, Any]
 Scorers = dict[str, tuple[Ranker | ScoreColumn, Entry]]
 Scores = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
@@ -38,7 +41,7 @@ def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
     for share in config.labels:
         board.say(f"evaluating {report.percent(share)} of the labels")
         cells = [cell for cell in run.cells if cell.share == share]
-        found = [_cell(run, cell, tables["test"]) for cell in cells]
+        found = [measured(run, cell, tables["test"]) for cell in cells]
         single += [entry for entry, _ in found]
         pooled.append({"labels": share, **_pooled(run, found, tables["test"])})
         if candidates is not None:
@@ -60,8 +63,14 @@ def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
     }
 
 
-def _cell(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
-    """One cell's rankers: their metrics, and their logits on the test rows."""
+def measured(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
+    """One cell's rankers: their metrics, and their logits on the test rows.
+
+    Args:
+        run: the run's folder.
+        cell: whose rankers.
+        test: the test rows.
+    """
     train, valid = run.labelled(cell)
     seen = valid.take(valid.labelled)
     rankers: dict[str, Entry] = {}
@@ -69,9 +78,8 @@ def _cell(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
     for name, (scorer, facts) in _scorers(run, cell, train).items():
         on_valid, scores[name] = scorer.score(seen), scorer.score(test).astype(np.float64)
         threshold = best_threshold(on_valid, seen.labels) if test.schema.classes == 1 else 0.0
-        measured = measure(scores[name], test, threshold=threshold)
-        role = "control" if name in CONTROLS else "student" if name in ARMS else "teacher"
-        rankers[name] = {"role": role, **facts, "valid_logloss": logloss(on_valid, seen.labels), **_written(measured)}
+        found = _written(measure(scores[name], test, threshold=threshold))
+        rankers[name] = {"role": _role(name), **facts, "valid_logloss": logloss(on_valid, seen.labels), **found}
     labelled = {"train": report.counted(train), "valid": report.counted(valid)}
     entry: Entry = {"labels": cell.share, "seed": cell.seed, "labelled": labelled, "rankers": rankers}
     if test.schema.classes > 1 and test.schema.item is not None:
@@ -84,21 +92,21 @@ def _cell(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
 def _pooled(run: RunFolder, found: list[tuple[Entry, Scores]], test: Table) -> Entry:
     """One share of labels over its seeds: mean metrics and paired differences.
 
-    "chosen" stands for what a user would get: in each seed the distilled arm that is best on that seed's own labelled
-    validation rows.
+    "chosen" is what distillation gives: in each seed the distilled arm that is best on that seed's own labelled
+    validation rows. "placebo" is the control that has all of it but the teacher's knowledge.
     """
     cells = [entry for entry, _ in found]
-    chosen = [
-        _best(cell, [name for name in cell["rankers"] if cell["rankers"][name]["role"] == "student"]) for cell in cells
-    ]
-    shipped = [_best(cell, [name for name in cell["rankers"] if name in ARMS]) for cell in cells]
+    chosen = [_best(cell, [n for n in cell["rankers"] if n in ARMS and ARMS[n].teacher is not None]) for cell in cells]
     rankers = {name: _mean([cell["rankers"][name] for cell in cells]) for name in cells[0]["rankers"]}
     scores = {name: np.stack([s[name] for _, s in found]) for name in rankers}
-    rankers["chosen"] = _mean([cell["rankers"][name] for cell, name in zip(cells, chosen, strict=True)])
-    scores["chosen"] = np.stack([s[name] for (_, s), name in zip(found, chosen, strict=True)])
+    for ranker, of in (("chosen", chosen), ("placebo", [placebo_of(name) for name in chosen])):
+        rankers[ranker] = _mean([cell["rankers"][name] for cell, name in zip(cells, of, strict=True)])
+        scores[ranker] = np.stack([s[name] for (_, s), name in zip(found, of, strict=True)])
     pairs = [(name, control) for name in scores for control in run.controls if name != control]
-    taught = [(name, teacher) for name in scores if name in ARMS and (teacher := ARMS[name].teacher) is not None]
-    taught.append(("chosen", run.teachers[1]))
+    pairs.append(("chosen", "placebo"))
+    named = [(name, ARMS[name].teacher) for name in scores if name in ARMS]
+    taught = [(name, teacher) for name, teacher in named if teacher is not None and teacher in scores]
+    taught.append(("chosen", run.teachers[-1]))
     headline, grades = task(test.schema).headline, test.schema.class_grades
     metrics = [metric for metric in task(test.schema).compared if metric in rankers["chosen"]["metrics"]]
     wanted = [(a, b, metric) for a, b in pairs for metric in metrics] + [(a, b, headline) for a, b in taught]
@@ -117,8 +125,23 @@ def _pooled(run: RunFolder, found: list[tuple[Entry, Scores]], test: Table) -> E
         rankers["best_possible"] = _bound(test)
     seeds = {"seeds": [cell["seed"] for cell in cells], "labelled": [cell["labelled"] for cell in cells]}
     enough = {"test_rows": len(test), "smallest_effect": effect, "needed": needed}
-    names = {"headline": headline, "chosen": chosen, "shipped": shipped, "enough": enough}
+    names = {"headline": headline, "chosen": chosen, **_shipped(run, cells), "enough": enough}
     return {**seeds, **names, "rankers": rankers, "comparisons": comparisons}
+
+
+def _shipped(run: RunFolder, cells: list[Entry]) -> Entry:
+    """Per seed the arm to ship, and where the strategy chose it why."""
+    if run.config.strategy != AUTO:
+        return {"shipped": [run.config.strategy] * len(cells)}
+    decisions = [cell["rankers"][AUTO]["decision"] for cell in cells]
+    return {"shipped": [decision["chosen"] for decision in decisions], "decisions": decisions}
+
+
+def _role(name: str) -> str:
+    """Of a ranker in the report."""
+    if name in (*CONTROLS, *PLACEBOS):
+        return "control"
+    return "student" if name in (*ARMS, AUTO) else "teacher"
 
 
 def _bound(test: Table) -> Entry:
@@ -141,13 +164,15 @@ def _scorers(run: RunFolder, cell: Cell, train: Table) -> Scorers:
         given = ScoreColumn(scale, run.config.teacher.clip)
         unknown: Entry = {"params": 0, "bytes": 0, "choice": None}  # a system of the user's own
         teachers = {name: (s, unknown) for name, s in zip(run.teachers, (given, given.calibrated(train)), strict=True)}
-    return teachers | {name: _loaded(run.student(name, cell)) for name in run.arms(cell.share)}
+    names = [*run_arms.arms(run, cell.share), *([AUTO] if run.config.strategy == AUTO else [])]
+    return teachers | {name: _loaded(run.student(name, cell)) for name in names}
 
 
 def _loaded(folder: Path) -> tuple[Ranker | ScoreColumn, Entry]:
-    ranker = Ranker.load(folder)
-    choice = manifest(folder)["facts"].get("choice")
-    return ranker, {"params": ranker.parameters, "bytes": file_bytes(folder), "choice": choice}
+    ranker, facts = Ranker.load(folder), manifest(folder)["facts"]
+    told = {name: facts[name] for name in TOLD if name in facts}
+    size = {"params": ranker.parameters, "bytes": file_bytes(folder)}
+    return ranker, {**size, "choice": facts.get("choice"), **told}
 
 
 def _on_source(run: RunFolder, seed: int) -> Entry:
@@ -167,5 +192,5 @@ def _mean(entries: list[Entry]) -> Entry:
     return {**kept, "bytes": size, "metrics": mean_metrics([entry["metrics"] for entry in entries])}
 
 
-def _written(measured: Measured) -> Entry:
-    return {"metrics": measured.metrics, "users_skipped": measured.skipped}
+def _written(found: Measured) -> Entry:
+    return {"metrics": found.metrics, "users_skipped": found.skipped}

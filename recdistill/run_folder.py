@@ -13,34 +13,19 @@ from typing import Any
 
 import tomli_w
 
-from recdistill.arms import CONTROLS, Arm, arms_of
+from recdistill.arms import CONTROLS
 from recdistill.artefacts import digest, is_whole, read_json, sha256, write_json, write_text
 from recdistill.configuration import Config
 from recdistill.domains import privileged_columns
 from recdistill.errors import UsageError
 from recdistill.inputs import Input
+from recdistill.label_budget import Cell, labelled_rows
 from recdistill.settings import differences, fill, plain, read_toml
-from recdistill.splits import keep_labels
 from recdistill.tables import Table
 
 PARTS = ("source", "train", "valid", "test")
+MADE = ("prepared", "teacher", "soft_labels", "students", "held_out", "report")
 PACKAGES = ("recdistill", "torch", "numpy", "pyarrow", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One share of labels and one seed.
-
-    Args:
-        share: of the target's training and validation labels, in (0, 1].
-        seed: of the kept labels, the weights and the training.
-    """
-
-    share: float
-    seed: int
-
-    def __str__(self) -> str:
-        return f"labels-{self.share:g}-seed-{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -49,9 +34,11 @@ class RunFolder:
 
     Args:
         path: where it is.
+        only: the cells that are wanted; None for all.
     """
 
     path: Path
+    only: frozenset[Cell] | None = None
 
     def holds(self, config: Config) -> bool:
         """Whether the folder holds a run of this configuration; False when there is nothing.
@@ -117,7 +104,7 @@ class RunFolder:
 
     @property
     def teachers(self) -> tuple[str, str]:
-        """Whose soft labels there are: as it came, and adapted to the labelled target rows."""
+        """The teacher as it came, and at its best: adapted to the labelled target rows."""
         if self.config.teacher.scores is not None:
             return "given_scores", "calibrated_scores"
         return "source_teacher", "adapted_teacher"
@@ -126,11 +113,6 @@ class RunFolder:
     def controls(self) -> tuple[str, ...]:
         """The arms without a teacher; warm arms start from the last one."""
         return CONTROLS if self.has_source else CONTROLS[:1]
-
-    def arms(self, share: float) -> dict[str, Arm]:
-        """The arms at a share of labels; with all labels there are no unlabelled rows, unless some came without."""
-        unlabelled = share < 1 or not bool(self.tables()["train"].labelled.all())
-        return arms_of(teachers=self.teachers, source=self.has_source, unlabelled=unlabelled)
 
     @property
     def config(self) -> Config:
@@ -147,9 +129,10 @@ class RunFolder:
 
     @property
     def cells(self) -> list[Cell]:
-        """Every share of labels with every seed."""
+        """Every share of labels with every seed, if not only some are wanted."""
         config = self.config
-        return [Cell(share, seed) for seed in range(config.seeds) for share in config.labels]
+        cells = [Cell(share, seed) for seed in range(config.seeds) for share in config.labels]
+        return [cell for cell in cells if self.only is None or cell in self.only]
 
     def prepared(self, part: str) -> Path:
         """The rows of a part: "source", "train", "valid" or "test"; and what was found in them: "inspection"."""
@@ -164,12 +147,17 @@ class RunFolder:
         return self.path / "teacher" / "adapted_teacher" / str(cell) / part
 
     def soft_labels(self, teacher: str, cell: Cell) -> Path:
-        """A teacher's soft labels; those of a teacher that was not adapted are the same for every share of labels."""
-        return self.path / "soft_labels" / teacher / (f"seed-{cell.seed}" if teacher == self.teachers[0] else str(cell))
+        """A teacher's soft labels; those of one as it came are for any share of labels, where that leaves the rows."""
+        alike = teacher == self.teachers[0] and not self.config.data.negatives
+        return self.path / "soft_labels" / teacher / (f"seed-{cell.seed}" if alike else str(cell))
 
     def student(self, arm: str, cell: Cell) -> Path:
-        """The student of an arm."""
+        """The student of an arm, or of the strategy."""
         return self.path / "students" / arm / str(cell)
+
+    def held_out(self, arm: str, cell: Cell, fold: int) -> Path:
+        """The student of an arm without a fold's labels."""
+        return self.path / "held_out" / arm / str(cell) / f"fold-{fold}"
 
     def teacher_models(self, cell: Cell) -> dict[str, Path]:
         """A cell's teachers that are rankers, as it came first; none where a column of scores is the teacher."""
@@ -204,9 +192,9 @@ class RunFolder:
         return privileged_columns(tables.get("source", tables["train"]), tables["train"])
 
     def labelled(self, cell: Cell) -> tuple[Table, Table]:
-        """Training and validation rows, with the labels of all but the cell's share removed."""
-        tables = self.tables()
-        return keep_labels(tables["train"], tables["valid"], share=cell.share, seed=cell.seed)
+        """Training and validation rows of a cell, see `label_budget.labelled_rows`."""
+        self.tables()
+        return _labelled(self.path.absolute(), self.identity, cell)
 
     @property
     def is_prepared(self) -> bool:
@@ -220,7 +208,7 @@ class RunFolder:
             return False
 
     def _remove(self) -> None:
-        for name in ("prepared", "teacher", "soft_labels", "students", "report"):
+        for name in MADE:
             shutil.rmtree(self.path / name, ignore_errors=True)
         self._config.unlink()
         self._versions.unlink()
@@ -233,8 +221,7 @@ class RunFolder:
     def _begun(self) -> dict[str, Any]:
         """What `begin` wrote down beside the packages."""
         self._require_run()
-        begun: dict[str, Any] = read_json(self._versions).get("run", {})
-        return begun
+        return dict(read_json(self._versions).get("run", {}))
 
     @property
     def _config(self) -> Path:
@@ -248,3 +235,10 @@ class RunFolder:
 @lru_cache(maxsize=1)
 def _read(path: Path, identity: str) -> dict[str, Table]:
     return {part: Table.read(path / "prepared" / part) for part in RunFolder(path).parts}
+
+
+@lru_cache(maxsize=1)
+def _labelled(path: Path, identity: str, cell: Cell) -> tuple[Table, Table]:
+    run = RunFolder(path)
+    tables = {part: run.tables()[part] for part in ("train", "valid", "test")}
+    return labelled_rows(run.config.data, cell, **tables)

@@ -8,9 +8,9 @@ from pathlib import Path
 from recdistill import report
 from recdistill.artefacts import is_whole, manifest, read_json, verify
 from recdistill.errors import DataError
-from recdistill.experiment import label_units, student_units, teacher_units
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
+from recdistill.stages import label_units, student_units, teacher_units
 
 
 @dataclass(frozen=True)
@@ -89,5 +89,5 @@ def _counted_again(run: RunFolder) -> int:
     rows = sum(len(table) for table in tables.values())
     for unit in label_units(run):
         if unit.is_done:
-            rows += len(SoftLabels.load(unit.folder).for_table(tables["train"]))
+            rows += len(SoftLabels.load(unit.folder).for_table(run.labelled(unit.arguments[-1])[0]))
     return rows

@@ -11,16 +11,24 @@ import numpy as np
 import pytest
 
 from recdistill.artefacts import sha256
-from recdistill.datasets import DATASETS, amazon, criteo, load, movielens, synthetic
+from recdistill.datasets import DATASETS, amazon, criteo, load, movielens, reviews, synthetic
 from recdistill.datasets.download import ARCHIVES
 from recdistill.errors import UsageError
 from recdistill.metrics import auc
 from recdistill.schema import Schema
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = {"amazon": "amazon-sport-cloth", "criteo": "criteo-kaggle-137k", "movielens": "ml-1m", "synthetic": None}
+# Of those that are read; the others are made.
+READ = {"amazon": "amazon-sport-cloth", "criteo": "criteo-kaggle-137k", "movielens": "ml-1m"}
+MADE = {"reviews": reviews.load, "synthetic": synthetic.load}
+FOLDERS = {**READ, **dict.fromkeys(MADE)}
 CARDS = {path.stem: tomllib.loads(path.read_text()) for path in sorted((ROOT / "data").glob("*.toml"))}
-SCHEMAS = {"amazon": amazon.SCHEMA, "criteo": criteo.SCHEMA, "synthetic": synthetic.SCHEMA}
+SCHEMAS = {
+    "amazon": amazon.SCHEMA,
+    "criteo": criteo.SCHEMA,
+    "reviews": reviews.SCHEMA,
+    "synthetic": synthetic.SCHEMA,
+}
 LAYOUTS = {"ml-1m": "ml-1m", "ml-100k": "ml-100k"}
 
 
@@ -28,7 +36,7 @@ def test_every_data_set_and_archive_has_a_card() -> None:
     assert {card["dataset"] for card in CARDS.values()} == set(DATASETS) - {"files"} == set(FOLDERS), (
         "a user's own files have no card"
     )
-    assert set(CARDS) == {*ARCHIVES, "synthetic"}
+    assert set(CARDS) == {*ARCHIVES, *MADE}
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -45,8 +53,8 @@ def test_a_card_agrees_with_the_code(name: str) -> None:
         assert card.get("sha256", {}).get(f"{name}.zip") == ARCHIVES[name].sha256
     else:
         assert schema == SCHEMAS[name]
-    if name == "synthetic":
-        defaults = inspect.signature(synthetic.load).parameters
+    if name in MADE:
+        defaults = inspect.signature(MADE[name]).parameters
         assert card["counts"] == {key: defaults[key].default for key in card["counts"]}
     elif name in ("amazon", "criteo"):
         assert card["origin"] == ARCHIVES[name].address

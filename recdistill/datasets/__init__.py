@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from recdistill.datasets import amazon, criteo, files, movielens, synthetic
+from recdistill.datasets import amazon, criteo, files, movielens, reviews, synthetic
 from recdistill.errors import UsageError
 from recdistill.readers import Quarantine
 from recdistill.settings import require_known
@@ -19,6 +19,7 @@ DATASETS: dict[str, Callable[..., tuple[Table | None, Table]]] = {
     "criteo": criteo.load,
     "files": files.load,
     "movielens": movielens.load,
+    "reviews": reviews.load,
     "synthetic": synthetic.load,
 }
 # What each reads; data sets that are made have no files.
@@ -121,5 +122,6 @@ __all__ = [
     "load",
     "movielens",
     "require",
+    "reviews",
     "synthetic",
 ]

@@ -25,7 +25,9 @@ def reading(result: dict[str, Any]) -> list[str]:
 
 
 def _choosing(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
-    arms = sum(entry["role"] == "student" for entry in pooled["rankers"].values()) - 1
+    arms = sum(
+        entry["role"] == "student" and name not in ("chosen", "auto") for name, entry in pooled["rankers"].items()
+    )
     tried = len(result["config"]["tune"]["controls"])
     adapted = ", and so did the adapted teacher" if result["config"]["teacher"]["scores"] is None else ""
     return [

@@ -40,7 +40,23 @@ def answer(pooled: dict[str, Any]) -> list[str]:
         silence = silent(pooled, "chosen") if word == "distillation" else ""
         gain = f"{signed(found(pooled, 'chosen', control))} over {control}{silence}"
         lines.append(f"{word.capitalize()}: {gain}: {verdict(pooled, control)}.")
-    return [*lines, f"Ship: {_counted(pooled['shipped'])}, the best on validation rows, controls included."]
+    if placebo := found(pooled, "chosen", "placebo"):
+        lines.append(f"Over the same student that hears a placebo instead of the teacher: {signed(placebo)}.")
+    return [*lines, *_shipping(pooled)]
+
+
+def _shipping(pooled: dict[str, Any]) -> list[str]:
+    """What to ship and why; and which arms were seen to harm."""
+    named = _counted(pooled["shipped"])
+    if "decisions" not in pooled:
+        return [f"Ship: {named}."]
+    gain = found(pooled, "auto", "hard_only")
+    lines = [f"Ship: {named}, what cross-validation over the labelled rows chose: {signed(gain)} over hard_only."]
+    harmful = Counter(name for decision in pooled["decisions"] for name in decision["harmful"])
+    if harmful:
+        told = ", ".join(f"{name} ({count} of {len(pooled['seeds'])} seeds)" for name, count in harmful.items())
+        lines.append(f"Negative transfer: on the labelled rows worse than labels alone: {told}.")
+    return lines
 
 
 def table(pooled: dict[str, Any], metrics: tuple[str, ...] = ()) -> list[list[str]]:
@@ -83,6 +99,8 @@ def verdict(pooled: dict[str, Any], control: str) -> str:
     small = -effect < comparison["low"] and comparison["high"] < effect
     if gained := _gained(pooled, comparison):
         words = f"it helps{_beside_labels_alone(pooled, control)}" if gained > 0 else "it harms"
+        if gained > 0 and deltas(pooled)[control] == "distillation" and not _beyond_placebo(pooled):
+            words = "not the teacher's: a placebo is not shown to gain less"
         return f"{words}, by less than matters ({effect:g})" if small else words
     if small:
         return f"no difference that matters (less than {effect:g})"
@@ -104,6 +122,12 @@ def _beside_labels_alone(pooled: dict[str, Any], control: str) -> str:
         return ""
     better = _gained(pooled, comparison) > 0
     return "" if better else f" against {control}, but the student is not shown to beat labels alone"
+
+
+def _beyond_placebo(pooled: dict[str, Any]) -> bool:
+    """Whether the chosen student is shown to be better than the one that heard a placebo."""
+    comparison = found(pooled, "chosen", "placebo")
+    return comparison is None or _gained(pooled, comparison) > 0
 
 
 def _gained(pooled: dict[str, Any], comparison: dict[str, Any]) -> int:

@@ -1,28 +1,24 @@
-"""What an experiment makes, one artefact a function: rankers trained on the source, adapted teachers, soft labels,
-students. Each takes the run's folder, reads what it needs there, and leaves one folder artefact.
-"""
+"""The teachers of a run: trained on the source, adapted to a cell's labels, and their soft labels."""
 
 from __future__ import annotations
 
-import math
 import shutil
-from pathlib import Path
+import time
+from typing import Literal
 
-from recdistill.arms import ARMS, Trial
+from recdistill.arms import Trial
 from recdistill.artefacts import manifest
 from recdistill.calibration import calibrate
-from recdistill.configuration import StudentSettings, TeacherSettings
-from recdistill.distillation import DistillSettings, distill
+from recdistill.cells.trying import Best, new_ranker
+from recdistill.configuration import Config, TeacherSettings
 from recdistill.domains import privileged_columns
-from recdistill.encoder import Encoder
+from recdistill.errors import UsageError
 from recdistill.evaluation import measure, task
-from recdistill.examples import Examples
 from recdistill.inspection import unshared
-from recdistill.metrics import logloss
-from recdistill.models import build
+from recdistill.label_budget import Cell
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, split
 from recdistill.tables import Table
@@ -77,20 +73,20 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
             fold's, with the candidate that "whole" chose.
         watch: told how far it is.
     """
-    config, folder = run.config, run.adapted(cell, part)
+    config, folder, started = run.config, run.adapted(cell, part), time.process_time()
     train, valid = run.labelled(cell)
     trials, kept = config.tune.adapted, train.labelled
     if part != "whole":
         trials = (Trial(**manifest(run.adapted(cell, "whole"))["facts"]["choice"]),)
         kept &= ~folds(train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
     start, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)).extended(train), train.take(kept)
-    held_out = _Best(valid)
+    held_out = Best(valid)
     for number, trial in enumerate(trials):
         ranker, progress = start.copy(), watch.part(number, len(trials))
         fitting = config.teacher.adapt.model_copy(update={**trial.fitting, "seed": cell.seed})
         fit(ranker, rows, valid=valid, settings=fitting, progress=progress)
         held_out.offer(ranker, trial)
-    words = held_out.save(folder, run.identity)
+    words = held_out.save(folder, run.identity, seconds=time.process_time() - started)
     return f"{words} on {len(rows):,} rows with {held_out.trial.words()}"
 
 
@@ -103,81 +99,46 @@ def label(run: RunFolder, teacher: str, cell: Cell, watch: Watch) -> str:
         cell: whose labels the teacher was adapted on.
         watch: told how far it is.
     """
-    config, (train, _) = run.config, run.labelled(cell)
-    if teacher == "source_teacher":
-        soft = SoftLabels.from_teacher(Ranker.load(run.pretrained(teacher, cell.seed)), train)
-    elif config.teacher.scores is not None:
-        soft = SoftLabels.from_column(train, scale=config.teacher.scores, clip=config.teacher.clip)
-        if teacher == "calibrated_scores":
-            soft = calibrate(soft, train, k=config.folds, seed=cell.seed)
-    else:
-        masks = folds(train, k=run.config.folds, seed=cell.seed)
-        without = [Ranker.load(run.adapted(cell, f"fold-{k}")) for k in range(len(masks))]
-        soft = SoftLabels.out_of_fold(Ranker.load(run.adapted(cell, "whole")), without, masks, train)
+    train, _ = run.labelled(cell)
+    soft = soft_labels(run, teacher, cell, train)
     soft.save(run.soft_labels(teacher, cell), prepared=run.identity)
     return f"{len(soft.logits):,} rows, {soft.sample.replace('_', ' ')}"
 
 
-def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
-    """The student of one arm: every candidate of its budget, the best on the labelled validation rows kept.
+def soft_labels(run: RunFolder, teacher: str, cell: Cell, train: Table, *, without: int | None = None) -> SoftLabels:
+    """What a teacher says of the training rows.
 
     Args:
         run: the run's folder.
-        name: of the arm.
-        cell: whose labels.
-        watch: told how far it is.
+        teacher: a key of `arms.TEACHERS`.
+        cell: whose labels the teacher was adapted or calibrated on.
+        train: the rows; the labels that it has are read by what calibrates.
+        without: a fold that the teacher must not know the labels of; `train` then lacks them too.
     """
-    arm, config = ARMS[name], run.config
-    train, valid = run.labelled(cell)
-    start = _start(run, name, cell)
-    examples = Examples.of(start.encoder, train)
-    if arm.teacher is not None:
-        soft = SoftLabels.load(run.soft_labels(arm.teacher, cell))
-        examples = examples.with_teacher(soft.for_table(train))
-    trials, held_out = config.tune.of(arm), _Best(valid)
-    for number, trial in enumerate(trials):
-        student, progress = start.copy(), watch.part(number, len(trials))
-        fitting = config.student.fit.model_copy(update={**trial.fitting, "seed": cell.seed})
-        distilling = DistillSettings(alpha=trial.alpha, temperature=trial.temperature, unlabelled=arm.unlabelled)
-        distill(student, examples, None, valid=valid, settings=distilling, fitting=fitting, progress=progress)
-        held_out.offer(student, trial)
-    words = held_out.save(run.student(name, cell), run.identity)
-    return f"{words} with {held_out.trial.words(distilled=arm.teacher is not None)}"
+    config, whole = run.config, run.adapted(cell, "whole" if without is None else f"fold-{without}")
+    if teacher in ("source_teacher", "calibrated_teacher"):
+        soft = SoftLabels.from_teacher(Ranker.load(run.pretrained("source_teacher", cell.seed)), train)
+    elif teacher in ("given_scores", "calibrated_scores"):
+        soft = SoftLabels.from_column(train, scale=_scale(config), clip=config.teacher.clip)
+    elif teacher == "in_sample_teacher" or without is not None:
+        soft = SoftLabels.from_teacher(Ranker.load(whole), train, in_sample=True)
+    else:
+        masks = folds(train, k=config.folds, seed=cell.seed)
+        others = [Ranker.load(run.adapted(cell, f"fold-{k}")) for k in range(len(masks))]
+        soft = SoftLabels.out_of_fold(Ranker.load(whole), others, masks, train)
+    calibrated = teacher in ("calibrated_teacher", "calibrated_scores")
+    return calibrate(soft, train, k=config.folds, seed=cell.seed) if calibrated else soft
 
 
-class _Best:
-    """The candidate with the lowest logloss on the labelled validation rows, whatever its fit was stopped by."""
+def _scale(config: Config) -> Literal["probability", "logit"]:
+    """What the column of scores holds.
 
-    trial: Trial
-    ranker: Ranker
-
-    def __init__(self, valid: Table) -> None:
-        self.valid, self.logloss = valid.take(valid.labelled), math.inf
-
-    def offer(self, ranker: Ranker, trial: Trial) -> None:
-        """Keep it if it is better."""
-        found = logloss(ranker.score(self.valid), self.valid.labels)
-        if found < self.logloss:
-            self.logloss, self.ranker, self.trial = found, ranker, trial
-
-    def save(self, folder: Path, prepared: str) -> str:
-        """Write it down and say how good it is."""
-        self.ranker.save(folder, prepared=prepared, valid_logloss=self.logloss, choice=self.trial.model_dump())
-        return f"validation logloss {self.logloss:.4f}"
-
-
-def _start(run: RunFolder, name: str, cell: Cell) -> Ranker:
-    """The student before it sees the target's labels; cold or warm, it has the ids of the target's training rows.
-
-    `source_finetuned` starts from the student trained on the source, a warm arm from `source_finetuned`, or where
-    there are no source rows from `hard_only`.
+    Raises:
+        UsageError: the teacher is a model.
     """
-    settings, train = run.config.student, run.tables()["train"]
-    if name == "source_finetuned":
-        return Ranker.load(run.pretrained("source_student", cell.seed)).refitted(train)
-    if ARMS[name].warm:
-        return Ranker.load(run.student(run.controls[-1], cell))
-    return new_ranker(settings, settings.encoder.fit(train), train.schema.classes, cell.seed)
+    if config.teacher.scores is None:
+        raise UsageError("a column of scores teaches where teacher.scores says what it holds, got none")
+    return config.teacher.scores
 
 
 def rows_for_teacher(source: Table, target: Table, settings: TeacherSettings) -> tuple[Table, dict[str, float]]:
@@ -195,9 +156,3 @@ def rows_for_teacher(source: Table, target: Table, settings: TeacherSettings) ->
     if settings.hidden == 1:
         return source.with_schema(source.schema.without(*lacking)), {}
     return source, dict.fromkeys(lacking, settings.hidden)
-
-
-def new_ranker(settings: TeacherSettings | StudentSettings, encoder: Encoder, classes: int, seed: int) -> Ranker:
-    """A ranker of the task's classes that has learnt nothing."""
-    arguments = {"classes": classes, **settings.arguments}
-    return Ranker(encoder, build(settings.model, encoder.spec, seed=seed, arguments=arguments))

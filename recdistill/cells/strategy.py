@@ -1,0 +1,97 @@
+"""The strategy of a run: candidates are made anew without each fold's labels, and `transfer.decide` chooses."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from recdistill import run_arms
+from recdistill.arms import ARMS, AUTO, Trial
+from recdistill.artefacts import manifest
+from recdistill.cells.students import Learning, learn, starting
+from recdistill.cells.teachers import soft_labels
+from recdistill.examples import Examples
+from recdistill.label_budget import Cell
+from recdistill.progress import Watch
+from recdistill.ranker import Ranker
+from recdistill.run_folder import RunFolder
+from recdistill.splits import folds
+from recdistill.transfer import Decision, decide
+
+Array = np.ndarray[Any, Any]
+
+
+def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> str:
+    """A candidate made without the labels of a fold, with the setting that its arm chose on the validation rows.
+
+    Its soft labels and what a warm one starts from leave the fold out too.
+
+    Args:
+        run: the run's folder.
+        name: of the candidate.
+        cell: whose labels.
+        fold: which is left out.
+        watch: told how far it is.
+    """
+    arm, started = ARMS[name], time.process_time()
+    train, valid = run.labelled(cell)
+    held = folds(train, k=run.config.folds, seed=cell.seed)[fold]
+    known = train.with_labels_only(train.labelled & ~held)
+    warm = arm.warm and name not in run.controls
+    control = Ranker.load(run.held_out(run.controls[-1], cell, fold)) if warm else None
+    student = starting(run, name, cell, control)
+    examples, trial = Examples.of(student.encoder, known), _chosen(run, name, cell)
+    if arm.teacher is not None and trial.alpha:
+        soft = soft_labels(run, arm.teacher, cell, known, without=fold)
+        examples = examples.with_teacher(soft.for_table(known))
+    learn(run, student, examples, valid, Learning(arm, trial, cell.seed), watch.part(0, 1))
+    student.save(run.held_out(name, cell, fold), prepared=run.identity, seconds=time.process_time() - started)
+    return f"without {int(held.sum()):,} of {int(train.labelled.sum()):,} labelled rows"
+
+
+def choose(run: RunFolder, cell: Cell, watch: Watch) -> str:
+    """Decide, and keep the student of the arm that is chosen under the strategy's name: the very same weights.
+
+    Args:
+        run: the run's folder.
+        cell: whose labels.
+        watch: not told: this takes no time.
+    """
+    decision, names = decided(run, cell), run_arms.candidates(run, cell)
+    chosen = run.student(decision.chosen, cell)
+    facts = {key: value for key, value in manifest(chosen)["facts"].items() if key in ("choice", "valid_logloss")}
+    facts |= {"decision": decision.to_dict(), "seconds": _seconds(run, cell, names)}
+    Ranker.load(chosen).save(run.student(AUTO, cell), prepared=run.identity, **facts)
+    return decision.words
+
+
+def decided(run: RunFolder, cell: Cell) -> Decision:
+    """What cross-validation says of the candidates of a cell."""
+    train, _ = run.labelled(cell)
+    masks = folds(train, k=run.config.folds, seed=cell.seed)
+    logits: dict[str, Array] = {}
+    for name in run_arms.candidates(run, cell):
+        rankers = [Ranker.load(run.held_out(name, cell, k)) for k in range(len(masks))]
+        parts = [ranker.score(train.take(fold)) for ranker, fold in zip(rankers, masks, strict=True)]
+        found = np.zeros((len(train), *parts[0].shape[1:]))
+        for fold, part in zip(masks, parts, strict=True):
+            found[fold] = part
+        logits[name] = found[train.labelled]
+    return decide(logits, train.take(train.labelled), confidence=run.config.confidence)
+
+
+def _chosen(run: RunFolder, name: str, cell: Cell) -> Trial:
+    return Trial(**manifest(run.student(name, cell))["facts"]["choice"])
+
+
+def _seconds(run: RunFolder, cell: Cell, names: Iterable[str]) -> float:
+    """What "auto" took: its candidates, whole and by fold, and the adaptation of their teacher."""
+    parts = ["whole", *(f"fold-{k}" for k in range(run.config.folds))]
+    places = [run.student(name, cell) for name in names]
+    places += [run.held_out(name, cell, k) for name in names for k in range(run.config.folds)]
+    places += [run.adapted(cell, part) for part in parts if run.config.teacher.scores is None]
+    return math.fsum(manifest(place)["facts"]["seconds"] for place in places)

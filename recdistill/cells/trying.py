@@ -1,0 +1,42 @@
+"""Candidates of a budget: each is tried, the best on the labelled validation rows kept."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from recdistill.arms import Trial
+from recdistill.configuration import StudentSettings, TeacherSettings
+from recdistill.encoder import Encoder
+from recdistill.metrics import logloss
+from recdistill.models import build
+from recdistill.ranker import Ranker
+from recdistill.tables import Table
+
+
+class Best:
+    """The candidate with the lowest logloss on the labelled validation rows, whatever its fit was stopped by."""
+
+    trial: Trial
+    ranker: Ranker
+
+    def __init__(self, valid: Table) -> None:
+        self.valid, self.logloss = valid.take(valid.labelled), math.inf
+
+    def offer(self, ranker: Ranker, trial: Trial) -> None:
+        """Keep it if it is better."""
+        found = logloss(ranker.score(self.valid), self.valid.labels)
+        if found < self.logloss:
+            self.logloss, self.ranker, self.trial = found, ranker, trial
+
+    def save(self, folder: Path, prepared: str, **facts: float) -> str:
+        """Write it down, with the facts, and say how good it is."""
+        stored = {"valid_logloss": self.logloss, "choice": self.trial.model_dump(), **facts}
+        self.ranker.save(folder, prepared=prepared, **stored)
+        return f"validation logloss {self.logloss:.4f}"
+
+
+def new_ranker(settings: TeacherSettings | StudentSettings, encoder: Encoder, classes: int, seed: int) -> Ranker:
+    """A ranker of the task's classes that has learnt nothing."""
+    arguments = {"classes": classes, **settings.arguments}
+    return Ranker(encoder, build(settings.model, encoder.spec, seed=seed, arguments=arguments))

@@ -1,0 +1,168 @@
+"""The strategy "auto": which of a few ways to make the student is right here, by cross-validation, without doing harm.
+
+Every candidate is made without the labels of a fold and scores its rows. The best mean over the labelled rows wins if
+its gain over labels alone is above 0 at a one-sided lower bound, in logloss and in the headline metric; otherwise
+labels alone are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from recdistill.errors import UsageError, nearest
+from recdistill.evaluation import compare, task
+from recdistill.ranker import Ranker
+from recdistill.splits import folds
+from recdistill.tables import Table
+
+Array = np.ndarray[Any, Any]
+Make = Callable[[Table], Ranker]
+CONTROL, CONFIDENCE = "hard_only", 0.9
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a candidate gains over the control in one metric; more is better, whatever the metric.
+
+    Args:
+        mean: the gain.
+        low, high: its one-sided lower and upper bounds.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was chosen, and why.
+
+    Args:
+        chosen: the candidate.
+        best: the candidate with the best cross-validated logloss, chosen or not.
+        control: what was to be beaten.
+        gains: per candidate and metric ("logloss" and the headline one) its gain over the control.
+        confidence: of the one-sided bounds.
+        rows: how many labelled rows they rest on.
+    """
+
+    chosen: str
+    best: str
+    control: str
+    gains: dict[str, dict[str, Gain]]
+    confidence: float
+    rows: int
+
+    @property
+    def harmful(self) -> tuple[str, ...]:
+        """Candidates that are worse than the control at the upper bound of a gain: negative transfer."""
+        return tuple(name for name, of in self.gains.items() if any(gain.high < 0 for gain in of.values()))
+
+    @property
+    def words(self) -> str:
+        """The reason, in a sentence."""
+        bound = f"{100 * self.confidence:g} % lower bound"
+        if self.best == self.control:
+            return f"{self.control}: no candidate has a better logloss on {self.rows:,} labelled rows out of fold"
+        found = self.gains[self.best]
+        said = ", ".join(f"{name} {gain.mean:+.4f} ({bound} {gain.low:+.4f})" for name, gain in found.items())
+        reason = f"{self.best} gains {said} over {self.control} on {self.rows:,} labelled rows out of fold"
+        return reason if self.chosen == self.best else f"{self.control}, though {reason}: not sure enough"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        gains = {name: {metric: vars(gain) for metric, gain in of.items()} for name, of in self.gains.items()}
+        said = {"chosen": self.chosen, "best": self.best, "control": self.control, "words": self.words}
+        told = {"harmful": list(self.harmful), "confidence": self.confidence, "rows": self.rows}
+        return {**said, **told, "gains": gains}
+
+
+def choose(
+    candidates: Mapping[str, Make],
+    train: Table,
+    *,
+    k: int = 3,
+    seed: int = 0,
+    control: str = CONTROL,
+    confidence: float = CONFIDENCE,
+) -> tuple[Ranker, Decision]:
+    """Cross-validate candidates over the labelled rows, decide, and make the one that is chosen of all rows.
+
+    Args:
+        candidates: per name what makes a ranker of training rows. It is called with the rows of which a fold's labels
+            are removed, and must use no other labels of theirs: a teacher that was adapted on them is adapted anew.
+        train: the rows, labelled or not.
+        k: folds over the labelled rows.
+        seed: of the folds.
+        control: the candidate that is kept unless another is surely better; labels alone.
+        confidence: of the one-sided bounds.
+
+    Returns:
+        The ranker of the chosen candidate, made of all labels, and the decision.
+
+    Raises:
+        UsageError: no such control, or k or the confidence makes no sense.
+        DataError: folds of one class only.
+    """
+    _require(candidates, control, confidence)
+    held = folds(train, k=k, seed=seed)
+    logits: dict[str, Array] = {}
+    for fold in held:
+        rows, out = train.with_labels_only(train.labelled & ~fold), train.take(fold)
+        for name, make in candidates.items():
+            scores = make(rows).score(out)
+            logits.setdefault(name, np.zeros((len(train), *scores.shape[1:])))[fold] = scores
+    labelled = {name: scores[train.labelled] for name, scores in logits.items()}
+    decision = decide(labelled, train.take(train.labelled), control=control, confidence=confidence)
+    return candidates[decision.chosen](train), decision
+
+
+def decide(
+    logits: Mapping[str, Array], labelled: Table, *, control: str = CONTROL, confidence: float = CONFIDENCE
+) -> Decision:
+    """Choose among candidates by what they said of rows that they had not seen the labels of.
+
+    Gains are paired, row by row; rows cluster by user where there is a user column. Equal means go to the earlier
+    candidate.
+
+    Args:
+        logits: per candidate (rows,) or (rows, classes) logits out of fold.
+        labelled: those rows.
+        control: the candidate that is kept unless another is surely better.
+        confidence: of the one-sided bounds.
+
+    Raises:
+        UsageError: no such control, or the confidence is out of range.
+        DataError: the rows cannot be compared by: labels of one class, or fewer than 2 users.
+    """
+    _require(logits, control, confidence)
+    metrics = dict.fromkeys(("logloss", task(labelled.schema).headline))
+    gains = {
+        name: {metric: _gain(logits[name], logits[control], labelled, metric, confidence) for metric in metrics}
+        for name in logits
+        if name != control
+    }
+    best = max(logits, key=lambda name: gains[name]["logloss"].mean if name != control else 0.0)
+    safe = best != control and all(gain.low >= 0 for gain in gains[best].values())
+    return Decision(best if safe else control, best, control, gains, confidence, len(labelled))
+
+
+def _gain(first: Array, second: Array, labelled: Table, metric: str, confidence: float) -> Gain:
+    found = compare(first, second, labelled, metric)
+    higher = task(labelled.schema).higher_is_better and metric != "logloss"
+    mean = found["delta"] if higher else -found["delta"]
+    half = float(stats.norm.ppf(confidence)) * found["rows_error"]
+    return Gain(mean, mean - half, mean + half)
+
+
+def _require(candidates: Mapping[str, Any], control: str, confidence: float) -> None:
+    if control not in candidates:
+        raise UsageError(f"no candidate {control!r} to beat, {nearest(control, candidates)}")
+    if not 0.5 <= confidence < 1:
+        raise UsageError(f"the confidence of a one-sided bound must be in [0.5, 1), got {confidence=}")
