@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
+    from recdistill.shift import Diagnosis, density_ratio, diagnose
     from recdistill.soft_labels import SoftLabels
     from recdistill.splits import keep_labels, split
     from recdistill.tables import Table, concat
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Bar": "terminal",
     "Batches": "batches",
+    "Diagnosis": "shift",
     "DistillSettings": "distillation",
     "Encoder": "encoder",
     "EncoderSettings": "encoder_settings",
@@ -60,6 +62,8 @@ _HOMES = {
     "calibrate": "calibration",
     "compare_ranked": "full_ranking",
     "concat": "tables",
+    "density_ratio": "shift",
+    "diagnose": "shift",
     "distill": "distillation",
     "evaluate": "evaluation",
     "fit": "training",
@@ -79,6 +83,7 @@ _ROOMS = ("datasets", "losses", "metrics", "models")
 __all__ = [
     "Bar",
     "Batches",
+    "Diagnosis",
     "DistillSettings",
     "Encoder",
     "EncoderSettings",
@@ -101,6 +106,8 @@ __all__ = [
     "compare_ranked",
     "concat",
     "datasets",
+    "density_ratio",
+    "diagnose",
     "distill",
     "evaluate",
     "fit",
