@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
+    from recdistill.shift import Diagnosis, density_ratio, diagnose
     from recdistill.soft_labels import SoftLabels
     from recdistill.splits import keep_labels, split
     from recdistill.tables import Table, concat
@@ -41,6 +42,7 @@ _HOMES = {
     "Bar": "terminal",
     "Batches": "batches",
     "Decision": "transfer",
+    "Diagnosis": "shift",
     "DistillSettings": "distillation",
     "Encoder": "encoder",
     "EncoderSettings": "encoder_settings",
@@ -64,6 +66,8 @@ _HOMES = {
     "compare_ranked": "full_ranking",
     "concat": "tables",
     "decide": "transfer",
+    "density_ratio": "shift",
+    "diagnose": "shift",
     "distill": "distillation",
     "evaluate": "evaluation",
     "fit": "training",
@@ -84,6 +88,7 @@ __all__ = [
     "Bar",
     "Batches",
     "Decision",
+    "Diagnosis",
     "DistillSettings",
     "Encoder",
     "EncoderSettings",
@@ -108,6 +113,8 @@ __all__ = [
     "concat",
     "datasets",
     "decide",
+    "density_ratio",
+    "diagnose",
     "distill",
     "evaluate",
     "fit",
