@@ -10,10 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recdistill import datasets, losses, metrics, models
+    from recdistill import calibrators, datasets, losses, metrics, models, weights
+    from recdistill.adaptation import adapt, out_of_fold_labels
     from recdistill.baselines import item_means
     from recdistill.batches import Batches
-    from recdistill.calibration import calibrate
+    from recdistill.calibration import calibrate, calibrate_with, calibration_report
     from recdistill.distillation import DistillSettings, distill
     from recdistill.domains import by_member, by_time, by_value, require_disjoint, source_and_target
     from recdistill.encoder import Encoder
@@ -54,10 +55,13 @@ _HOMES = {
     "Table": "tables",
     "TeachSettings": "teaching",
     "Threads": "preparation",
+    "adapt": "adaptation",
     "by_member": "domains",
     "by_time": "domains",
     "by_value": "domains",
     "calibrate": "calibration",
+    "calibrate_with": "calibration",
+    "calibration_report": "calibration",
     "compare_ranked": "full_ranking",
     "concat": "tables",
     "distill": "distillation",
@@ -66,6 +70,7 @@ _HOMES = {
     "item_means": "baselines",
     "keep_labels": "splits",
     "label_prepared": "labelling",
+    "out_of_fold_labels": "adaptation",
     "prepare": "preparation",
     "rank_all": "full_ranking",
     "require_disjoint": "domains",
@@ -74,7 +79,7 @@ _HOMES = {
     "teach": "teaching",
     "unseen_pairs": "pairs",
 }
-_ROOMS = ("datasets", "losses", "metrics", "models")
+_ROOMS = ("calibrators", "datasets", "losses", "metrics", "models", "weights")
 
 __all__ = [
     "Bar",
@@ -94,10 +99,14 @@ __all__ = [
     "Table",
     "TeachSettings",
     "Threads",
+    "adapt",
     "by_member",
     "by_time",
     "by_value",
     "calibrate",
+    "calibrate_with",
+    "calibration_report",
+    "calibrators",
     "compare_ranked",
     "concat",
     "datasets",
@@ -110,6 +119,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "out_of_fold_labels",
     "prepare",
     "rank_all",
     "require_disjoint",
@@ -117,6 +127,7 @@ __all__ = [
     "split",
     "teach",
     "unseen_pairs",
+    "weights",
 ]
 
 

@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from recdistill.batches import Batches
+from recdistill.curriculum import Curriculum
 from recdistill.examples import Examples
 from recdistill.fit_settings import FitSettings
 from recdistill.losses import label_loss, teacher_loss
@@ -30,11 +32,13 @@ class DistillSettings(Settings):
         alpha: weight of the soft labels, in [0, 1]; the labels get 1 - alpha. 0 is training on labels alone.
         temperature: softens both sides of the soft term, > 0.
         unlabelled: whether rows without a label are learnt from too.
+        curriculum: epochs over which alpha falls from 1 to its value, teacher first; 0 for none.
     """
 
     alpha: float = Field(0.5, ge=0, le=1)
     temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
     unlabelled: bool = True
+    curriculum: int = Field(0, ge=0)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Blend:
     `(logits, Examples) -> ()`, of (batch,) or (batch, classes) logits.
 
     DIFF: each term is a mean over its own rows, so that unlabelled rows do not thin out the labels.
+    DIFF: with trust r_i in the teacher (`Examples.trust`), α is α·r_i in row i's soft term; see `heard`.
 
     Args:
         alpha: in [0, 1].
@@ -65,12 +70,30 @@ class Blend:
 
     def __call__(self, logits: Tensor, examples: Examples) -> Tensor:
         """(), the loss of (batch,) or (batch, classes) logits."""
-        weight, temperature = examples.weight, self.temperature
-        of_labels = label_loss(logits, examples.label, where=examples.labelled, weight=weight)
+        of_labels = label_loss(logits, examples.label, where=examples.labelled, weight=examples.weight)
+        weight, share = heard(examples)
         of_teacher = teacher_loss(
-            logits, examples.teacher, where=examples.taught, weight=weight, temperature=temperature
+            logits, examples.teacher, where=examples.taught, weight=weight, temperature=self.temperature
         )
-        return (1 - self.alpha) * of_labels + self.alpha * of_teacher
+        return (1 - self.alpha) * of_labels + self.alpha * share * of_teacher
+
+    def with_alpha(self, alpha: float) -> Blend:
+        """The same with another alpha."""
+        return replace(self, alpha=alpha)
+
+
+def heard(examples: Examples) -> tuple[Tensor, float | Tensor]:
+    """How much of the teacher is heard: (batch,) weights of the rows in its term, and () what the term is times.
+
+    The soft term is Σ r_i w_i l_i / Σ w_i over the rows with a soft label, r the trust and w the weights. Its mean is
+    not taken anew over r: a batch in which the teacher is little trusted is to listen to it little.
+    """
+    if examples.trust is None:
+        return examples.weight, 1.0
+    zero = torch.zeros_like(examples.weight)
+    weight = torch.where(examples.taught, examples.weight * examples.trust, zero)
+    total = torch.where(examples.taught, examples.weight, zero).sum()
+    return weight, weight.sum() / torch.where(total > 0, total, torch.ones_like(total))
 
 
 def distill(
@@ -89,7 +112,7 @@ def distill(
     Args:
         student: its weights are the starting point.
         train: rows to learn from, labelled or not; of a prepared table those of its train split. Examples carry their
-            teacher logits already, and `Batches` may.
+            teacher logits already and trust in them, and `Batches` may have logits.
         soft: the teacher's logits for exactly these rows; None with Examples, or when alpha is 0.
         valid: labelled rows that decide when to stop; of a prepared table those of its valid split.
         settings: alpha, temperature, unlabelled rows.
@@ -104,7 +127,8 @@ def distill(
     settings, fitting = settings or DistillSettings(), fitting or FitSettings()
     # Without a soft term an unlabelled row has no influence on the loss; leaving it out keeps the batches full of
     # labels, and makes alpha = 0 exactly the control.
-    labelled = settings.alpha == 0 or not settings.unlabelled
+    listens = settings.alpha > 0 or settings.curriculum > 0
+    labelled = not (listens and settings.unlabelled)
     rows: Examples | Batches
     if isinstance(train, PreparedTable | Batches):
         rows = _batches(train, soft, labelled, fitting)
@@ -113,13 +137,14 @@ def distill(
         rows = _examples(student, train, soft)
         taught = bool(rows.taught.any())
         rows = rows.rows(rows.labelled.nonzero()[:, 0]) if labelled else rows
-    if settings.alpha > 0 and not taught:
-        raise ValueError(f"alpha > 0 needs soft labels, got none with {settings.alpha=}")
+    if listens and not taught:
+        raise ValueError(f"alpha > 0 needs soft labels, got none with {settings.alpha=}, {settings.curriculum=}")
+    blend = Blend(settings.alpha, settings.temperature)
     return fit(
         student,
         rows,
         valid=valid,
-        objective=Blend(settings.alpha, settings.temperature),
+        objective=Curriculum(blend, settings.curriculum) if settings.curriculum else blend,
         settings=fitting,
         checkpoint=checkpoint,
         progress=progress,

@@ -12,6 +12,7 @@ from torch import nn
 
 from recdistill import soft_label_files
 from recdistill.artefacts import digest
+from recdistill.calibrators import Calibration
 from recdistill.errors import DataError
 from recdistill.own_teachers import Scale, as_callable, called, logits_of, module_fingerprint
 from recdistill.prepared_table import PreparedTable
@@ -21,7 +22,6 @@ from recdistill.tables import Table
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Sample = Literal["unseen", "out_of_fold", "in_sample"]
-FACTS = ("teacher", "rows_fingerprint", "sample")
 
 
 class SoftLabels:
@@ -32,9 +32,9 @@ class SoftLabels:
         logits: (rows,) finite teacher logits for clicks, (rows, classes) for ratings.
         teacher: the fingerprint of the teacher that made them.
         rows_fingerprint: of the rows (`Table.rows_fingerprint` or `PreparedTable.split_fingerprint`).
-        sample: "unseen" (the teacher never saw these labels), "out_of_fold" (each adapted row is scored by a
-            teacher that did not adapt on it) or "in_sample".
+        sample: "unseen" (no label of these rows was used), "out_of_fold" (none for its own row) or "in_sample".
         grades: the rating of each class; none for clicks.
+        calibration: brings the logits onto the scale of the labels; then `raw` has what the teacher said.
 
     Raises:
         DataError: there are not as many logits as rows and grades ask for, or one is not finite.
@@ -49,15 +49,20 @@ class SoftLabels:
         rows_fingerprint: str,
         sample: Sample = "unseen",
         grades: Sequence[float] = (),
+        calibration: Calibration | None = None,
     ) -> None:
         if logits.shape != (len(row_ids), len(grades))[: 2 if grades else 1]:
             needed = f"{len(grades)} logits per row, one per grade" if grades else "one logit per row"
             raise DataError(f"soft labels need {needed}, got {logits.shape} for {len(row_ids)} rows")
-        if not np.isfinite(logits).all():
-            raise DataError(f"teacher logits must be finite, got {int((~np.isfinite(logits)).sum())} that are not")
-        self.row_ids, self.logits = row_ids, logits.astype(np.float32)
+        self._facts: dict[str, Any] = {"teacher": teacher, "rows_fingerprint": rows_fingerprint, "sample": sample}
+        self._said = self.logits = logits.astype(np.float32)
+        self.row_ids, self.grades, self.calibration = row_ids, tuple(grades), calibration
         self.teacher, self.rows_fingerprint, self.sample = teacher, rows_fingerprint, sample
-        self.grades = tuple(grades)
+        if calibration is not None:
+            self.logits, self.teacher = calibration(self._said), digest([teacher, *calibration.parameters])
+            self.sample = "out_of_fold" if calibration.folds and sample == "unseen" else sample
+        if not np.isfinite(self.logits).all():
+            raise DataError(f"teacher logits must be finite, got {int((~np.isfinite(self.logits)).sum())} that are not")
 
     @staticmethod
     def from_teacher(
@@ -75,14 +80,9 @@ class SoftLabels:
         sample: Sample = "in_sample" if in_sample else "unseen"
         if isinstance(table, Table):
             return _for(table, teacher.score(table), teacher=teacher.fingerprint, sample=sample)
-        return SoftLabels(
-            table.row_ids(split),
-            teacher.score(table, split=split),
-            teacher=teacher.fingerprint,
-            rows_fingerprint=table.split_fingerprint(split),
-            sample=sample,
-            grades=table.schema.class_grades,
-        )
+        logits, grades = teacher.score(table, split=split), table.schema.class_grades
+        made: Any = {"teacher": teacher.fingerprint, "rows_fingerprint": table.split_fingerprint(split)}
+        return SoftLabels(table.row_ids(split), logits, sample=sample, grades=grades, **made)
 
     @staticmethod
     def out_of_fold(
@@ -128,8 +128,8 @@ class SoftLabels:
             if table.schema.score is None:
                 raise DataError("soft labels need scores, or a table with a score column, got neither")
             of, scores = f"scores in column {table.schema.score!r}", table.column(table.schema.score)
-        shape = {"rows": len(table), "classes": table.schema.classes}
-        return SoftLabels._scored(table, logits_of(scores, **shape, scale=scale, clip=clip, of=of))
+        logits = logits_of(scores, rows=len(table), classes=table.schema.classes, scale=scale, clip=clip, of=of)
+        return _for(table, logits, teacher=digest(logits.tolist()))
 
     @staticmethod
     def from_callable(
@@ -155,7 +155,8 @@ class SoftLabels:
             UsageError: the scale is not known, or clip or batch_rows makes no sense.
             DataError: as in `from_column`, with the batch.
         """
-        return SoftLabels._scored(table, called(score, table, batch_rows=batch_rows, scale=scale, clip=clip, name=name))
+        logits = called(score, table, batch_rows=batch_rows, scale=scale, clip=clip, name=name)
+        return _for(table, logits, teacher=digest(logits.tolist()))
 
     @staticmethod
     def from_module(
@@ -182,13 +183,16 @@ class SoftLabels:
         """
         score, name = as_callable(module, inputs), type(module).__name__
         logits = called(score, table, batch_rows=batch_rows, scale=scale, clip=clip, name=name)
-        return SoftLabels._scored(table, logits, module_fingerprint(module))
+        return _for(table, logits, teacher=digest([module_fingerprint(module), logits.tolist()]))
 
-    @staticmethod
-    def _scored(table: Table, logits: np.ndarray[Any, Any], *teacher: str) -> SoftLabels:
-        """Labels of a teacher that is known by its scores, and by its own fingerprint where it has one."""
-        name = digest([*teacher, logits.tolist()] if teacher else logits.tolist())
-        return _for(table, logits.astype(np.float32), teacher=name)
+    @property
+    def raw(self) -> SoftLabels:
+        """What the teacher said, without calibration."""
+        return self.under(None)
+
+    def under(self, calibration: Calibration | None) -> SoftLabels:
+        """What the teacher said, under a calibration of these rows."""
+        return SoftLabels(self.row_ids, self._said, grades=self.grades, calibration=calibration, **self._facts)
 
     def for_table(self, table: Table) -> Floats:
         """The (rows,) or (rows, classes) logits in a table's order.
@@ -222,8 +226,8 @@ class SoftLabels:
             folder: the final name.
             facts: JSON-able facts kept in the manifest.
         """
-        stored = {"grades": list(self.grades), **{k: getattr(self, k) for k in FACTS}}
-        soft_label_files.write(Path(folder), {**facts, **stored}, self.row_ids, self.logits)
+        stored = {**facts, "grades": list(self.grades), **self._facts}
+        soft_label_files.write(Path(folder), stored, self.row_ids, self._said, self.calibration)
 
     @staticmethod
     def load(folder: Path | str, *, teacher: Ranker | None = None) -> SoftLabels:
@@ -231,19 +235,16 @@ class SoftLabels:
 
         Args:
             folder: what `save` wrote; every byte is checked.
-            teacher: when given, labels of any other teacher are refused.
+            teacher: when given, labels of any other teacher are refused; calibrated ones are still their teacher's.
 
         Raises:
             DataError: the folder is not whole, was changed, holds fewer rows than it should, or another teacher's.
         """
-        facts, row_ids, logits = soft_label_files.read(Path(folder))
-        if teacher is not None and teacher.fingerprint != facts["teacher"]:
-            made, given = facts["teacher"][:12], teacher.fingerprint[:12]
-            raise DataError(f"{folder} holds labels of teacher {made}, got teacher {given}")
-        return SoftLabels(row_ids, logits, grades=facts["grades"], **{name: facts[name] for name in FACTS})
+        asked = None if teacher is None else teacher.fingerprint
+        return SoftLabels(**soft_label_files.read(Path(folder), teacher=asked))
 
 
-def _for(table: Table, logits: Floats, *, teacher: str, sample: Sample = "unseen") -> SoftLabels:
+def _for(table: Table, logits: np.ndarray[Any, Any], *, teacher: str, sample: Sample = "unseen") -> SoftLabels:
     """Soft labels of a table's rows and grades."""
     rows, grades = table.rows_fingerprint, table.schema.class_grades
     return SoftLabels(table.row_ids, logits, teacher=teacher, rows_fingerprint=rows, sample=sample, grades=grades)
