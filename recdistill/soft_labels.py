@@ -21,7 +21,7 @@ from recdistill.tables import Table
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Sample = Literal["unseen", "out_of_fold", "in_sample"]
-FACTS = ("teacher", "rows_fingerprint", "sample")
+FACTS = ("teacher", "rows_fingerprint", "sample", "grades")
 
 
 class SoftLabels:
@@ -35,9 +35,10 @@ class SoftLabels:
         sample: "unseen" (the teacher never saw these labels), "out_of_fold" (each adapted row is scored by a
             teacher that did not adapt on it) or "in_sample".
         grades: the rating of each class; none for clicks.
+        hidden: (rows, width) a hidden state of the teacher for each row, where a student is to be taught by it.
 
     Raises:
-        DataError: there are not as many logits as rows and grades ask for, or one is not finite.
+        DataError: there are not as many logits or hidden states as rows and grades ask for, or one is not finite.
     """
 
     def __init__(
@@ -49,19 +50,20 @@ class SoftLabels:
         rows_fingerprint: str,
         sample: Sample = "unseen",
         grades: Sequence[float] = (),
+        hidden: Floats | None = None,
     ) -> None:
-        if logits.shape != (len(row_ids), len(grades))[: 2 if grades else 1]:
-            needed = f"{len(grades)} logits per row, one per grade" if grades else "one logit per row"
-            raise DataError(f"soft labels need {needed}, got {logits.shape} for {len(row_ids)} rows")
-        if not np.isfinite(logits).all():
-            raise DataError(f"teacher logits must be finite, got {int((~np.isfinite(logits)).sum())} that are not")
-        self.row_ids, self.logits = row_ids, logits.astype(np.float32)
+        soft_label_files.require_whole(row_ids, logits, grades, hidden)
+        self.row_ids, self.logits, self.grades, self.hidden = row_ids, logits.astype(np.float32), tuple(grades), hidden
         self.teacher, self.rows_fingerprint, self.sample = teacher, rows_fingerprint, sample
-        self.grades = tuple(grades)
 
     @staticmethod
     def from_teacher(
-        teacher: Ranker, table: Table | PreparedTable, *, split: str = "train", in_sample: bool = False
+        teacher: Ranker,
+        table: Table | PreparedTable,
+        *,
+        split: str = "train",
+        in_sample: bool = False,
+        hidden: bool = False,
     ) -> SoftLabels:
         """A teacher's logits for every row of a table.
 
@@ -70,19 +72,16 @@ class SoftLabels:
             table: the rows, with all columns of the teacher's encoder, or prepared by it; then it is read a row group
                 at a time, and what is held of each row is its id and its logits.
             split: which rows of a prepared table.
-            in_sample: whether the teacher was trained on labels of these rows; marked in the manifest.
+            in_sample: whether the teacher was trained on these rows' labels; marked in the manifest.
+            hidden: whether to keep the teacher's last hidden layer too (see `Ranker.hidden`).
         """
-        sample: Sample = "in_sample" if in_sample else "unseen"
+        logits, states = teacher.score(table, split=split), teacher.hidden(table, split=split) if hidden else None
+        sample = "in_sample" if in_sample else "unseen"
+        facts: dict[str, Any] = {"teacher": teacher.fingerprint, "sample": sample, "hidden": states}
         if isinstance(table, Table):
-            return _for(table, teacher.score(table), teacher=teacher.fingerprint, sample=sample)
-        return SoftLabels(
-            table.row_ids(split),
-            teacher.score(table, split=split),
-            teacher=teacher.fingerprint,
-            rows_fingerprint=table.split_fingerprint(split),
-            sample=sample,
-            grades=table.schema.class_grades,
-        )
+            return _for(table, logits, **facts)
+        facts |= {"rows_fingerprint": table.split_fingerprint(split), "grades": table.schema.class_grades}
+        return SoftLabels(table.row_ids(split), logits, **facts)
 
     @staticmethod
     def out_of_fold(
@@ -104,7 +103,7 @@ class SoftLabels:
         logits = teacher.score(table)
         for fold, fold_teacher in zip(folds, fold_teachers, strict=True):
             logits[fold] = fold_teacher.score(table.take(fold))
-        name = digest([teacher.fingerprint, *(t.fingerprint for t in fold_teachers)])
+        name = digest([one.fingerprint for one in (teacher, *fold_teachers)])
         return _for(table, logits, teacher=name, sample="out_of_fold")
 
     @staticmethod
@@ -222,8 +221,8 @@ class SoftLabels:
             folder: the final name.
             facts: JSON-able facts kept in the manifest.
         """
-        stored = {"grades": list(self.grades), **{k: getattr(self, k) for k in FACTS}}
-        soft_label_files.write(Path(folder), {**facts, **stored}, self.row_ids, self.logits)
+        stored = {name: getattr(self, name) for name in FACTS}
+        soft_label_files.write(Path(folder), {**facts, **stored}, self.row_ids, self.logits, self.hidden)
 
     @staticmethod
     def load(folder: Path | str, *, teacher: Ranker | None = None) -> SoftLabels:
@@ -236,14 +235,16 @@ class SoftLabels:
         Raises:
             DataError: the folder is not whole, was changed, holds fewer rows than it should, or another teacher's.
         """
-        facts, row_ids, logits = soft_label_files.read(Path(folder))
+        facts, row_ids, logits, hidden = soft_label_files.read(Path(folder))
         if teacher is not None and teacher.fingerprint != facts["teacher"]:
             made, given = facts["teacher"][:12], teacher.fingerprint[:12]
             raise DataError(f"{folder} holds labels of teacher {made}, got teacher {given}")
-        return SoftLabels(row_ids, logits, grades=facts["grades"], **{name: facts[name] for name in FACTS})
+        return SoftLabels(row_ids, logits, hidden=hidden, **{name: facts[name] for name in FACTS})
 
 
-def _for(table: Table, logits: Floats, *, teacher: str, sample: Sample = "unseen") -> SoftLabels:
+def _for(
+    table: Table, logits: Floats, *, teacher: str, sample: Sample = "unseen", hidden: Floats | None = None
+) -> SoftLabels:
     """Soft labels of a table's rows and grades."""
-    rows, grades = table.rows_fingerprint, table.schema.class_grades
-    return SoftLabels(table.row_ids, logits, teacher=teacher, rows_fingerprint=rows, sample=sample, grades=grades)
+    facts: dict[str, Any] = {"rows_fingerprint": table.rows_fingerprint, "grades": table.schema.class_grades}
+    return SoftLabels(table.row_ids, logits, teacher=teacher, sample=sample, hidden=hidden, **facts)

@@ -72,6 +72,11 @@ class DCNv2(nn.Module):
         top = self.deep(crossed) if self.stacked else torch.cat([crossed, self.deep(start)], 1)
         return self.out(top).squeeze(1)
 
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer."""
+        return self.out[-1]
+
 
 class Cross(nn.Module):
     """x_{l+1} = x_0 ⊙ (W_l x_l + b_l) + x_l for each layer l (equation 1).

@@ -52,3 +52,8 @@ class DeepFM(nn.Module):
         fields = self.second.fields(batch)
         deep = fields.dense(self.deep).squeeze(1)
         return self.bias + self.first.fields(batch).total.squeeze(1) + pairwise(fields, self.mix) + deep
+
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer; None without one."""
+        return self.deep[-1] if len(self.deep) > 1 else None

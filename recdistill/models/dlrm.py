@@ -65,3 +65,8 @@ class DLRM(nn.Module):
             vectors = torch.cat([dense_vector[:, None], vectors], 1)
         dots = torch.bmm(vectors, vectors.transpose(1, 2))[:, self.pairs[0], self.pairs[1]]  # (batch, pairs)
         return self.top(torch.cat([dense_vector, dots], 1)).squeeze(1)
+
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer."""
+        return self.top[-1]

@@ -70,6 +70,11 @@ class FinalMLP(nn.Module):
         first, second = (stream(gate(vectors)) for gate, stream in zip(self.gates, self.streams, strict=True))
         return self.fusion(first, second).squeeze(1)
 
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer."""
+        return self.fusion.linear[-1]
+
 
 def positions(spec: FeatureSpec, names: Sequence[str]) -> list[int]:
     """Where features stand among the fields.

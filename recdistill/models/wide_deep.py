@@ -53,3 +53,8 @@ class WideDeep(nn.Module):
         """(batch,) logits, or (batch, classes)."""
         deep = self.embeddings.fields(batch).dense(self.deep)  # (batch, classes)
         return (self.wide.fields(batch).total + deep).squeeze(1)
+
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer; None without one."""
+        return self.deep[-1] if len(self.deep) > 1 else None
