@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from recdistill.fit_settings import FitSettings
     from recdistill.full_ranking import compare_ranked, rank_all
     from recdistill.labelling import label_prepared
+    from recdistill.mixtures import mix_teachers
     from recdistill.on_ray import RayData
     from recdistill.preparation import PrepareSettings, SplitBy, Threads, prepare
     from recdistill.prepared_table import PreparedTable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from recdistill.teaching import TeachSettings, teach
     from recdistill.terminal import Bar
     from recdistill.training import fit
+    from recdistill.transplants import transplant, with_teacher_vectors
 
 _HOMES = {
     "Bar": "terminal",
@@ -64,12 +66,15 @@ _HOMES = {
     "item_means": "baselines",
     "keep_labels": "splits",
     "label_prepared": "labelling",
+    "mix_teachers": "mixtures",
     "prepare": "preparation",
     "rank_all": "full_ranking",
     "require_disjoint": "domains",
     "source_and_target": "domains",
     "split": "splits",
     "teach": "teaching",
+    "transplant": "transplants",
+    "with_teacher_vectors": "transplants",
 }
 _ROOMS = ("datasets", "losses", "metrics", "models")
 
@@ -105,6 +110,7 @@ __all__ = [
     "label_prepared",
     "losses",
     "metrics",
+    "mix_teachers",
     "models",
     "prepare",
     "rank_all",
@@ -112,6 +118,8 @@ __all__ = [
     "source_and_target",
     "split",
     "teach",
+    "transplant",
+    "with_teacher_vectors",
 ]
 
 
