@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recdistill.losses.rows import counting, require_pair, weighted_mean
+from recdistill.losses.rows import counting, masked, require_clicks, require_pair, weighted_mean
 
 
 def bce(logits: Tensor, labels: Tensor, *, where: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
@@ -25,8 +25,8 @@ def bce(logits: Tensor, labels: Tensor, *, where: Tensor | None = None, weight: 
         (), the weighted mean.
     """
     where = counting(logits, where)
-    targets = torch.where(where, labels, torch.zeros_like(labels))
-    return weighted_mean(F.binary_cross_entropy_with_logits(logits, targets, reduction="none"), where, weight)
+    each = F.binary_cross_entropy_with_logits(logits, masked(labels, where), reduction="none")
+    return weighted_mean(each, where, weight)
 
 
 def binary_kd(
@@ -56,11 +56,12 @@ def binary_kd(
         (), the weighted mean.
 
     Raises:
-        ValueError: the temperature is not positive and finite, or the shapes differ.
+        ValueError: the temperature is not positive and finite, or the shapes differ or are not (rows,).
     """
     require_pair(student_logits, teacher_logits, temperature)
+    require_clicks(student_logits)
     where = counting(student_logits, where)
-    teacher = torch.where(where, teacher_logits.detach(), torch.zeros_like(teacher_logits)) / temperature
+    teacher = masked(teacher_logits.detach(), where) / temperature
     student = student_logits / temperature
     p = torch.sigmoid(teacher)
     positive = p * (F.logsigmoid(teacher) - F.logsigmoid(student))

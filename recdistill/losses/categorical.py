@@ -5,11 +5,10 @@ Each returns a scalar; rows where `where` is false have no influence, and no row
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recdistill.losses.rows import counting, require_pair, weighted_mean
+from recdistill.losses.rows import counting, masked, require_classes, require_pair, weighted_mean
 
 
 def cross_entropy(
@@ -29,9 +28,10 @@ def cross_entropy(
     Raises:
         ValueError: the logits are not (rows, classes).
     """
+    require_classes(logits)
     where = counting(logits, where)
-    targets = torch.where(where, labels, torch.zeros_like(labels)).long()
-    return weighted_mean(F.cross_entropy(_masked(logits, where), targets, reduction="none"), where, weight)
+    targets = masked(labels, where).long()
+    return weighted_mean(F.cross_entropy(masked(logits, where), targets, reduction="none"), where, weight)
 
 
 def categorical_kd(
@@ -64,15 +64,9 @@ def categorical_kd(
         ValueError: the temperature is not positive and finite, or the shapes differ or are not (rows, classes).
     """
     require_pair(student_logits, teacher_logits, temperature)
+    require_classes(student_logits)
     where = counting(student_logits, where)
-    teacher = F.log_softmax(_masked(teacher_logits.detach(), where) / temperature, dim=1)
-    student = F.log_softmax(_masked(student_logits, where) / temperature, dim=1)
+    teacher = F.log_softmax(masked(teacher_logits.detach(), where) / temperature, dim=1)
+    student = F.log_softmax(masked(student_logits, where) / temperature, dim=1)
     divergence = (teacher.exp() * (teacher - student)).sum(1)  # (rows,)
     return temperature**2 * weighted_mean(divergence, where, weight)
-
-
-def _masked(logits: Tensor, where: Tensor) -> Tensor:
-    """The logits with rows of zeros where they do not count: the softmax of an infinite row has no gradient."""
-    if logits.ndim != 2:
-        raise ValueError(f"class logits must be (rows, classes), got {tuple(logits.shape)}")
-    return torch.where(where[:, None], logits, torch.zeros_like(logits))
