@@ -65,8 +65,8 @@ def with_teacher_vectors(table: Table, teacher: Ranker, columns: Sequence[str]) 
         columns: one-id features of the teacher, usually the user and the item.
 
     Raises:
-        UsageError: a column is no one-id feature of the teacher, or it has no embedding vectors.
-        DataError: the table lacks a column, or has one of the new names.
+        UsageError: a column is no one-id feature of the teacher, or has its vector already, or the teacher has none.
+        DataError: the table lacks a column.
     """
     theirs, arrow, added = _vectors(teacher.network), table.arrow, list[str]()
     single = [name for name, _ in teacher.encoder.spec.categorical]
