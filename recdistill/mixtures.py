@@ -115,7 +115,7 @@ def constant_gate(logits: Tensor, bias: Tensor | None = None) -> Gate:
 
 
 def loss_gate(logits: Tensor, labels: Tensor) -> Gate:
-    """w_k ∝ exp(−s·ℓ_k), with ℓ_k a teacher's mean log loss (after Zhu et al. 2020, arXiv:2011.04106, section 3.3).
+    """w_k ∝ exp(−s·ℓ_k), with ℓ_k a teacher's mean log loss (after Zhu et al. 2020, arXiv:2011.04106).
 
     DIFF: the softmax is of s·ℓ_k, s = `SHARPNESS`: log losses of teachers differ by hundredths, which a softmax of
     the losses themselves would make nothing of.
@@ -129,7 +129,7 @@ def loss_gate(logits: Tensor, labels: Tensor) -> Gate:
 
 
 def fit_gate(logits: Tensor, labels: Tensor, *, average: Average = "logit") -> Gate:
-    """The gate whose mixture has the least log loss (Zhu et al. 2020, arXiv:2011.04106, section 3.3).
+    """The gate whose mixture has the least log loss (Zhu et al. 2020, arXiv:2011.04106, its teacher gating).
 
     DIFF: it is trained before the student, not with it, and pulled to equal weights by `PENALTY`·(‖V‖² + ‖c‖²); its
     features are the teachers' logits.

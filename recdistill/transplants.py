@@ -23,14 +23,15 @@ def transplant(student: Ranker, teacher: Ranker) -> Ranker:
     """A copy of a student whose embedding tables start from a teacher's, in fewer dimensions.
 
     Each id's row is E_t·P, with E_t the teacher's row of the same value and P (D, d) the top eigenvectors of
-    Σ_f E_fᵀE_f / ‖E_f‖² over the features f that both have, E_f the rows of their shared ids: the projection that keeps
-    most of their inner products in d dimensions, with the same say for every feature however many ids it has. One P
-    for all features, since models multiply vectors of one feature with those of another. Where d ≥ D, all inner
-    products are the teacher's, and what is left of a row is as it was drawn.
+    Σ_f E_fᵀE_f / ‖E_f‖² over the features f that both have, E_f the rows of their shared ids. It is the projection to d
+    dimensions that keeps most of their inner products, with the same say for every feature however many ids it has; for
+    a single feature the truncated SVD (Eckart & Young 1936, "The approximation of one matrix by another of lower
+    rank"). Where d ≥ D, all inner products are the teacher's, and what is left of a row is as it was drawn.
 
-    Lengths are kept as they are in the teacher: scaled down to how rows are drawn, they would have to be learnt again.
-    A value that the teacher does not know starts as the teacher's unseen id. Features that the teacher has not, or
-    encodes otherwise, numbers, vectors and first-order weights stay as they were drawn; so do all other layers.
+    One P serves all features, since models multiply vectors of one feature with those of another. Lengths are kept:
+    scaled down to how rows are drawn, they would have to be learnt again. A value that the teacher does not know starts
+    as the teacher's unseen id. Features that the teacher has not, or encodes otherwise, numbers, vectors and
+    first-order weights stay as they were drawn; so do all other layers.
 
     Args:
         student: of one of the package's models.

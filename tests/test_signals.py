@@ -185,6 +185,17 @@ def test_an_interrupted_fit_goes_on_and_leaves_a_plain_student(
     assert same(whole, again)
 
 
+@pytest.mark.parametrize("how", [{"embedding_optimiser": "rowwise_adagrad"}, {"precision": "bfloat16"}], ids=str)
+def test_side_outputs_learn_however_a_fit_is_made(
+    parts: tuple[Table, Table], soft: SoftLabels, how: dict[str, Any]
+) -> None:
+    student, fitting = ranker(parts[0]), FIT.model_copy(update=how)
+    before = student.fingerprint
+    distill(student, parts[0], soft, settings=DistillSettings(**SIDES["all"]), fitting=fitting)
+    assert type(student.network) is MODELS["mlp"]
+    assert student.fingerprint != before
+
+
 def test_side_outputs_learn_from_prepared_rows(tmp_path: Path) -> None:
     rows = prepared.made(200, seed=1)
     table = PreparedTable.read(prepared.write(tmp_path / "made", {"train": [rows]}, prepared.fitted(rows)))

@@ -58,7 +58,7 @@ def distill(
     settings, fitting = settings or DistillSettings(), fitting or FitSettings()
     # Without a soft term an unlabelled row has no influence on the loss; leaving it out keeps the batches full of
     # labels, and makes alpha = 0 exactly the control.
-    labelled = settings.alpha == 0 or not settings.unlabelled
+    labelled = not (settings.listens and settings.unlabelled)
     rows: Examples | Batches
     if isinstance(train, PreparedTable | Batches):
         rows = _batches(train, soft, labelled, fitting)
@@ -67,7 +67,7 @@ def distill(
         rows = _examples(student, train, soft, settings)
         taught = bool(rows.taught.any())
         rows = rows.rows(rows.labelled.nonzero()[:, 0]) if labelled else rows
-    if settings.alpha > 0 and not taught:
+    if settings.listens and not taught:
         raise ValueError(f"alpha > 0 needs soft labels, got none with {settings.alpha=}")
     require_heard(settings, rows)
     blend = Blend(settings.alpha, settings.temperature, settings.loss)

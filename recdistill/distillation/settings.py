@@ -43,19 +43,24 @@ class DistillSettings(Settings):
     hint_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
 
     @property
+    def listens(self) -> bool:
+        """Whether the student hears the teacher at all."""
+        return self.alpha > 0
+
+    @property
     def compares_rows(self) -> bool:
         """Whether the soft term compares rows of a list."""
-        return self.alpha > 0 and self.loss in NEEDS_LISTS
+        return self.listens and self.loss in NEEDS_LISTS
 
     @property
     def hints(self) -> bool:
         """Whether hidden layers are compared."""
-        return self.alpha > 0 and self.hint is not None
+        return self.listens and self.hint is not None
 
     @property
     def side_outputs(self) -> bool:
         """Whether more than the served logits is learnt from."""
-        return self.alpha > 0 and (self.head == "side" or self.adapter or self.hint is not None)
+        return self.hints or (self.listens and (self.head == "side" or self.adapter))
 
 
 def require_heard(settings: DistillSettings, rows: Examples | Batches) -> None:
@@ -68,7 +73,7 @@ def require_heard(settings: DistillSettings, rows: Examples | Batches) -> None:
     for name, known in ((settings.loss, [KD, *LOSSES]), (settings.hint, [*HIDDEN_LOSSES])):
         if name is not None and name not in known:
             raise UsageError(f"no loss {name!r}, {nearest(name, known)}")
-    if settings.alpha == 0:
+    if not settings.listens:
         return
     what, able = ("clicks", FOR_CLICKS) if rows.classes == 1 else ("ratings", FOR_RATINGS)
     if settings.loss not in (KD, *able):
