@@ -106,6 +106,15 @@ def test_extreme_states_stay_finite(name: str, size: float) -> None:
 
 
 @every_loss
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_sides_may_differ_in_precision(name: str, dtype: torch.dtype) -> None:
+    student, teacher = drawn(name)
+    value, gradient = at(HIDDEN_LOSSES[name], student.to(dtype), teacher.float(), weight=WEIGHT)
+    assert value == pytest.approx(at(HIDDEN_LOSSES[name], student, teacher, weight=WEIGHT)[0], rel=0.05)
+    assert gradient.dtype == dtype
+
+
+@every_loss
 def test_what_is_not_one_state_per_row_is_refused(name: str) -> None:
     rule = r"^hidden states must be \(rows, d_s\) and \(rows, d_t\), got "
     with pytest.raises(ValueError, match=rule + r"\(9, 5\) and \(8, 5\)$"):

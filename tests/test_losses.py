@@ -212,6 +212,15 @@ def test_the_order_of_rows_changes_nothing(
 
 
 @every_loss
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_sides_may_differ_in_precision(name: str, shaped: Shaped, dtype: torch.dtype) -> None:
+    student, teacher = drawn(shaped)
+    value, gradient = at(LOSSES[name], student.to(dtype), teacher.float(), weight=torch.arange(12.0))
+    assert value == pytest.approx(at(LOSSES[name], student, teacher, weight=torch.arange(12.0))[0], rel=0.05)
+    assert gradient.dtype == dtype
+
+
+@every_loss
 @pytest.mark.parametrize("temperature", [0, 0.0, -1.5, float("nan"), float("inf")])
 def test_a_temperature_that_is_not_positive_is_refused(name: str, shaped: Shaped, temperature: float) -> None:
     with pytest.raises(ValueError, match=f"^temperature must be positive and finite, got temperature={temperature}$"):

@@ -15,7 +15,7 @@ from drawn import SPEC, drawn
 from safetensors.torch import load_file
 
 from recdistill.datasets import synthetic
-from recdistill.distillation import Blend, DistillSettings, SideBlend, SideOutputs, distill
+from recdistill.distillation import Blend, DistillSettings, SideBlend, SideOutputs, distill, examples_for
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, Interrupted, UsageError
 from recdistill.examples import Examples
@@ -183,6 +183,18 @@ def test_an_interrupted_fit_goes_on_and_leaves_a_plain_student(
     again = ranker(train)
     distill(again, train, soft, settings=settings, fitting=FIT, checkpoint=tmp_path / "state")
     assert same(whole, again)
+
+
+@pytest.mark.parametrize("told", [SIDES["all"], {"loss": "listnet_kd"}, {}], ids=["side outputs", "lists", "default"])
+def test_rows_that_are_made_once_teach_as_a_table_does(
+    parts: tuple[Table, Table], soft: SoftLabels, told: dict[str, Any]
+) -> None:
+    train, valid = parts
+    one, other, settings = ranker(train), ranker(train), DistillSettings(**told)
+    distill(one, train, soft, valid=valid, settings=settings, fitting=FIT)
+    rows = examples_for(other.encoder, train, soft, settings)
+    distill(other, rows, None, valid=valid, settings=settings, fitting=FIT)
+    assert same(one, other)
 
 
 @pytest.mark.parametrize("how", [{"embedding_optimiser": "rowwise_adagrad"}, {"precision": "bfloat16"}], ids=str)

@@ -12,6 +12,7 @@ from recdistill.batches import Batches
 from recdistill.distillation.objectives import Blend, SideBlend
 from recdistill.distillation.settings import DistillSettings, require_heard
 from recdistill.distillation.side_outputs import SideOutputs
+from recdistill.encoder import Encoder
 from recdistill.errors import UsageError
 from recdistill.examples import Examples
 from recdistill.fit_settings import FitSettings
@@ -64,7 +65,9 @@ def distill(
         rows = _batches(train, soft, labelled, fitting)
         taught = rows.soft is not None
     else:
-        rows = _examples(student, train, soft, settings)
+        if isinstance(train, Examples) and soft is not None:
+            raise ValueError("soft labels go with a Table; Examples carry theirs, got both soft labels and Examples")
+        rows = train if isinstance(train, Examples) else examples_for(student.encoder, train, soft, settings)
         taught = bool(rows.taught.any())
         rows = rows.rows(rows.labelled.nonzero()[:, 0]) if labelled else rows
     if settings.listens and not taught:
@@ -107,19 +110,29 @@ def _side_outputs(student: Ranker, rows: Examples | Batches, settings: DistillSe
     )
 
 
-def _examples(student: Ranker, train: Table | Examples, soft: SoftLabels | None, settings: DistillSettings) -> Examples:
-    """The rows with all that the settings listen to."""
-    if isinstance(train, Examples):
-        if soft is not None:
-            raise ValueError("soft labels go with a Table; Examples carry theirs, got both soft labels and Examples")
-        return train
-    examples = Examples.of(student.encoder, train)
+def examples_for(
+    encoder: Encoder, table: Table, soft: SoftLabels | None, settings: DistillSettings | None = None
+) -> Examples:
+    """A table's rows with all that the settings listen to, for several fits on the same rows.
+
+    Args:
+        encoder: the student's.
+        table: the rows.
+        soft: the teacher's logits for exactly these rows, and hidden states where the settings hint; None for none.
+        settings: of `distill`.
+
+    Raises:
+        UsageError: the loss compares rows of a user, and the table has no user column.
+        DataError: the soft labels were made for other rows or other grades.
+    """
+    settings, examples = settings or DistillSettings(), Examples.of(encoder, table)
     if settings.compares_rows:
-        examples = replace(examples, lists=_lists(train, settings.loss))
-    if soft is not None:
-        examples = examples.with_teacher(soft.for_table(train))
-        if settings.hints and soft.hidden is not None:
-            examples = replace(examples, hidden=torch.from_numpy(soft.hidden))
+        examples = replace(examples, lists=_lists(table, settings.loss))
+    if soft is None:
+        return examples
+    examples = examples.with_teacher(soft.for_table(table))
+    if settings.hints and soft.hidden is not None:
+        examples = replace(examples, hidden=torch.from_numpy(soft.hidden))
     return examples
 
 

@@ -67,8 +67,10 @@ def rkd_distance(
     where = counting(student_hidden, where)
     kept = row_weights(student_hidden, where, weight)
     pair_weight = torch.outer(kept, kept).fill_diagonal_(0).flatten()  # (rows²,), no row with itself
+    precise = torch.promote_types(student_hidden.dtype, torch.float32)  # bfloat16 has no distances
     student, teacher = (
-        _distances(masked(hidden, where), pair_weight) for hidden in (student_hidden, teacher_hidden.detach())
+        _distances(masked(hidden, where).to(precise), pair_weight)
+        for hidden in (student_hidden, teacher_hidden.detach())
     )
     return weighted_mean(F.huber_loss(student, teacher, reduction="none"), pair_weight > 0, pair_weight)
 

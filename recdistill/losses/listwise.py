@@ -60,11 +60,12 @@ def calibrated_listwise_kd(
     temperature: float = 1.0,
     groups: Tensor | None = None,
 ) -> Tensor:
-    """Listwise distillation that agrees with calibration, CLID (Gui et al. WSDM 2024, arXiv:2312.08727).
+    """Listwise distillation that agrees with calibration, after CLID (Gui et al. WSDM 2024, arXiv:2312.08727).
 
     T²·KL(q_t ‖ q_s) over the rows of each list, with q_i = σ(z_i/T) / Σ_j σ(z_j/T), probabilities of a click divided by
-    their sum, where `listnet_kd` has a softmax of logits. At T = 1 it is 0 exactly where a list's click probabilities
-    are proportional to the teacher's: a student that matches labels on average then has nothing to give up.
+    their sum as in ListCE (Bai et al. CIKM 2023, arXiv:2211.01494), where `listnet_kd` has a softmax of logits. At
+    T = 1 it is 0 exactly where a list's click probabilities are proportional to the teacher's: probabilities that are
+    right on average have nothing to give up for it.
 
     DIFF: the paper has no temperature, and the cross-entropy where this is the KL divergence. A list's weight is its
     rows', not 1.
