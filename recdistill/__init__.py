@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recdistill.fit_settings import FitSettings
     from recdistill.full_ranking import compare_ranked, rank_all
     from recdistill.labelling import label_prepared
+    from recdistill.mixtures import mix_teachers
     from recdistill.on_ray import RayData
     from recdistill.pairs import unseen_pairs
     from recdistill.preparation import PrepareSettings, SplitBy, Threads, prepare
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from recdistill.teaching import TeachSettings, teach
     from recdistill.terminal import Bar
     from recdistill.training import fit
+    from recdistill.transplants import transplant, with_teacher_vectors
 
 _HOMES = {
     "Bar": "terminal",
@@ -70,6 +72,7 @@ _HOMES = {
     "item_means": "baselines",
     "keep_labels": "splits",
     "label_prepared": "labelling",
+    "mix_teachers": "mixtures",
     "out_of_fold_labels": "adaptation",
     "prepare": "preparation",
     "rank_all": "full_ranking",
@@ -77,7 +80,9 @@ _HOMES = {
     "source_and_target": "domains",
     "split": "splits",
     "teach": "teaching",
+    "transplant": "transplants",
     "unseen_pairs": "pairs",
+    "with_teacher_vectors": "transplants",
 }
 _ROOMS = ("calibrators", "datasets", "losses", "metrics", "models", "weights")
 
@@ -118,6 +123,7 @@ __all__ = [
     "label_prepared",
     "losses",
     "metrics",
+    "mix_teachers",
     "models",
     "out_of_fold_labels",
     "prepare",
@@ -126,8 +132,10 @@ __all__ = [
     "source_and_target",
     "split",
     "teach",
+    "transplant",
     "unseen_pairs",
     "weights",
+    "with_teacher_vectors",
 ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import manifest, new_folder, verify
@@ -20,12 +21,17 @@ from recdistill.errors import DataError
 
 Array = np.ndarray[Any, Any]
 FACTS = ("teacher", "rows_fingerprint", "sample")
-KIND = "soft_labels"
+KIND, HIDDEN = "soft_labels", "hidden"
 FOLDS = "folds.parquet"
 
 
 def write(
-    folder: Path, facts: Mapping[str, Any], row_ids: Array, logits: Array, calibration: Calibration | None = None
+    folder: Path,
+    facts: Mapping[str, Any],
+    row_ids: Array,
+    logits: Array,
+    hidden: Array | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Write a folder artefact; an existing one of that name is replaced.
 
@@ -34,12 +40,13 @@ def write(
         facts: JSON-able, kept in the manifest; "grades" are the rating of each class, none for clicks.
         row_ids: (rows,) int64.
         logits: (rows,), or (rows, classes) where there are grades.
+        hidden: (rows, width) hidden states of the teacher.
         calibration: of these rows, where they have one.
     """
     if calibration is not None:
         facts = {**facts, "calibration": calibration.to_dict()}
     with new_folder(folder, **described(facts, len(logits))) as temporary:
-        write_rows(temporary / "logits.parquet", facts["grades"], row_ids, logits)
+        write_rows(temporary / "logits.parquet", facts["grades"], row_ids, logits, hidden)
         if calibration is not None:
             pq.write_table(pa.table({"fold": calibration.fold}), temporary / FOLDS, compression="zstd")
 
@@ -49,10 +56,13 @@ def described(facts: Mapping[str, Any], rows: int) -> dict[str, Any]:
     return {**facts, "kind": KIND, "rows": rows, "classes": max(1, len(facts["grades"]))}
 
 
-def write_rows(path: Path, grades: Sequence[float], row_ids: Array, logits: Array) -> None:
+def write_rows(path: Path, grades: Sequence[float], row_ids: Array, logits: Array, hidden: Array | None = None) -> None:
     """Write one file of rows; see `write`."""
     values = logits if grades else logits[:, None]
     rows = pa.table({"row_id": row_ids, **dict(zip(_columns(grades), values.T, strict=True))})
+    if hidden is not None:
+        states = pa.FixedSizeListArray.from_arrays(pa.array(hidden.ravel()), hidden.shape[1])
+        rows = rows.append_column(HIDDEN, states)
     pq.write_table(rows, path, compression="zstd", write_page_checksum=True)
 
 
@@ -87,6 +97,7 @@ def read(folder: Path, *, teacher: str | None = None) -> dict[str, Any]:
         "row_ids": rows["row_id"].to_numpy(),
         "logits": np.stack(logits, 1) if grades else logits[0],
         "grades": grades,
+        "hidden": _vectors(rows[HIDDEN]) if HIDDEN in rows.column_names else None,
         "calibration": _calibration(folder, facts),
     }
 
@@ -96,6 +107,11 @@ def _calibration(folder: Path, facts: Mapping[str, Any]) -> Calibration | None:
     if facts.get("calibration") is None:
         return None
     return Calibration.from_dict(facts["calibration"], pq.read_table(folder / FOLDS)["fold"].to_numpy())
+
+
+def _vectors(column: pa.ChunkedArray) -> Array:
+    """(rows, width) of a column of fixed-size lists."""
+    return pc.list_flatten(column).to_numpy().reshape(len(column), column.type.list_size)
 
 
 def _columns(grades: Sequence[float]) -> list[str]:

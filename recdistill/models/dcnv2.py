@@ -70,6 +70,11 @@ class DCNv2(nn.Module):
         """What makes logits of all the rest: the last linear layer."""
         return [*self.out.parameters()]
 
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer."""
+        return self.out[-1]
+
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         start = self.embeddings(batch).flatten(1)  # (batch, fields · dim)

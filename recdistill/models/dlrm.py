@@ -60,6 +60,11 @@ class DLRM(nn.Module):
         """What makes logits of all the rest: the top network's last layer."""
         return [*self.top[-1].parameters()]
 
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer."""
+        return self.top[-1]
+
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         vectors = self.sparse(batch)  # (batch, fields, dim)

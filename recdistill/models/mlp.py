@@ -47,6 +47,11 @@ class MLP(nn.Module):
         """What makes logits of all the rest: the last layer."""
         return [*self.deep[-1].parameters()]
 
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer; None without one."""
+        return self.deep[-1] if len(self.deep) > 1 else None
+
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         return self.embeddings.fields(batch).dense(self.deep).squeeze(1)
