@@ -6,14 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recdistill.calibration import calibrate
-from recdistill.cells import new_ranker, rows_for_teacher
+from recdistill.arms import ARMS, CALIBRATED
+from recdistill.cells import calibrated, new_ranker, rows_for_teacher
 from recdistill.configuration import Config, StudentSettings, TeacherSettings
 from recdistill.devices import require_device_name
+from recdistill.distillation import examples_for, require_losses
 from recdistill.domains import privileged_columns
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.fit_settings import FitSettings
 from recdistill.inspection import unshared
+from recdistill.models import hidden_width
+from recdistill.ranker import Ranker
 from recdistill.rankings import candidates_of
 from recdistill.score_column import ScoreColumn
 from recdistill.soft_labels import SoftLabels
@@ -39,19 +42,22 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
     _require_teacher(config, source, train)
     _require_users(test)
     candidates_of(config.ranking, **parts)
+    _require_losses(config, train)
     if config.teacher.scores is None and source is not None:
         _require_something_shared(source, train, config.teacher)
         rows, _ = rows_for_teacher(source, train, config.teacher)
         of_teacher = {"fit": config.teacher.fit, "adapt": config.teacher.adapt}
-        _try_model("teacher", config.teacher, rows, of_teacher, privileged=True)
-    _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
+        teacher = _try_model("teacher", config.teacher, rows, of_teacher, privileged=True)
+        if config.student.distill.hints:
+            hidden_width(teacher.network)
+    student = _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
+    if config.student.distill.side_outputs:
+        hidden_width(student.network)
     for seed in range(config.seeds):
         for share in config.labels:
             kept, _ = keep_labels(train, parts["valid"], share=share, seed=seed)
             folds(kept, k=config.folds, seed=seed)
-            if config.teacher.scores is not None:
-                soft = SoftLabels.from_column(kept, scale=config.teacher.scores, clip=config.teacher.clip)
-                calibrate(soft, kept, k=config.folds, seed=seed)
+            _try_calibration(config, kept, seed)
     if config.teacher.scores is not None:
         for part in ("valid", "test"):
             ScoreColumn(config.teacher.scores, config.teacher.clip).score(parts[part])
@@ -91,6 +97,28 @@ def _require_users(test: Table) -> None:
         raise DataError(f"the test part needs at least 2 users with a click to compare by, got {few}")
 
 
+def _require_losses(config: Config, train: Table) -> None:
+    """Refuse losses that are not of the task, or compare rows of users that there are none of."""
+    told = config.student.distill
+    for trial in config.tune.distilled:
+        require_losses(told.model_copy(update={"alpha": trial.alpha}), train.schema.classes)
+    few = train.take(np.arange(min(FEW, len(train))))
+    examples_for(config.student.encoder.fit(few), few, None, told)
+
+
+def _try_calibration(config: Config, kept: Table, seed: int) -> None:
+    """Calibrate scores, or zeros where a model is yet to say something: there must be labels enough."""
+    scores, classes = config.teacher.scores, kept.schema.classes
+    if scores is not None:
+        soft = SoftLabels.from_column(kept, scale=scores, clip=config.teacher.clip)
+    elif any(ARMS[name].teacher in CALIBRATED for name in (*config.arms, config.strategy) if name in ARMS):
+        zeros = np.zeros(len(kept) if classes == 1 else (len(kept), classes))
+        soft = SoftLabels.from_column(kept, zeros, scale="logit")
+    else:
+        return
+    calibrated(config, soft, kept, seed)
+
+
 def _try_model(
     group: str,
     settings: TeacherSettings | StudentSettings,
@@ -98,10 +126,11 @@ def _try_model(
     fits: Mapping[str, FitSettings],
     *,
     privileged: bool,
-) -> None:
+) -> Ranker:
     few = rows.take(np.arange(min(FEW, len(rows))))
     encoder = settings.encoder.fit(few, privileged=privileged)
-    new_ranker(settings, encoder, rows.schema.classes, 0).score(few)
+    ranker = new_ranker(settings, encoder, rows.schema.classes, 0)
+    ranker.score(few)
     hideable = [name for name in encoder.columns if encoder.columns[name][0] != "vector"]
     for name, fitting in fits.items():
         require_device_name(fitting.device)  # the stages may run on another machine
@@ -110,3 +139,4 @@ def _try_model(
         for column in fitting.hidden:
             if column not in hideable:
                 raise UsageError(f"{group}.{name}.hidden has no feature {column!r}, {nearest(column, hideable)}")
+    return ranker

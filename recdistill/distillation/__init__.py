@@ -2,7 +2,7 @@
 
 from recdistill.distillation.distilling import distill, examples_for
 from recdistill.distillation.objectives import Blend, SideBlend
-from recdistill.distillation.settings import DistillSettings
+from recdistill.distillation.settings import DistillSettings, require_losses
 from recdistill.distillation.side_outputs import SideOutputs
 
-__all__ = ["Blend", "DistillSettings", "SideBlend", "SideOutputs", "distill", "examples_for"]
+__all__ = ["Blend", "DistillSettings", "SideBlend", "SideOutputs", "distill", "examples_for", "require_losses"]

@@ -72,6 +72,7 @@ def distill(
         rows = train if isinstance(train, Examples) else examples_for(student.encoder, train, soft, settings)
         taught = bool(rows.taught.any())
         rows = rows.rows(rows.labelled.nonzero()[:, 0]) if labelled else rows
+        rows = rows if settings.compares_rows else replace(rows, lists=None)  # they would decide how rows are dealt
     if settings.listens and not taught:
         raise ValueError(f"alpha > 0 needs soft labels, got none with {settings.alpha=}, {settings.curriculum=}")
     require_heard(settings, rows)

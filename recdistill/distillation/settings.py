@@ -65,6 +65,28 @@ class DistillSettings(Settings):
         return self.hints or (self.listens and (self.head == "side" or self.adapter))
 
 
+def require_losses(settings: DistillSettings, classes: int) -> None:
+    """Refuse what no rows of this task can teach.
+
+    Args:
+        settings: what the student is to listen to.
+        classes: logits of a row, 1 for clicks.
+
+    Raises:
+        UsageError: a name is not known, the loss is not of the task, or nothing teaches the served head.
+    """
+    for name, known in ((settings.loss, [KD, *LOSSES]), (settings.hint, [*HIDDEN_LOSSES])):
+        if name is not None and name not in known:
+            raise UsageError(f"no loss {name!r}, {nearest(name, known)}")
+    if not settings.listens:
+        return
+    what, able = ("clicks", FOR_CLICKS) if classes == 1 else ("ratings", FOR_RATINGS)
+    if settings.loss not in (KD, *able):
+        raise UsageError(f"a loss of {what} is needed ({', '.join(sorted(able))}), got {settings.loss!r}")
+    if settings.head == "side" and settings.alpha == 1:
+        raise UsageError("with a side head only labels teach the served one: alpha must be below 1, got alpha=1")
+
+
 def require_heard(settings: DistillSettings, rows: Examples | Batches) -> None:
     """Refuse what cannot be learnt from these rows.
 
@@ -72,16 +94,7 @@ def require_heard(settings: DistillSettings, rows: Examples | Batches) -> None:
         UsageError: a name is not known, the loss is not of the task, or the setting needs what the rows lack.
         DataError: no list has two rows.
     """
-    for name, known in ((settings.loss, [KD, *LOSSES]), (settings.hint, [*HIDDEN_LOSSES])):
-        if name is not None and name not in known:
-            raise UsageError(f"no loss {name!r}, {nearest(name, known)}")
-    if not settings.listens:
-        return
-    what, able = ("clicks", FOR_CLICKS) if rows.classes == 1 else ("ratings", FOR_RATINGS)
-    if settings.loss not in (KD, *able):
-        raise UsageError(f"a loss of {what} is needed ({', '.join(sorted(able))}), got {settings.loss!r}")
-    if settings.head == "side" and settings.alpha == 1:
-        raise UsageError("with a side head only labels teach the served one: alpha must be below 1, got alpha=1")
+    require_losses(settings, rows.classes)
     if settings.compares_rows:
         _require_lists(settings.loss, None if isinstance(rows, Batches) else rows.lists)
     if settings.hints and (isinstance(rows, Batches) or rows.hidden is None):

@@ -11,7 +11,7 @@ def reading(result: dict[str, Any]) -> list[str]:
     """The lines of the page's last section."""
     pooled = result["pooled"][0]
     methods = sorted({comparison["method"] for p in result["pooled"] for comparison in p["comparisons"]})
-    lines = [*_choosing(result, pooled), *_gains(pooled), *_metrics(pooled)]
+    lines = [*_choosing(result, pooled), *_gains(result, pooled), *_metrics(pooled)]
     lines += [
         f"A difference of less than {pooled['enough']['smallest_effect']:g} would not matter (smallest_effect). How "
         "many test rows it takes to tell it from 0, 4 times in 5, is estimated from the spread over these.",
@@ -38,7 +38,7 @@ def _choosing(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
     ]
 
 
-def _gains(pooled: dict[str, Any]) -> list[str]:
+def _gains(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
     if len(deltas(pooled)) > 1:
         gains = (
             "transfer is what was gained over the same student trained on the target's labels alone, distillation over "
@@ -46,10 +46,11 @@ def _gains(pooled: dict[str, Any]) -> list[str]:
         )
         start = "source_finetuned"
     else:
+        kind = (result["config"]["teacher"].get("calibration") or "platt").replace("_", " ").capitalize()
         gains = (
             "Without source rows no student can be trained there and fine-tuned, so the scores are all that is "
             "transferred: distillation is what was gained over the same student trained on the target's labels alone. "
-            "calibrated_scores are the given ones fitted to the labelled rows (Platt)"
+            f"calibrated_scores are the given ones fitted to the labelled rows ({kind})"
         )
         start = "hard_only"
     return [
