@@ -1,4 +1,4 @@
-"""Does transfer help, and what of it is distillation: tasks by shares of labels by seeds, every way beside its controls.
+"""Does transfer help, and what of it is distillation? Tasks by shares of labels by seeds, each way beside its controls.
 
     python benchmarks/transfer.py --workers 2
     python benchmarks/transfer.py --tasks new_market synthetic --workers 2
@@ -23,14 +23,18 @@ import numpy as np
 from transfer_page import write_page
 
 from recdistill import experiment
-from recdistill.arms import placebo_of
+from recdistill.arms import AUTO, CONTROLS, placebo_of
 from recdistill.artefacts import digest, read_json, write_json
 from recdistill.configuration import Config
 from recdistill.evaluation import compare, task
+from recdistill.full_ranking import compare_ranked, rank
+from recdistill.label_budget import Cell
 from recdistill.progress import Board
+from recdistill.ranker import Ranker
+from recdistill.rankings import candidates_of
 from recdistill.results import Entry, Scores, measured
-from recdistill.run_folder import Cell, RunFolder
-from recdistill.settings import fill, plain, read_toml
+from recdistill.run_folder import RunFolder
+from recdistill.settings import fill, read_toml
 from recdistill.terminal import TerminalBoard, console
 from recdistill.work import Workers
 
@@ -44,7 +48,11 @@ TASKS = (
     "criteo",
     "new_market",
     "new_catalogue",
+    "amazon_sport_cloth",
+    "amazon_cloth_sport",
 )
+# What the target's unseen items are ranked by, where the task asks for that; a ranking takes far longer than a score.
+RANKED = ("hard_only", "source_finetuned", "adapted_labelled_warm", "adapted_all_warm")
 DIGITS = 6
 
 
@@ -54,10 +62,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/transfer"), help="where what is trained is kept")
     parser.add_argument("--workers", type=int, default=2, help="processes that train at the same time")
     parser.add_argument("--only-page", action="store_true", help="write the page from the cells that are there")
-    told = parser.parse_args()
+    asked = parser.parse_args()
     board = TerminalBoard(console())
-    for name in () if told.only_page else told.tasks:
-        compute(name, told.runs / name, told.workers, board)
+    for name in () if asked.only_page else asked.tasks:
+        compute(name, asked.runs / name, asked.workers, board)
     write_page(CELLS, PAGE)
 
 
@@ -68,7 +76,7 @@ def compute(name: str, out: Path, workers: int, board: Board) -> None:
     if not Path(root).is_dir():
         board.say(f"{name}: left out, no data at {root}")
         return
-    missing = [cell for cell in every(config) if not is_there(name, cell, config)]
+    missing = [cell for cell in every(config) if not is_there(name, cell)]
     board.say(f"{name}: {len(missing)} of {len(every(config))} cells to compute")
     for seed in sorted({cell.seed for cell in missing}):
         started = time.monotonic()
@@ -79,18 +87,23 @@ def compute(name: str, out: Path, workers: int, board: Board) -> None:
             experiment.label(folder, crew)
             experiment.distil(folder, crew)
         for cell in folder.cells:
-            write_json(place(name, cell), {"task": name, **written(folder, cell), "configuration": identity(config)})
+            write_json(place(name, cell), {"task": name, **written(folder, cell), "told": identity(name)})
         board.say(f"{name}: seed {seed} took {time.monotonic() - started:.0f} s")
 
 
 def configuration(name: str) -> Config:
-    """A task's, over what all tasks share."""
-    return fill(Config, read_toml(HERE / "grid" / "common.toml") | read_toml(HERE / "grid" / f"{name}.toml"))
+    """A task's, every default filled in."""
+    return fill(Config, told(name))
 
 
-def identity(config: Config) -> str:
-    """Of all that decides what a cell holds; the shares and the number of seeds do not."""
-    return digest({key: value for key, value in plain(config).items() if key not in ("labels", "seeds")})
+def told(name: str) -> dict[str, Any]:
+    """What a task's TOML says, over what all tasks share."""
+    return read_toml(HERE / "grid" / "common.toml") | read_toml(HERE / "grid" / f"{name}.toml")
+
+
+def identity(name: str) -> str:
+    """Of what a task is told; how many shares and seeds there are decides nothing of a cell."""
+    return digest({key: value for key, value in told(name).items() if key not in ("labels", "seeds")})
 
 
 def every(config: Config) -> list[Cell]:
@@ -103,10 +116,10 @@ def place(name: str, cell: Cell) -> Path:
     return CELLS / name / f"{cell}.json"
 
 
-def is_there(name: str, cell: Cell, config: Config) -> bool:
-    """Whether a cell is finished, by this configuration."""
+def is_there(name: str, cell: Cell) -> bool:
+    """Whether a cell is finished, of what the task is told now."""
     path = place(name, cell)
-    return path.is_file() and read_json(path)["configuration"] == identity(config)
+    return path.is_file() and read_json(path).get("told") == identity(name)
 
 
 def written(folder: RunFolder, cell: Cell) -> Entry:
@@ -121,8 +134,22 @@ def written(folder: RunFolder, cell: Cell) -> Entry:
         for metric in dict.fromkeys((headline, "logloss"))
     ]
     users = None if test.schema.user is None else len(np.unique(test.numpy(test.schema.user)))
-    data = {"test_rows": len(test), "test_users": users, "labelled": entry["labelled"]}
-    return shortened({**entry, "headline": headline, "data": data, "comparisons": found})
+    data = {"test_rows": len(test), "test_users": users}
+    return shortened({**entry, "headline": headline, "data": data, "comparisons": found, **ranking(folder, cell)})
+
+
+def ranking(folder: RunFolder, cell: Cell) -> Entry:
+    """How rankers order the items that each of a sample of users has not seen, where the task asks for it."""
+    parts = {part: folder.tables()[part] for part in ("train", "valid", "test")}
+    candidates = candidates_of(folder.config.ranking, **parts)
+    if candidates is None:
+        return {}
+    places = folder.teacher_models(cell) | {name: folder.student(name, cell) for name in (*RANKED, AUTO)}
+    found = {name: rank(Ranker.load(place), candidates) for name, place in places.items()}
+    compared = [
+        {"a": a, "b": b, **compare_ranked(found[a], found[b], "ndcg@10")} for a in found for b in CONTROLS if a != b
+    ]
+    return {"ranking": {"rankers": {n: one.metrics for n, one in found.items()}, "comparisons": compared}}
 
 
 def difference(scores: Scores, a: str, b: str, metric: str, test: Any) -> Entry:
@@ -132,9 +159,11 @@ def difference(scores: Scores, a: str, b: str, metric: str, test: Any) -> Entry:
 
 
 def paired(rankers: Mapping[str, Entry], teacher: str) -> Iterator[tuple[str, str]]:
-    """Which rankers are compared: each with the controls, taught ones with their placebo, auto with the best teacher."""
+    """Which rankers are compared: with the controls, with the placebo of a taught one, auto with the teacher."""
     for name, entry in rankers.items():
-        yield from ((name, control) for control in ("hard_only", "source_finetuned") if control in rankers and name != control)
+        yield from (
+            (name, control) for control in ("hard_only", "source_finetuned") if control in rankers and name != control
+        )
         if entry["role"] == "student" and name != "auto":
             yield name, placebo_of(name)
     if teacher in rankers:

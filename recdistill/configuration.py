@@ -57,6 +57,8 @@ class DataSettings(Settings):
         source: whether the source's rows are at hand; without them scores are the only teacher.
         on_bad_row: "strict" stops at the first row that is not what its columns must hold; "quarantine" sets such rows
             of one's own files and of Criteo aside with the reason, up to a tenth.
+        negatives: for a target of clicks alone, how many rows without a click are drawn for each click whose label is
+            kept; 0 for a target that has its own.
         note: what a reader of the report must know about the data.
     """
 
@@ -65,6 +67,7 @@ class DataSettings(Settings):
     arguments: dict[str, Any] = {}
     source: bool = True
     on_bad_row: Literal["strict", "quarantine"] = "strict"
+    negatives: int = Field(0, ge=0)
     note: str = ""
 
     @model_validator(mode="after")

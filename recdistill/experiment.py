@@ -15,6 +15,7 @@ from recdistill.configuration import Config
 from recdistill.devices import device_of
 from recdistill.errors import DataError, UsageError
 from recdistill.inputs import Input, is_there, require_unchanged
+from recdistill.label_budget import with_test_negatives
 from recdistill.progress import SILENCE, Board
 from recdistill.readers import Quarantine
 from recdistill.rehearsal import rehearse
@@ -85,7 +86,9 @@ def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: boo
     aside = Quarantine() if config.data.on_bad_row == "quarantine" else None
     loaded, target = datasets.load(config.data.name, config.data.root, config.data.arguments, quarantine=aside)
     source = loaded if config.data.source else None
-    train, valid, test = split(target, valid=config.split.valid, test=config.split.test, by=config.split.by)
+    by, implicit = config.split.by, config.data.negatives > 0
+    train, valid, test = split(target, valid=config.split.valid, test=config.split.test, by=by, implicit=implicit)
+    test = with_test_negatives(config.data, train, valid, test)
     # Rows that came without a label can train, where their part does.
     parts = {"train": train, "valid": valid.take(valid.labelled), "test": test.take(test.labelled)}
     found = run_inspection.inspected(config, source, parts)

@@ -71,7 +71,7 @@ def unseen_pairs(table: Table, *, rows: int, seed: int, by: By = "uniform", seen
     }
     owners = sides(table.arrow, schema, user, item)
     columns = {name: table.column(name).take(pa.array(places[owner])) for name, owner in owners.items()}
-    return Table(pa.table(columns | _unknown(table, rows) | _row_ids([table, *seen], rows)), schema)
+    return Table(pa.table(columns | _unknown(table, rows) | row_ids_above([table, *seen], rows)), schema)
 
 
 def _pairs(other: Table, table: Table, users: Array, items: Array) -> Array:
@@ -114,7 +114,7 @@ def _unknown(table: Table, rows: int) -> dict[str, pa.Array]:
     return {name: pa.nulls(rows, table.column(name).type) for name in names if name is not None}
 
 
-def _row_ids(tables: Sequence[Table], rows: int) -> dict[str, pa.Array]:
+def row_ids_above(tables: Sequence[Table], rows: int) -> dict[str, pa.Array]:
     """Row ids above those of the tables."""
     first = 1 + max(int(table.row_ids.max()) for table in tables if len(table))
     if first + rows > 2**63:

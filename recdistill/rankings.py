@@ -8,8 +8,9 @@ from typing import Any
 from recdistill.candidates import Candidates
 from recdistill.configuration import RankingSettings
 from recdistill.full_ranking import Ranked, compare_ranked, rank
+from recdistill.label_budget import Cell
 from recdistill.ranker import Ranker
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.tables import Table
 
 METRICS = ("ndcg@10", "recall@10", "mrr")

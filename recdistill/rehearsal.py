@@ -15,12 +15,13 @@ from recdistill.domains import privileged_columns
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.fit_settings import FitSettings
 from recdistill.inspection import unshared
+from recdistill.label_budget import Cell, labelled_rows
 from recdistill.models import hidden_width
 from recdistill.ranker import Ranker
 from recdistill.rankings import candidates_of
 from recdistill.score_column import ScoreColumn
 from recdistill.soft_labels import SoftLabels
-from recdistill.splits import folds, keep_labels
+from recdistill.splits import folds
 from recdistill.tables import Table
 
 FEW = 200  # rows are enough to see whether settings fit the columns
@@ -42,7 +43,6 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
     _require_teacher(config, source, train)
     _require_users(test)
     candidates_of(config.ranking, **parts)
-    _require_losses(config, train)
     if config.teacher.scores is None and source is not None:
         _require_something_shared(source, train, config.teacher)
         rows, _ = rows_for_teacher(source, train, config.teacher)
@@ -51,11 +51,10 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
         if config.student.distill.hints:
             hidden_width(teacher.network)
     student = _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
-    if config.student.distill.side_outputs:
-        hidden_width(student.network)
+    _require_heard(config, student, train)
     for seed in range(config.seeds):
         for share in config.labels:
-            kept, _ = keep_labels(train, parts["valid"], share=share, seed=seed)
+            kept, _ = labelled_rows(config.data, Cell(share, seed), **parts)
             folds(kept, k=config.folds, seed=seed)
             _try_calibration(config, kept, seed)
     if config.teacher.scores is not None:
@@ -97,13 +96,14 @@ def _require_users(test: Table) -> None:
         raise DataError(f"the test part needs at least 2 users with a click to compare by, got {few}")
 
 
-def _require_losses(config: Config, train: Table) -> None:
-    """Refuse losses that are not of the task, or compare rows of users that there are none of."""
+def _require_heard(config: Config, student: Ranker, train: Table) -> None:
+    """Refuse what the student cannot listen to here."""
     told = config.student.distill
     for trial in config.tune.distilled:
         require_losses(told.model_copy(update={"alpha": trial.alpha}), train.schema.classes)
-    few = train.take(np.arange(min(FEW, len(train))))
-    examples_for(config.student.encoder.fit(few), few, None, told)
+    examples_for(student.encoder, train.take(np.arange(min(FEW, len(train)))), None, told)
+    if told.side_outputs:
+        hidden_width(student.network)
 
 
 def _try_calibration(config: Config, kept: Table, seed: int) -> None:

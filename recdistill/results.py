@@ -13,11 +13,12 @@ from recdistill.arms import ARMS, AUTO, CONTROLS, PLACEBOS, placebo_of
 from recdistill.artefacts import manifest
 from recdistill.baselines import item_means
 from recdistill.evaluation import Measured, compare, compare_ratings, measure, measure_ratings, task
+from recdistill.label_budget import Cell
 from recdistill.metrics import best_threshold, expected_rating, logloss, rows_needed
 from recdistill.progress import Board
 from recdistill.ranker import Ranker, file_bytes
 from recdistill.rankings import candidates_of, mean_metrics, ranked
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.score_column import ScoreColumn
 from recdistill.tables import Table
 

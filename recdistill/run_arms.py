@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from recdistill.arms import AUTO, COLUMNS, MODELS, TEACHERS, Arm, arms_of, candidates_of
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.label_budget import Cell
+from recdistill.run_folder import RunFolder
 
 
 def arms(run: RunFolder, share: float) -> dict[str, Arm]:
@@ -32,5 +33,5 @@ def labellers(run: RunFolder, share: float) -> tuple[str, ...]:
 
 
 def _unlabelled(run: RunFolder, share: float) -> bool:
-    """Whether there are unlabelled rows: with all labels there are none, unless some came without."""
-    return share < 1 or not bool(run.tables()["train"].labelled.all())
+    """Whether there are unlabelled rows: with all labels there are none, unless some came without or are drawn."""
+    return share < 1 or run.config.data.negatives > 0 or not bool(run.tables()["train"].labelled.all())

@@ -19,29 +19,13 @@ from recdistill.configuration import Config
 from recdistill.domains import privileged_columns
 from recdistill.errors import UsageError
 from recdistill.inputs import Input
+from recdistill.label_budget import Cell, labelled_rows
 from recdistill.settings import differences, fill, plain, read_toml
-from recdistill.splits import keep_labels
 from recdistill.tables import Table
 
 PARTS = ("source", "train", "valid", "test")
 MADE = ("prepared", "teacher", "soft_labels", "students", "held_out", "report")
 PACKAGES = ("recdistill", "torch", "numpy", "pyarrow", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One share of labels and one seed.
-
-    Args:
-        share: of the target's training and validation labels, in (0, 1].
-        seed: of the kept labels, the weights and the training.
-    """
-
-    share: float
-    seed: int
-
-    def __str__(self) -> str:
-        return f"labels-{self.share:g}-seed-{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -163,8 +147,9 @@ class RunFolder:
         return self.path / "teacher" / "adapted_teacher" / str(cell) / part
 
     def soft_labels(self, teacher: str, cell: Cell) -> Path:
-        """A teacher's soft labels; those of a teacher that was not adapted are the same for every share of labels."""
-        return self.path / "soft_labels" / teacher / (f"seed-{cell.seed}" if teacher == self.teachers[0] else str(cell))
+        """A teacher's soft labels; those of one as it came are for any share of labels, where that leaves the rows."""
+        alike = teacher == self.teachers[0] and not self.config.data.negatives
+        return self.path / "soft_labels" / teacher / (f"seed-{cell.seed}" if alike else str(cell))
 
     def student(self, arm: str, cell: Cell) -> Path:
         """The student of an arm, or of the strategy."""
@@ -207,9 +192,9 @@ class RunFolder:
         return privileged_columns(tables.get("source", tables["train"]), tables["train"])
 
     def labelled(self, cell: Cell) -> tuple[Table, Table]:
-        """Training and validation rows, with the labels of all but the cell's share removed."""
-        tables = self.tables()
-        return keep_labels(tables["train"], tables["valid"], share=cell.share, seed=cell.seed)
+        """Training and validation rows of a cell, see `label_budget.labelled_rows`."""
+        self.tables()
+        return _labelled(self.path.absolute(), self.identity, cell)
 
     @property
     def is_prepared(self) -> bool:
@@ -250,3 +235,10 @@ class RunFolder:
 @lru_cache(maxsize=1)
 def _read(path: Path, identity: str) -> dict[str, Table]:
     return {part: Table.read(path / "prepared" / part) for part in RunFolder(path).parts}
+
+
+@lru_cache(maxsize=1)
+def _labelled(path: Path, identity: str, cell: Cell) -> tuple[Table, Table]:
+    run = RunFolder(path)
+    tables = {part: run.tables()[part] for part in ("train", "valid", "test")}
+    return labelled_rows(run.config.data, cell, **tables)

@@ -22,6 +22,7 @@ def split(
     test: float = 0.1,
     by: Literal["random", "time", "user", "position", "last"] = "random",
     seed: int = 0,
+    implicit: bool = False,
 ) -> tuple[Table, Table, Table]:
     """Training, validation and test rows: never overlapping, together all rows, the same for any row order (but for
     by="position").
@@ -35,6 +36,7 @@ def split(
             equal times the higher row id is the later), but users of fewer than 3 rows only train
             (`train_only_users` counts them).
         seed: of the random ones.
+        implicit: whether the rows are clicks alone, so that the parts need not have both classes.
 
     Raises:
         UsageError: the shares make no sense.
@@ -58,7 +60,8 @@ def split(
         masks = [place < 1 - test - valid, (place >= 1 - test - valid) & (place < 1 - test), place >= 1 - test]
     parts = [table.take(mask) for mask in masks]
     for name, part in zip(("training", "validation", "test"), parts, strict=True):
-        require_classes(part, name)
+        if not implicit or not len(part):
+            require_classes(part, name)
     return parts[0], parts[1], parts[2]
 
 
@@ -72,7 +75,7 @@ def train_only_users(table: Table) -> int:
     return int(((left == 0) & (rows < LAST_OUT_ROWS)).sum())
 
 
-def keep_labels(train: Table, valid: Table, *, share: float, seed: int) -> tuple[Table, Table]:
+def keep_labels(train: Table, valid: Table, *, share: float, seed: int, implicit: bool = False) -> tuple[Table, Table]:
     """Keep the labels of a share of each part's rows and remove the others, so that nothing can read them.
 
     A smaller share's labelled rows are among a larger share's, for one seed.
@@ -81,6 +84,7 @@ def keep_labels(train: Table, valid: Table, *, share: float, seed: int) -> tuple
         train, valid: the labelled parts.
         share: in (0, 1].
         seed: which rows.
+        implicit: whether the rows are clicks alone.
 
     Raises:
         UsageError: the share is out of range.
@@ -91,7 +95,8 @@ def keep_labels(train: Table, valid: Table, *, share: float, seed: int) -> tuple
     kept = []
     for name, part in (("training", train), ("validation", valid)):
         masked = part.with_labels_only(_places(part.row_ids, seed_of(seed, "labels", name)) < share)
-        require_classes(masked, name)
+        if not implicit or not masked.labelled.any():
+            require_classes(masked, name)
         kept.append(masked)
     return kept[0], kept[1]
 

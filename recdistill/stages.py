@@ -5,7 +5,8 @@ from __future__ import annotations
 from recdistill import cells, run_arms
 from recdistill.arms import AUTO
 from recdistill.errors import UsageError
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.label_budget import Cell
+from recdistill.run_folder import RunFolder
 from recdistill.work import Unit
 
 

@@ -89,5 +89,5 @@ def _counted_again(run: RunFolder) -> int:
     rows = sum(len(table) for table in tables.values())
     for unit in label_units(run):
         if unit.is_done:
-            rows += len(SoftLabels.load(unit.folder).for_table(tables["train"]))
+            rows += len(SoftLabels.load(unit.folder).for_table(run.labelled(unit.arguments[-1])[0]))
     return rows

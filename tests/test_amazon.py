@@ -68,7 +68,7 @@ def test_bad_arguments_and_files_are_named(pair: Path) -> None:
         amazon.load(pair, target="sport")
     with pytest.raises(DataError, match="the folders sport_books and books_sport, got cloth_sport, sport_cloth"):
         amazon.load(pair, target="books")
-    with pytest.raises(DataError, match="8 negatives for each purchase need 18 items for some user, got 12"):
+    with pytest.raises(DataError, match="clicks and negatives must be different items, got 18 of 12 for some"):
         amazon.load(pair, negatives=8)
     file = pair / "sport_cloth" / "test.txt"
     good = file.read_text()

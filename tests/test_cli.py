@@ -22,9 +22,10 @@ from recdistill.configuration import Config
 from recdistill.distillation import Blend
 from recdistill.examples import Examples
 from recdistill.fit_settings import FitSettings
+from recdistill.label_budget import Cell
 from recdistill.models import build
 from recdistill.ranker import Ranker
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.settings import fill
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds

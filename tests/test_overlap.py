@@ -23,8 +23,9 @@ from recdistill.errors import DataError
 from recdistill.inspection import ColumnProfile, Overlap, overlap, overlaps, profile, profiles, unshared
 from recdistill.inspection.columns import column_findings, label_findings
 from recdistill.inspection.overlap import overlap_findings
+from recdistill.label_budget import Cell
 from recdistill.ranker import Ranker
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.schema import Schema
 from recdistill.settings import fill
 from recdistill.splits import split

@@ -160,12 +160,17 @@ def test_many_rows_need_no_table_of_users_times_items(by: By) -> None:
 def test_a_student_learns_from_them_what_the_teacher_says() -> None:
     _, target = synthetic.load(seed=0, source_rows=100, target_rows=3_000, target_users=60, items=200)
     train, valid, test = rd.split(target)
-    teacher = rd.Ranker(encoder := rd.Encoder.fit(train), rd.models.MLP(encoder.spec, embedding_dim=4))
+
+    def drawn(table: Table) -> rd.Ranker:
+        encoder = rd.Encoder.fit(table)
+        return rd.Ranker(encoder, rd.models.build("mlp", encoder.spec, arguments={"embedding_dim": 4}))
+
+    teacher = drawn(train)
     rd.fit(teacher, train, valid=valid, settings=rd.FitSettings(epochs=10))
     few, few_valid = rd.keep_labels(train, valid, share=0.1, seed=0)
     labelled = few.take(few.labelled)
     rows = concat([labelled, unseen_pairs(labelled, rows=1_500, seed=0, seen=[few, valid, test])])
-    taught, alone = (rd.Ranker(e := rd.Encoder.fit(rows), rd.models.MLP(e.spec, embedding_dim=4)) for _ in range(2))
+    taught, alone = drawn(rows), drawn(rows)
     for student, learnt in ((taught, rows), (alone, labelled)):
         soft = rd.SoftLabels.from_teacher(teacher, learnt)
         rd.distill(student, learnt, soft, valid=few_valid, settings=rd.DistillSettings(alpha=0.9))

@@ -12,9 +12,10 @@ from tiny import Call
 
 from recdistill.datasets import synthetic
 from recdistill.full_ranking import rank_all
+from recdistill.label_budget import Cell
 from recdistill.metrics import auc
 from recdistill.ranker import Ranker
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.tables import Table
 

@@ -14,9 +14,10 @@ from recdistill.arms import ARMS, AUTO, Trial
 from recdistill.artefacts import manifest
 from recdistill.cells.students import Learning, learn, lesson, starting
 from recdistill.cells.teachers import soft_labels
+from recdistill.label_budget import Cell
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.splits import folds
 from recdistill.transfer import Decision, decide
 

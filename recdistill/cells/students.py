@@ -10,10 +10,11 @@ from recdistill.cells.trying import Best, new_ranker
 from recdistill.distillation import DistillSettings, distill, examples_for
 from recdistill.encoder import Encoder
 from recdistill.examples import Examples
+from recdistill.label_budget import Cell
 from recdistill.placebos import base_rate, permuted
 from recdistill.progress import Progress, Watch
 from recdistill.ranker import Ranker
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.tables import Table
 
@@ -114,7 +115,7 @@ def starting(run: RunFolder, name: str, cell: Cell, control: Ranker | None = Non
         cell: whose labels.
         control: what a warm arm starts from, if not the run's own.
     """
-    settings, train = run.config.student, run.tables()["train"]
+    settings, (train, _) = run.config.student, run.labelled(cell)
     if name == "source_finetuned":
         return Ranker.load(run.pretrained("source_student", cell.seed)).refitted(train)
     if ARMS[name].warm:

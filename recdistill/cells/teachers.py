@@ -16,9 +16,10 @@ from recdistill.domains import privileged_columns
 from recdistill.errors import UsageError
 from recdistill.evaluation import measure, task
 from recdistill.inspection import unshared
+from recdistill.label_budget import Cell
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
-from recdistill.run_folder import Cell, RunFolder
+from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, split
 from recdistill.tables import Table

@@ -16,6 +16,7 @@ import pyarrow as pa
 from recdistill.datasets.delimited import contents, read_delimited
 from recdistill.domains import require_disjoint
 from recdistill.errors import DataError, UsageError
+from recdistill.negatives import untouched
 from recdistill.schema import Schema
 from recdistill.streams import seed as seed_of
 from recdistill.tables import Table
@@ -33,6 +34,7 @@ def load(
     target: str = "cloth",
     negatives: int = 4,
     popular: bool = False,
+    of_target: bool = True,
     seed: int = 0,
 ) -> tuple[Table, Table]:
     """Source and target category, each purchase followed by its sampled negatives.
@@ -46,6 +48,8 @@ def load(
         negatives: drawn for each purchase, different ones for each of a user's, from the category's items that the user
             never touched.
         popular: draw an item in proportion to its purchases; else each alike.
+        of_target: whether the target has negatives too; without, it is purchases alone, and a run draws negatives for
+            those whose label it keeps (`data.negatives`).
         seed: of the drawing.
 
     Raises:
@@ -60,7 +64,8 @@ def load(
     for first, (category, other) in ((0, (source, target)), (TARGET_ROWS_FROM, (target, source))):
         user, item = purchases(Path(root), category, other)
         rng = np.random.default_rng(seed_of(seed, "negatives", category))
-        drawn = _untouched(user, item, negatives, popular=popular, rng=rng)
+        count = negatives if category == source or of_target else 0
+        drawn = _untouched(user, item, count, popular=popular, rng=rng)
         tables.append(_table(category, user, item, drawn, first=first))
     require_disjoint(tables[0], tables[1], on=("rows", "item"))
     return tables[0], tables[1]
@@ -96,22 +101,11 @@ def inputs(root: Path | str, *, source: str = "sport", target: str = "cloth") ->
 
 def _untouched(user: Array, item: Array, negatives: int, *, popular: bool, rng: np.random.Generator) -> Array:
     """(purchases, negatives) items that the purchase's user never touched, no item twice for a user."""
+    if not negatives:
+        return np.empty((len(user), 0), dtype=np.int64)
     known, counts = np.unique(item, return_counts=True)
-    bought = np.bincount(user)
-    if (most := int(bought.max()) * (1 + negatives)) > len(known):
-        raise DataError(f"{negatives} negatives for each purchase need {most} items for some user, got {len(known)}")
-    chance = counts / counts.sum() if popular else None
-    size = item.max() + 1
-    owner = np.repeat(user, negatives)
-    drawn = np.full(len(owner), -1)
-    taken = user * size + item
-    while len(open_ := np.flatnonzero(drawn < 0)):
-        pair = owner[open_] * size + rng.choice(known, len(open_), p=chance)
-        first = np.zeros(len(pair), dtype=bool)
-        first[np.unique(pair, return_index=True)[1]] = True
-        fresh = first & ~np.isin(pair, taken)
-        drawn[open_[fresh]] = pair[fresh] % size
-        taken = np.concatenate([taken, pair[fresh]])
+    chance, size = counts / counts.sum() if popular else None, int(item.max()) + 1
+    drawn = untouched(np.repeat(user, negatives), user * size + item, known, size, rng=rng, chance=chance)
     return drawn.reshape(-1, negatives)
 
 

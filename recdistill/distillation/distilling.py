@@ -135,7 +135,7 @@ def examples_for(
         return examples
     examples = examples.with_teacher(soft.for_table(table))
     if settings.hints and soft.hidden is not None:
-        examples = replace(examples, hidden=torch.from_numpy(soft.hidden))
+        examples = replace(examples, hidden=torch.from_numpy(soft.hidden.copy()))
     return examples
 
 

@@ -11,7 +11,7 @@ from recdistill.metrics.calibration import (
     reliability,
 )
 from recdistill.metrics.classification import accuracy, auc, best_threshold, f1, precision, recall
-from recdistill.metrics.intervals import Comparison, auc_difference, mean_difference, rmse_difference
+from recdistill.metrics.intervals import Comparison, auc_difference, holm, mean_difference, over_seeds, rmse_difference
 from recdistill.metrics.likelihood import logloss, pointwise_logloss
 from recdistill.metrics.power import rows_needed
 from recdistill.metrics.ranking import PerList, grouped_auc, mrr, ndcg_at_k, recall_at_k
@@ -60,6 +60,7 @@ __all__ = [
     "expected_rating",
     "f1",
     "grouped_auc",
+    "holm",
     "logloss",
     "macro_f1",
     "mae",
@@ -67,6 +68,7 @@ __all__ = [
     "mrr",
     "ndcg_at_k",
     "normalised_entropy",
+    "over_seeds",
     "pointwise_logloss",
     "precision",
     "probabilities",

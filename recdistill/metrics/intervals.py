@@ -123,6 +123,52 @@ def rmse_difference(
     return mean_difference(values[0], values[1], clusters=clusters, seed=seed)
 
 
+def over_seeds(deltas: Any, rows_errors: Any, *, units: int, method: str) -> Comparison:
+    """The mean of several seeds' differences on the same test rows, of which only the errors were kept.
+
+    The seeds share their rows, so what the rows contribute does not shrink with more seeds: it is taken to be the mean
+    of the seeds' own errors, which is what the mean's error is at most. To it comes the spread between seeds, as in
+    `auc_difference`.
+
+    Args:
+        deltas: (seeds,) differences.
+        rows_errors: (seeds,) the standard error of each that comes from the rows.
+        units: clusters of the test rows, or rows.
+        method: how each seed's error was found.
+
+    Raises:
+        DataError: there is no seed, or not one error for each.
+    """
+    deltas, errors = np.atleast_1d(np.asarray(deltas, float)), np.atleast_1d(np.asarray(rows_errors, float))
+    if not len(deltas) or deltas.shape != errors.shape:
+        raise DataError(f"each seed needs a difference and an error, got {deltas.shape} and {errors.shape}")
+    return _with_seeds(deltas, float(errors.mean()) ** 2, units, method, 0.95)
+
+
+def holm(p_values: Any) -> Array:
+    """Adjusted p values: all below a level are false together with at most that probability (Holm 1979).
+
+    The k-th smallest of m is multiplied by m − k + 1; none falls below a smaller one's.
+
+    Args:
+        p_values: (tests,), each in [0, 1].
+
+    Returns:
+        (tests,) adjusted, in the same order.
+
+    Raises:
+        DataError: a value is not in [0, 1].
+    """
+    p_values = np.asarray(p_values, float)
+    if not ((p_values >= 0) & (p_values <= 1)).all():
+        raise DataError(f"p values must be in [0, 1], got {p_values}")
+    order = np.argsort(p_values, kind="stable")
+    scaled = p_values[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled))
+    return adjusted
+
+
 def _resampled(values: Array, units: Array, resamples: int, rng: np.random.Generator) -> Array:
     """(resamples,) means of values whose units are drawn with replacement."""
     sums, sizes = np.bincount(units, weights=values), np.bincount(units).astype(float)

@@ -1,0 +1,70 @@
+"""What a cell of a run may know: its share of the labels, and what follows from it where the target is clicks alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recdistill.configuration import DataSettings
+from recdistill.negatives import Catalogue
+from recdistill.pairs import unseen_pairs
+from recdistill.splits import keep_labels
+from recdistill.tables import Table, concat
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One share of labels and one seed.
+
+    Args:
+        share: of the target's training and validation labels, in (0, 1].
+        seed: of the kept labels, the weights and the training.
+    """
+
+    share: float
+    seed: int
+
+    def __str__(self) -> str:
+        return f"labels-{self.share:g}-seed-{self.seed}"
+
+
+def labelled_rows(data: DataSettings, cell: Cell, *, train: Table, valid: Table, test: Table) -> tuple[Table, Table]:
+    """Training and validation rows, with the labels of all but the cell's share removed.
+
+    Of an implicit target (`data.negatives`) a share of the clicks is kept; then negatives are drawn for each, from
+    items that its user has no kept click on. As many unseen pairs as kept clicks are the unlabelled rows: a click
+    without its label would still say that there was one.
+
+    Args:
+        data: of the run.
+        cell: its share and seed.
+        train, valid: the parts, with all labels there are.
+        test: the rows whose items are the rest of the catalogue.
+
+    Raises:
+        UsageError, DataError: as in `keep_labels`, `Catalogue.with_negatives` and `unseen_pairs`.
+    """
+    implicit = data.negatives > 0
+    train, valid = keep_labels(train, valid, share=cell.share, seed=cell.seed, implicit=implicit)
+    if not implicit:
+        return train, valid
+    catalogue = catalogue_of(train, valid, test)
+    train, valid = train.take(train.labelled), valid.take(valid.labelled)
+    rows = len(train)
+    both = [
+        catalogue.with_negatives(part, per_click=data.negatives, seed=cell.seed, known=(other,))
+        for part, other in ((train, valid), (valid, train))
+    ]
+    pairs = unseen_pairs(both[0], rows=rows, seed=cell.seed, seen=(both[1],))
+    return concat([both[0], pairs]), both[1]
+
+
+def with_test_negatives(data: DataSettings, train: Table, valid: Table, test: Table) -> Table:
+    """The test rows; of an implicit target with negatives from items that their user has no click on in any part."""
+    if not data.negatives:
+        return test
+    return catalogue_of(train, valid, test).with_negatives(test, per_click=data.negatives, seed=0, known=(train, valid))
+
+
+def catalogue_of(*parts: Table) -> Catalogue:
+    """Every item of the parts."""
+    return Catalogue(concat(parts))
