@@ -99,8 +99,8 @@ def _require_users(test: Table) -> None:
 def _require_heard(config: Config, student: Ranker, train: Table) -> None:
     """Refuse what the student cannot listen to here."""
     told = config.student.distill
-    for trial in config.tune.distilled:
-        require_losses(told.model_copy(update={"alpha": trial.alpha}), train.schema.classes)
+    for alpha in (told.alpha, *(trial.alpha for trial in config.tune.distilled)):
+        require_losses(told.model_copy(update={"alpha": alpha}), train.schema.classes)
     examples_for(student.encoder, train.take(np.arange(min(FEW, len(train)))), None, told)
     if told.side_outputs:
         hidden_width(student.network)

@@ -38,7 +38,7 @@ def assigned(settings: tuple[str, ...]) -> list[str]:
         ((*SCORES, "teacher.hidden=0.5"), 2, "teacher.hidden is set by the experiment (scores teach)"),
         (("teacher.adapt.checkpoint_seconds=1.0",), 2, "only fits on the source leave checkpoints"),
         (("teacher.adapted=head", "teacher.adapt.embedding_backend=torchrec"), 2, "only torch's tables can be left"),
-        (("student.distill.alpha=0.3",), 2, "student.distill.alpha is set by the experiment (see tune.distilled"),
+        (("student.distill.alpha=0.3",), 2, "distill.alpha is set by the experiment (see tune.distilled"),
         (("student.distill.loss=ranknet",), 2, "no loss 'ranknet', did you mean 'ranknet_kd'"),
         (("student.distill.loss=categorical_kd",), 2, "a loss of clicks is needed"),
         (("student.distill.head=side", "student.model=lr", "student.arguments={}"), 2, "LR has none"),
