@@ -9,7 +9,6 @@ from statistics import mean, stdev
 
 from scipy import stats
 from transfer_cells import Cell, gain, harmed, mean_metric, pooled, read, shares
-from transfer_curves import draw
 
 from recdistill.arms import placebo_of
 from recdistill.artefacts import write_text
@@ -30,6 +29,8 @@ def write_page(folder: Path, out: Path) -> None:
     """Write `README.md` and its figure from the cells that are there; none, no page."""
     cells = read(folder)
     if cells:
+        from transfer_curves import draw  # matplotlib, which the words do without
+
         out.mkdir(parents=True, exist_ok=True)
         draw(cells, out / "curves.svg")
         write_text(out / "README.md", "\n".join(page(cells)) + "\n")
@@ -40,7 +41,6 @@ def page(cells: Sequence[Cell]) -> Lines:
     return [
         *_head(cells),
         *_auto(cells),
-        *_distillation(cells),
         "## By task",
         "",
         "![Label-efficiency curves: a panel a task, the headline metric over the share of labels](curves.svg)",
@@ -50,6 +50,7 @@ def page(cells: Sequence[Cell]) -> Lines:
         *(line for task in dict.fromkeys(cell.key[0] for cell in cells) for line in _task(cells, task)),
         *_decisions(cells),
         *_reading(),
+        *_distillation(cells),
     ]
 
 
@@ -213,6 +214,7 @@ def _reading() -> Lines:
         "- Every arm, control and placebo chose among as many candidates on the same labelled validation rows.",
         "- permuted: the teacher's soft labels shuffled among the labelled rows; base_rate: the labels' mean instead.",
         "- in_sample: soft labels of rows that the teacher was adapted on; adapted: out of fold.",
+        "",
     ]
 
 

@@ -20,11 +20,13 @@ from recdistill.metrics import (
     expected_calibration_error,
     f1,
     grouped_auc,
+    holm,
     logloss,
     mean_difference,
     mrr,
     ndcg_at_k,
     normalised_entropy,
+    over_seeds,
     recall_at_k,
     reliability,
 )
@@ -245,3 +247,39 @@ def test_bootstrap_intervals_over_seeds_cover(spread: float) -> None:
         assert found.low <= found.delta <= found.high
         covered += found.low <= 0 <= found.high
     assert 0.92 <= covered / 400 <= 0.99
+
+
+# --------------------------------------------------------------------------------------------- several tests
+
+
+def slow_holm(p_values: list[float]) -> list[float]:
+    """Step down: reject from the smallest as long as p ≤ level / (tests left); the least level that rejects each."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    levels, worst = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        worst = max(worst, p_values[i] * (len(p_values) - rank))
+        levels[i] = min(1.0, worst)
+    return levels
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_the_step_down_procedure(p_values: list[float]) -> None:
+    np.testing.assert_allclose(holm(p_values), slow_holm(p_values))
+
+
+def test_holm_refuses_what_is_no_probability() -> None:
+    with pytest.raises(DataError, match="p values must be in"):
+        holm([0.5, 1.5])
+
+
+def test_over_seeds_of_one_seed_is_its_own_interval() -> None:
+    found = over_seeds([0.1], [0.02], units=500, method="delong")
+    assert (found.delta, found.rows_error) == (0.1, 0.02)
+    assert found.high - found.low == pytest.approx(2 * 1.959964 * 0.02, rel=1e-6)
+
+
+def test_over_seeds_that_agree_exactly_is_exact() -> None:
+    found = over_seeds([0.0, 0.0], [0.0, 0.0], units=500, method="delong")
+    assert (found.low, found.high, found.p) == (0.0, 0.0, 1.0)
+    with pytest.raises(DataError, match="each seed needs"):
+        over_seeds([0.1, 0.2], [0.1], units=5, method="delong")
