@@ -53,6 +53,8 @@ TASKS = (
 )
 # What the target's unseen items are ranked by, where the task asks for that; a ranking takes far longer than a score.
 RANKED = ("hard_only", "source_finetuned", "adapted_labelled_warm", "adapted_all_warm")
+# Soft labels of rows that the teacher was adapted on, by teachers that were not adapted on them and by one that was.
+OUT_OF_FOLD = ("adapted_labelled_warm", "in_sample_labelled_warm")
 DIGITS = 6
 
 
@@ -159,15 +161,13 @@ def difference(scores: Scores, a: str, b: str, metric: str, test: Any) -> Entry:
 
 
 def paired(rankers: Mapping[str, Entry], teacher: str) -> Iterator[tuple[str, str]]:
-    """Which rankers are compared: with the controls, with the placebo of a taught one, auto with the teacher."""
+    """Which rankers are compared: with the controls, with its placebo, auto with the teacher."""
+    controls = [control for control in CONTROLS if control in rankers]
     for name, entry in rankers.items():
-        yield from (
-            (name, control) for control in ("hard_only", "source_finetuned") if control in rankers and name != control
-        )
+        yield from ((name, control) for control in controls if name != control)
         if entry["role"] == "student" and name != "auto":
             yield name, placebo_of(name)
-    if teacher in rankers:
-        yield "auto", teacher
+    yield from ((a, b) for a, b in (("auto", teacher), OUT_OF_FOLD) if a in rankers and b in rankers)
 
 
 def shortened(value: Any) -> Any:

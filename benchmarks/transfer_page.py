@@ -48,6 +48,7 @@ def page(cells: Sequence[Cell]) -> Lines:
         "*What to see: how far each line stands from labels alone (grey), and whether that closes to the right.*",
         "",
         *(line for task in dict.fromkeys(cell.key[0] for cell in cells) for line in _task(cells, task)),
+        *_out_of_fold(cells),
         *_decisions(cells),
         *_reading(),
         *_distillation(cells),
@@ -194,6 +195,27 @@ def _ranked(of: dict[float, list[Cell]]) -> Lines:
         lines.append(f"| {name} | " + " | ".join(f"{value:.4f}" for value in values) + " |")
     note = "Only users are shared: the source teacher has never seen an item of the target, so it cannot order them."
     return [*lines, "", note, ""]
+
+
+def _out_of_fold(cells: Sequence[Cell]) -> Lines:
+    """What labels out of fold gain over labels of rows that the teacher was adapted on."""
+    rows = []
+    for (task, share), of in shares(cells).items():
+        if found := pooled(of, "adapted_labelled_warm", "in_sample_labelled_warm"):
+            rows.append(f"| {task} | {percent(share)} | {NAMES[of[0].headline]} | {_signed(found)} |")
+    if not rows:
+        return []
+    what = "The same student, with soft labels out of fold less with soft labels of rows the teacher was adapted on:"
+    return [
+        "## Out of fold or in sample",
+        "",
+        what,
+        "",
+        "| task | labels | metric | difference |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+    ]
 
 
 def _decisions(cells: Sequence[Cell]) -> Lines:

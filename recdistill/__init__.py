@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
+    from recdistill.shift import Diagnosis, density_ratio, diagnose
     from recdistill.soft_labels import SoftLabels
     from recdistill.splits import keep_labels, split
     from recdistill.tables import Table, concat
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Bar": "terminal",
     "Batches": "batches",
+    "Diagnosis": "shift",
     "DistillSettings": "distillation",
     "Encoder": "encoder",
     "EncoderSettings": "encoder_settings",
@@ -66,6 +68,8 @@ _HOMES = {
     "calibration_report": "calibration",
     "compare_ranked": "full_ranking",
     "concat": "tables",
+    "density_ratio": "shift",
+    "diagnose": "shift",
     "distill": "distillation",
     "evaluate": "evaluation",
     "fit": "training",
@@ -89,6 +93,7 @@ _ROOMS = ("calibrators", "datasets", "losses", "metrics", "models", "weights")
 __all__ = [
     "Bar",
     "Batches",
+    "Diagnosis",
     "DistillSettings",
     "Encoder",
     "EncoderSettings",
@@ -115,6 +120,8 @@ __all__ = [
     "compare_ranked",
     "concat",
     "datasets",
+    "density_ratio",
+    "diagnose",
     "distill",
     "evaluate",
     "fit",

@@ -35,8 +35,8 @@ FLOORS = [
     ("F3, what scores them", "ranker"),
     ("F3½", "own_teachers teacher_answers"),
     ("F4", "soft_label_files soft_label_checks"),
-    ("F4, of rankers", "soft_labels shift evaluation full_ranking export transplants"),
-    ("F4, over soft labels", "calibration batches labelling mixtures"),
+    ("F4, of rankers", "soft_labels evaluation full_ranking export transplants"),
+    ("F4, over soft labels", "calibration batches labelling mixtures shift"),
     ("F4, what a fit reads", "sources"),
     ("F4, what is trained", "trainees"),
     ("F4, over ranks", "dealt_trainee"),
@@ -229,9 +229,9 @@ def line_count(function: Function) -> int:
 
 
 def argument_count(function: Function) -> int:
-    """Arguments of a function, `self` and `cls` left out."""
+    """Arguments of a function without `self`, `cls`, and the `root` that every data set's `load` has."""
     named = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-    return sum(a.arg not in {"self", "cls"} for a in named)
+    return sum(a.arg not in {"self", "cls", "root"} for a in named)
 
 
 def nesting(node: ast.AST, depth: int = 0) -> int:

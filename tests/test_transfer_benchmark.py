@@ -1,4 +1,4 @@
-"""The grid of `benchmarks/transfer.py`: its cells are of the tasks that stand here, its page is their words, no harm."""
+"""The grid of `benchmarks/transfer.py`: cells of the tasks that stand here, a page that is their words, and no harm."""
 
 from __future__ import annotations
 
