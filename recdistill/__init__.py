@@ -10,10 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recdistill import datasets, losses, metrics, models
+    from recdistill import calibrators, datasets, losses, metrics, models, weights
+    from recdistill.adaptation import adapt, out_of_fold_labels
     from recdistill.baselines import item_means
     from recdistill.batches import Batches
-    from recdistill.calibration import calibrate
+    from recdistill.calibration import calibrate, calibrate_with, calibration_report
     from recdistill.distillation import DistillSettings, distill
     from recdistill.domains import by_member, by_time, by_value, require_disjoint, source_and_target
     from recdistill.encoder import Encoder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from recdistill.fit_settings import FitSettings
     from recdistill.full_ranking import compare_ranked, rank_all
     from recdistill.labelling import label_prepared
+    from recdistill.mixtures import mix_teachers
     from recdistill.on_ray import RayData
     from recdistill.pairs import unseen_pairs
     from recdistill.preparation import PrepareSettings, SplitBy, Threads, prepare
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from recdistill.terminal import Bar
     from recdistill.training import fit
     from recdistill.transfer import Decision, choose, decide
+    from recdistill.transplants import transplant, with_teacher_vectors
 
 _HOMES = {
     "Bar": "terminal",
@@ -58,11 +61,14 @@ _HOMES = {
     "Table": "tables",
     "TeachSettings": "teaching",
     "Threads": "preparation",
+    "adapt": "adaptation",
     "by_member": "domains",
     "by_time": "domains",
     "by_value": "domains",
     "calibrate": "calibration",
     "choose": "transfer",
+    "calibrate_with": "calibration",
+    "calibration_report": "calibration",
     "compare_ranked": "full_ranking",
     "concat": "tables",
     "decide": "transfer",
@@ -74,15 +80,19 @@ _HOMES = {
     "item_means": "baselines",
     "keep_labels": "splits",
     "label_prepared": "labelling",
+    "mix_teachers": "mixtures",
+    "out_of_fold_labels": "adaptation",
     "prepare": "preparation",
     "rank_all": "full_ranking",
     "require_disjoint": "domains",
     "source_and_target": "domains",
     "split": "splits",
     "teach": "teaching",
+    "transplant": "transplants",
     "unseen_pairs": "pairs",
+    "with_teacher_vectors": "transplants",
 }
-_ROOMS = ("datasets", "losses", "metrics", "models")
+_ROOMS = ("calibrators", "datasets", "losses", "metrics", "models", "weights")
 
 __all__ = [
     "Bar",
@@ -104,10 +114,14 @@ __all__ = [
     "Table",
     "TeachSettings",
     "Threads",
+    "adapt",
     "by_member",
     "by_time",
     "by_value",
     "calibrate",
+    "calibrate_with",
+    "calibration_report",
+    "calibrators",
     "choose",
     "compare_ranked",
     "concat",
@@ -123,14 +137,19 @@ __all__ = [
     "label_prepared",
     "losses",
     "metrics",
+    "mix_teachers",
     "models",
+    "out_of_fold_labels",
     "prepare",
     "rank_all",
     "require_disjoint",
     "source_and_target",
     "split",
     "teach",
+    "transplant",
     "unseen_pairs",
+    "weights",
+    "with_teacher_vectors",
 ]
 
 

@@ -21,6 +21,7 @@ TEACHERS = {
     "calibrated_scores": "calibrated",
 }
 MODELS, COLUMNS = tuple(TEACHERS)[:4], tuple(TEACHERS)[4:]
+CALIBRATED = ("calibrated_teacher", "calibrated_scores")
 # Made where they are asked for by name.
 ASKED_FOR = ("calibrated_teacher", "in_sample_teacher")
 AUTO = "auto"

@@ -1,89 +1,33 @@
-"""Calibration of a teacher that only gives scores: Platt scaling on the labels that there are, out of fold."""
+"""Calibration of a teacher on the target: its soft labels brought onto the scale of the labels that there are."""
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, logit
 
-from recdistill.artefacts import digest
+from recdistill.calibrators import CALIBRATIONS, Calibration, Calibrator, fit_calibration, fit_platt, fit_temperature
 from recdistill.errors import DataError
+from recdistill.metrics import ReliabilityBins, expected_calibration_error, normalised_entropy, reliability
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds
 from recdistill.tables import Table
 
 Array = np.ndarray[Any, Any]
-FEWEST = 10  # labelled rows of each class
 
 
-@dataclass(frozen=True)
-class Platt:
-    """z ↦ a·z + b (Platt 1999).
+def calibrate(soft: SoftLabels, table: Table, *, kind: str = "platt", k: int = 5, seed: int = 0) -> SoftLabels:
+    """Soft labels on the scale of the labels: each labelled row by a calibrator that did not see its label.
 
-    Args:
-        slope: a, at least 0: calibration keeps the teacher's order, or, at 0, says that it has none worth keeping.
-        intercept: b.
-    """
-
-    slope: float
-    intercept: float
-
-    def __call__(self, logits: Array) -> Array:
-        """The calibrated logits."""
-        return self.slope * logits + self.intercept
-
-
-def fit_platt(logits: Array, labels: Array) -> Platt:
-    """The a ≥ 0 and b with the least log loss Σ ln(1 + exp(z')) − t·z', z' = a·z + b.
-
-    The targets t are (N₊ + 1)/(N₊ + 2) for a click and 1/(N₋ + 2) for none (Platt 1999, "Probabilistic outputs for
-    support vector machines", section 2.2), so that a and b stay finite where the scores separate the classes.
-
-    DIFF: a is bounded below by 0.
+    Unlabelled rows are calibrated by the fit on all labelled ones. What the teacher said stays beside the calibration,
+    in memory and on disk (`SoftLabels.raw`). Within a fold, and within the unlabelled rows, no click is put before
+    another that the teacher put after it.
 
     Args:
-        logits: (rows,) of the teacher.
-        labels: (rows,) 0 or 1.
-
-    Raises:
-        DataError: fewer than `FEWEST` rows of a class.
-    """
-    clicks = np.asarray(labels) == 1
-    positives, negatives = int(clicks.sum()), int((~clicks).sum())
-    if min(positives, negatives) < FEWEST:
-        raise DataError(
-            f"Platt scaling needs at least {FEWEST} labelled rows of each class, got {positives} clicks and "
-            f"{negatives} without a click: leave the scores as they are, or label more"
-        )
-    target = np.where(clicks, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    scores = np.asarray(logits, dtype=np.float64)
-    centre, scale = scores.mean(), scores.std()
-    if scale <= 1e-12 * max(1.0, abs(centre)):
-        return Platt(0.0, float(logit(target.mean())))
-    inputs = np.stack([(scores - centre) / scale, np.ones_like(scores)])  # (2, rows)
-
-    def loss(weights: Array) -> tuple[float, Array]:
-        z = weights @ inputs
-        return float((np.logaddexp(0, z) - target * z).mean()), inputs @ (expit(z) - target) / len(z)
-
-    start, bounds = np.array([1.0, logit(target.mean())]), ((0, None), (None, None))
-    options = {"ftol": 0.0, "gtol": 1e-10, "maxiter": 1000}
-    slope, intercept = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    return Platt(float(slope / scale), float(intercept - slope * centre / scale))
-
-
-def calibrate(soft: SoftLabels, table: Table, *, k: int = 5, seed: int = 0) -> SoftLabels:
-    """Soft labels on the scale of the labels: each labelled row by a Platt scaling that did not see its label.
-
-    Unlabelled rows are scaled by the fit on all labelled ones. Within a fold, and within the unlabelled rows, the
-    teacher's order stays as it is.
-
-    Args:
-        soft: a teacher's click logits for the table's rows.
+        soft: a teacher's logits for the table's rows.
         table: the training rows; the labels that it has are read.
+        kind: a key of `CALIBRATIONS`.
         k: folds over the labelled rows.
         seed: of the folds.
 
@@ -91,23 +35,104 @@ def calibrate(soft: SoftLabels, table: Table, *, k: int = 5, seed: int = 0) -> S
         Labels whose sample is "out_of_fold"; those of a teacher that knew the labels itself stay "in_sample".
 
     Raises:
-        DataError: the soft labels are for other rows or of several classes, or a fit has fewer than `FEWEST` rows of
-            a class.
-        UsageError: k makes no sense.
+        DataError: the soft labels are for other rows, are calibrated already, or of classes that this kind is not for,
+            or a fit has fewer than `FEWEST` rows of a class.
+        UsageError: there is no such kind, or k makes no sense.
     """
-    if table.schema.classes > 1:
-        raise DataError(f"Platt scaling is for clicks, got {table.schema.classes=}")
-    logits, labels = soft.for_table(table).astype(np.float64), table.labels
-    whole = fit_platt(logits[table.labelled], labels[table.labelled])
-    scaled, used = whole(logits), [whole]
-    for fold in folds(table, k=k, seed=seed):
-        others = table.labelled & ~fold
-        used.append(fit_platt(logits[others], labels[others]))
-        scaled[fold] = used[-1](logits[fold])
-    return SoftLabels(
-        soft.row_ids,
-        scaled.astype(np.float32),
-        teacher=digest([soft.teacher, *map(astuple, used)]),
-        rows_fingerprint=soft.rows_fingerprint,
-        sample="in_sample" if soft.sample == "in_sample" else "out_of_fold",
-    )
+    _require_raw(soft)
+    if kind in CALIBRATIONS and table.schema.classes > 1 and not CALIBRATIONS[kind].ratings:
+        raise DataError(f"calibration by {kind!r} is for clicks, got {table.schema.classes=}")
+    logits, labels, labelled = soft.for_table(table).astype(np.float64), table.labels, table.labelled
+    whole = fit_calibration(kind, logits[labelled], labels[labelled])
+    number, fitted = np.full(len(table), -1, dtype=np.int32), []
+    for fold, mask in enumerate(folds(table, k=k, seed=seed)):
+        others = labelled & ~mask
+        fitted.append(fit_calibration(kind, logits[others], labels[others]))
+        number[mask] = fold
+    return soft.under(Calibration(whole, tuple(fitted), number, seed))
+
+
+def calibrate_with(soft: SoftLabels, by: Calibrator) -> SoftLabels:
+    """Soft labels under a calibrator that was fitted elsewhere: to other rows, or to no labels at all.
+
+    Args:
+        soft: a teacher's logits.
+        by: e.g. `fit_calibration` of the teacher's logits for labelled rows that did not train it, or
+            `PriorShift.between` the shares of clicks of source and target.
+
+    Raises:
+        DataError: the soft labels are calibrated already.
+    """
+    _require_raw(soft)
+    return soft.under(Calibration(by, (), np.full(len(soft.row_ids), -1, dtype=np.int32)))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How far logits are on the scale of the labels.
+
+    Args:
+        ece: expected calibration error.
+        normalised_entropy: log loss over that of the labels' shares alone.
+        slope: a of the Platt scaling that would still help, 1 on the scale; for ratings 1 / T of the temperature.
+        intercept: b, 0 on the scale; None for ratings.
+        bins: of a reliability diagram.
+    """
+
+    ece: float
+    normalised_entropy: float
+    slope: float
+    intercept: float | None
+    bins: ReliabilityBins
+
+    @staticmethod
+    def of(logits: Array, labels: Array, *, bins: int = 15) -> Scale:
+        """That of labelled rows.
+
+        Args:
+            logits: (rows,) of clicks, or (rows, classes).
+            labels: (rows,) 0 or 1, or classes.
+            bins: at most so many.
+
+        Raises:
+            DataError: fewer than `FEWEST` rows of a class.
+        """
+        if logits.ndim == 1:
+            platt = fit_platt(logits, labels)
+            slope, intercept = platt.slope, platt.intercept
+        else:
+            slope, intercept = 1 / fit_temperature(logits, labels).temperature, None
+        return Scale(
+            ece=expected_calibration_error(logits, labels, bins=bins),
+            normalised_entropy=normalised_entropy(logits, labels),
+            slope=slope,
+            intercept=intercept,
+            bins=reliability(logits, labels, bins=bins),
+        )
+
+
+def calibration_report(soft: SoftLabels, table: Table, *, bins: int = 15) -> dict[str, Scale]:
+    """What a teacher said, and what calibration made of it, against the labels that a table has.
+
+    Of soft labels that `calibrate` made from the same labels both are honest: no label was used for its own row.
+
+    Args:
+        soft: for the table's rows, calibrated or not.
+        table: with labels.
+        bins: of the reliability diagrams, at most.
+
+    Returns:
+        "given" and, of calibrated labels, "calibrated".
+
+    Raises:
+        DataError: the soft labels are for other rows, or fewer than `FEWEST` labels of a class.
+    """
+    soft.for_table(table)
+    kept = table.labelled
+    both = {"given": soft.raw} if soft.calibration is None else {"given": soft.raw, "calibrated": soft}
+    return {name: Scale.of(labels.logits[kept], table.labels[kept], bins=bins) for name, labels in both.items()}
+
+
+def _require_raw(soft: SoftLabels) -> None:
+    if soft.calibration is not None:
+        raise DataError("soft labels are calibrated once, got calibrated ones: begin from their `raw`")

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from recdistill import datasets, models
 from recdistill.arms import ARMS, AUTO, TuneSettings
+from recdistill.distillation import DistillSettings
 from recdistill.encoder_settings import EncoderSettings
 from recdistill.errors import UsageError, nearest
 from recdistill.features import FeatureSpec
@@ -115,6 +116,9 @@ class TeacherSettings(Settings):
         encoder: of the source's rows, privileged columns included.
         fit: its training on the source.
         adapt: its fine-tuning on the target.
+        adapted: what of it is fine-tuned, see `recdistill.adaptation.adapt`.
+        calibration: a key of `recdistill.calibrators.CALIBRATIONS`, for the arms of calibrated teachers; none for
+            "platt", with ratings "temperature".
         hidden: with which probability a privileged column that only the source has is hidden in training, since the
             teacher must do without it on the target. With 1 it is not used at all: a strong column crowds out what
             carries over.
@@ -130,6 +134,8 @@ class TeacherSettings(Settings):
     encoder: EncoderSettings = EncoderSettings()
     fit: FitSettings = FitSettings(epochs=8, batch_size=1024)
     adapt: FitSettings = FitSettings(epochs=10)
+    adapted: Literal["all", "new_rows", "head"] = "all"
+    calibration: Literal["isotonic", "platt", "prior_shift", "temperature"] | None = None
     hidden: float = Field(1.0, ge=0, le=1)
     unshared: Literal["keep", "drop"] = "keep"
 
@@ -140,11 +146,18 @@ class TeacherSettings(Settings):
         tuned = ["seed", "learning_rate", "weight_decay", "checkpoint_seconds", "checkpoint_steps"]
         _untouched("adapt", self.adapt, tuned, "see seeds and tune.adapted; only fits on the source leave checkpoints")
         if self.scores is not None:
-            own = ["model", "arguments", "encoder", "fit", "adapt", "hidden", "unshared"]
+            own = ["model", "arguments", "encoder", "fit", "adapt", "adapted", "hidden", "unshared"]
             _untouched("teacher", self, own, "scores teach")
         elif self.clip:
             raise UsageError(f"clip is for teacher.scores, got {self.clip=} without")
+        if self.adapted != "all" and self.adapt.embedding_backend != "torch":
+            got = f"teacher.adapted={self.adapted!r} with embedding_backend={self.adapt.embedding_backend!r}"
+            raise UsageError(f"only torch's tables can be left as they are in training, got {got}")
         return self
+
+    def calibrated_by(self, classes: int) -> str:
+        """The kind of calibration of click (1 class) or class logits."""
+        return self.calibration or ("platt" if classes == 1 else "temperature")
 
 
 class StudentSettings(Settings):
@@ -152,17 +165,24 @@ class StudentSettings(Settings):
 
     The learning rate and weight decay in `fit` are those of its training on the source; on the target they are tuned,
     see `tune`.
+
+    Args:
+        model, arguments, encoder, fit: as those of the teacher.
+        distill: what it listens to in the arms of teachers. A placebo has no hint; alpha 0 is labels alone, without a
+            curriculum too.
     """
 
     model: str = "deepfm"
     arguments: dict[str, Any] = {"embedding_dim": 4, "hidden": [32]}
     encoder: EncoderSettings = EncoderSettings()
     fit: FitSettings = FitSettings(epochs=30)
+    distill: DistillSettings = DistillSettings()
 
     @model_validator(mode="after")
     def _known(self) -> StudentSettings:
         _buildable(self.model, self.arguments)
         _untouched("fit", self.fit, ["seed"], "see seeds")
+        _untouched("distill", self.distill, ["alpha", "temperature", "unlabelled"], "see tune.distilled and arms")
         return self
 
 
@@ -195,6 +215,13 @@ class Config(Settings):
     teacher: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()
     tune: TuneSettings = TuneSettings()
+
+    @model_validator(mode="after")
+    def _heard(self) -> Config:
+        if self.teacher.scores is not None and self.student.distill.hint is not None:
+            got = f"student.distill.hint={self.student.distill.hint!r} with teacher.scores={self.teacher.scores!r}"
+            raise UsageError(f"a hint needs the hidden states of a teacher model, got {got}")
+        return self
 
     @field_validator("labels")
     @classmethod

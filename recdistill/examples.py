@@ -72,6 +72,17 @@ class Examples:
             raise DataError(f"teacher logits must be {tuple(self.teacher.shape)} for these rows, got {logits.shape}")
         return replace(self, teacher=torch.from_numpy(logits.astype(np.float32)))
 
+    def with_trust(self, trust: np.ndarray[Any, Any]) -> Examples:
+        """The same examples with (rows,) trust in the teacher, e.g. of `recdistill.weights`.
+
+        Raises:
+            DataError: there is not one non-negative, finite number per row.
+        """
+        if trust.shape != self.weight.shape or not ((trust >= 0) & np.isfinite(trust)).all():
+            got = f"{trust.shape} for {len(self)} rows, from {trust.min(initial=np.inf)} to {trust.max(initial=0)}"
+            raise DataError(f"trust must be one non-negative, finite number per row, got {got}")
+        return replace(self, trust=torch.from_numpy(trust.astype(np.float32)))
+
     def held_out(self) -> Examples:
         """The labelled rows, to judge a ranker by.
 

@@ -129,6 +129,42 @@ def _distinct(gradient: Tensor) -> tuple[Tensor, Tensor]:
     return gradient.indices()[0], gradient.values()
 
 
+class HeldRows:
+    """Puts some rows of a table back after every step, whatever moved them: a gradient, momentum or decay.
+
+    A part of `Optimisers`, after the one that moves the table.
+
+    Args:
+        table: (rows, dim) parameter.
+        held: (rows,) bool, which rows stay as they are.
+    """
+
+    def __init__(self, table: Tensor, held: Tensor) -> None:
+        self.param_groups: list[dict[str, Any]] = []
+        self.table, self.held, self.kept = table, held, table.detach().clone()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Nothing: the table's gradient is another part's."""
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """The held rows as they were; of a sparse gradient only its rows have moved."""
+        gradient = self.table.grad
+        if gradient is not None and gradient.is_sparse:
+            moved = gradient._indices()[0]
+            rows = moved[self.held[moved]]
+        else:
+            rows = self.held.nonzero()[:, 0]
+        self.table.index_copy_(0, rows, self.kept.index_select(0, rows))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the rows are the network's."""
+        return {"state": {}}
+
+    def load_state_dict(self, stored: dict[str, Any]) -> None:
+        """Nothing."""
+
+
 class Part(Protocol):
     """An optimiser of some parameters."""
 

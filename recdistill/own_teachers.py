@@ -1,4 +1,7 @@
-"""Scores of a user's own teacher: a Python callable on record batches, or any torch module. Nothing is trained here."""
+"""Scores of a user's own teacher: a column, a Python callable on record batches, or any torch module.
+
+Nothing is trained here.
+"""
 
 from __future__ import annotations
 
@@ -82,6 +85,26 @@ def _inside(values: Floats, clip: float, of: str) -> Floats:
             "clip=1e-6 moves them inside"
         )
     return values
+
+
+def given(table: Table, scores: Any, *, scale: Scale, clip: float) -> Floats:
+    """Logits of scores that stand beside rows.
+
+    Args:
+        table: the rows.
+        scores: as in `logits_of`; None for the table's score column.
+        scale, clip: as in `logits_of`.
+
+    Raises:
+        UsageError: as in `logits_of`.
+        DataError: there are no scores, or as in `logits_of`.
+    """
+    of = "scores"
+    if scores is None:
+        if table.schema.score is None:
+            raise DataError("soft labels need scores, or a table with a score column, got neither")
+        of, scores = f"scores in column {table.schema.score!r}", table.column(table.schema.score)
+    return logits_of(scores, rows=len(table), classes=table.schema.classes, scale=scale, clip=clip, of=of)
 
 
 def called(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from recdistill.artefacts import digest, manifest, new_folder, read_json, verify
 from recdistill.batch import Batch
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError
-from recdistill.models import build, model_name
+from recdistill.models import build, model_name, with_hidden
 from recdistill.models.embeddings import PlainTables, embeddings_of
 from recdistill.prepared_table import PreparedTable
 from recdistill.tables import Table
 
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Found = Callable[[Batch], torch.Tensor]
 WEIGHTS = "model.safetensors"
 SCORED = 65_536  # rows at a time
 
@@ -38,9 +41,7 @@ class Ranker:
         self.encoder = encoder
         self.network = network
 
-    def score(
-        self, rows: Table | Batch | PreparedTable, *, split: str = "test", batch_size: int = SCORED
-    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def score(self, rows: Table | Batch | PreparedTable, *, split: str = "test", batch_size: int = SCORED) -> Floats:
         """Logits of rows.
 
         Args:
@@ -55,12 +56,32 @@ class Ranker:
         Raises:
             DataError: a score is not finite, or the table was prepared by another encoder.
         """
-        if isinstance(rows, PreparedTable):
-            rows.require_encoder(self.encoder)
-            groups = (rows.read_group(group).batch() for group in rows.groups(split))
-            scores = [scores_of(self.network, batch, batch_size) for batch in groups]
-            return np.concatenate(scores) if scores else scores_of(self.network, rows.examples(split).features)
-        return scores_of(self.network, self.encoder.encode(rows) if isinstance(rows, Table) else rows, batch_size)
+        require_finite(scores := self._found(rows, split, self.network, batch_size))
+        return scores
+
+    def hidden(self, rows: Table | Batch | PreparedTable, *, split: str = "test", batch_size: int = SCORED) -> Floats:
+        """The last hidden layer of rows, which the network's last linear layer reads.
+
+        Args:
+            rows, split, batch_size: as in `score`.
+
+        Returns:
+            (rows, width) float32.
+
+        Raises:
+            UsageError: the network has no hidden layer.
+            DataError: the table was prepared by another encoder.
+        """
+        return self._found(rows, split, lambda batch: with_hidden(self.network, batch)[1], batch_size)
+
+    def _found(self, rows: Table | Batch | PreparedTable, split: str, found: Found, size: int) -> Floats:
+        """What is found of rows, so many at a time; of a prepared table also a row group at a time."""
+        if not isinstance(rows, PreparedTable):
+            batch = self.encoder.encode(rows) if isinstance(rows, Table) else rows
+            return _in_parts(self.network, batch, found, size)
+        rows.require_encoder(self.encoder)
+        groups = [_in_parts(self.network, rows.read_group(g).batch(), found, size) for g in rows.groups(split)]
+        return np.concatenate(groups) if groups else _in_parts(self.network, rows.examples(split).features, found, size)
 
     @property
     def parameters(self) -> int:
@@ -159,22 +180,26 @@ class Ranker:
         return dict(self.network.arguments)  # type: ignore[arg-type]
 
 
-def scores_of(network: nn.Module, rows: Batch, batch_size: int = SCORED) -> np.ndarray[Any, np.dtype[np.float32]]:
+def scores_of(network: nn.Module, rows: Batch, batch_size: int = SCORED) -> Floats:
     """(rows,) or (rows, classes) float32 logits of encoded rows, computed where the network is.
 
     Raises:
         DataError: a score is not finite.
     """
+    require_finite(scores := _in_parts(network, rows, network, batch_size))
+    return scores
+
+
+def _in_parts(network: nn.Module, rows: Batch, found: Found, batch_size: int) -> Floats:
+    """What is found of rows, so many at a time, in evaluation mode and where the network is."""
     device = next(network.parameters()).device
     network.eval()
     with torch.no_grad():  # not inference mode, in which FBGEMM's CPU kernels cannot be called
         parts = [
-            network(rows.rows(slice(start, start + batch_size)).to(device)).cpu()
+            found(rows.rows(slice(start, start + batch_size)).to(device)).cpu()
             for start in range(0, max(1, len(rows)), batch_size)
         ]
-    scores = torch.cat(parts)
-    require_finite(found := scores.numpy())
-    return found
+    return torch.cat(parts).numpy()
 
 
 def require_finite(scores: np.ndarray[Any, Any]) -> None:

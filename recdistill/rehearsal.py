@@ -7,16 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from recdistill import run_arms
-from recdistill.arms import AUTO
-from recdistill.calibration import calibrate
-from recdistill.cells import new_ranker, rows_for_teacher
+from recdistill.arms import ARMS, AUTO, CALIBRATED
+from recdistill.cells import calibrated, new_ranker, rows_for_teacher
 from recdistill.configuration import Config, StudentSettings, TeacherSettings
 from recdistill.devices import require_device_name
+from recdistill.distillation import examples_for, require_losses
 from recdistill.domains import privileged_columns
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.fit_settings import FitSettings
 from recdistill.inspection import unshared
 from recdistill.label_budget import Cell, labelled_rows
+from recdistill.models import hidden_width
+from recdistill.ranker import Ranker
 from recdistill.rankings import candidates_of
 from recdistill.score_column import ScoreColumn
 from recdistill.soft_labels import SoftLabels
@@ -46,16 +48,17 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
         _require_something_shared(source, train, config.teacher)
         rows, _ = rows_for_teacher(source, train, config.teacher)
         of_teacher = {"fit": config.teacher.fit, "adapt": config.teacher.adapt}
-        _try_model("teacher", config.teacher, rows, of_teacher, privileged=True)
-    _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
+        teacher = _try_model("teacher", config.teacher, rows, of_teacher, privileged=True)
+        if config.student.distill.hints:
+            hidden_width(teacher.network)
+    student = _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
+    _require_heard(config, student, train)
     for seed in range(config.seeds):
         for share in config.labels:
             kept, _ = labelled_rows(config.data, Cell(share, seed), **parts)
             folds(kept, k=config.folds, seed=seed)
             _require_arms(config, source is not None, kept, share)
-            if config.teacher.scores is not None:
-                soft = SoftLabels.from_column(kept, scale=config.teacher.scores, clip=config.teacher.clip)
-                calibrate(soft, kept, k=config.folds, seed=seed)
+            _try_calibration(config, kept, seed)
     if config.teacher.scores is not None:
         for part in ("valid", "test"):
             ScoreColumn(config.teacher.scores, config.teacher.clip).score(parts[part])
@@ -113,6 +116,29 @@ def _require_users(test: Table) -> None:
         raise DataError(f"the test part needs at least 2 users with a click to compare by, got {few}")
 
 
+def _require_heard(config: Config, student: Ranker, train: Table) -> None:
+    """Refuse what the student cannot listen to here."""
+    told = config.student.distill
+    for alpha in (told.alpha, *(trial.alpha for trial in config.tune.distilled)):
+        require_losses(told.model_copy(update={"alpha": alpha}), train.schema.classes)
+    examples_for(student.encoder, train.take(np.arange(min(FEW, len(train)))), None, told)
+    if told.side_outputs:
+        hidden_width(student.network)
+
+
+def _try_calibration(config: Config, kept: Table, seed: int) -> None:
+    """Calibrate scores, or zeros where a model is yet to say something: there must be labels enough."""
+    scores, classes = config.teacher.scores, kept.schema.classes
+    if scores is not None:
+        soft = SoftLabels.from_column(kept, scale=scores, clip=config.teacher.clip)
+    elif any(ARMS[name].teacher in CALIBRATED for name in (*config.arms, config.strategy) if name in ARMS):
+        zeros = np.zeros(len(kept) if classes == 1 else (len(kept), classes))
+        soft = SoftLabels.from_column(kept, zeros, scale="logit")
+    else:
+        return
+    calibrated(config, soft, kept, seed)
+
+
 def _try_model(
     group: str,
     settings: TeacherSettings | StudentSettings,
@@ -120,10 +146,11 @@ def _try_model(
     fits: Mapping[str, FitSettings],
     *,
     privileged: bool,
-) -> None:
+) -> Ranker:
     few = rows.take(np.arange(min(FEW, len(rows))))
     encoder = settings.encoder.fit(few, privileged=privileged)
-    new_ranker(settings, encoder, rows.schema.classes, 0).score(few)
+    ranker = new_ranker(settings, encoder, rows.schema.classes, 0)
+    ranker.score(few)
     hideable = [name for name in encoder.columns if encoder.columns[name][0] != "vector"]
     for name, fitting in fits.items():
         require_device_name(fitting.device)  # the stages may run on another machine
@@ -132,3 +159,4 @@ def _try_model(
         for column in fitting.hidden:
             if column not in hideable:
                 raise UsageError(f"{group}.{name}.hidden has no feature {column!r}, {nearest(column, hideable)}")
+    return ranker

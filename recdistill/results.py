@@ -163,7 +163,8 @@ def _scorers(run: RunFolder, cell: Cell, train: Table) -> Scorers:
     if scale is not None:
         given = ScoreColumn(scale, run.config.teacher.clip)
         unknown: Entry = {"params": 0, "bytes": 0, "choice": None}  # a system of the user's own
-        teachers = {name: (s, unknown) for name, s in zip(run.teachers, (given, given.calibrated(train)), strict=True)}
+        fitted = given.calibrated(train, kind=run.config.teacher.calibrated_by(classes=1))
+        teachers = {name: (s, unknown) for name, s in zip(run.teachers, (given, fitted), strict=True)}
     names = [*run_arms.arms(run, cell.share), *([AUTO] if run.config.strategy == AUTO else [])]
     return teachers | {name: _loaded(run.student(name, cell)) for name in names}
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recdistill.calibration import Platt, fit_platt
+from recdistill.calibrators import Calibrator, fit_calibration
 from recdistill.errors import UsageError
 from recdistill.soft_labels import SoftLabels
 from recdistill.tables import Table
@@ -20,12 +20,12 @@ class ScoreColumn:
     Args:
         scale: of the column, "probability" or "logit".
         clip: probabilities are moved into [clip, 1 - clip].
-        platt: what calibrates it, once fitted.
+        calibrator: of its logits, once fitted.
     """
 
     scale: Literal["probability", "logit"]
     clip: float = 0.0
-    platt: Platt | None = None
+    calibrator: Calibrator | None = None
 
     def score(self, table: Table) -> np.ndarray[Any, np.dtype[np.float32]]:
         """(rows,) float32 logits.
@@ -37,9 +37,10 @@ class ScoreColumn:
         if table.schema.score is None:
             raise UsageError("a score column needs a column with the role score, got a schema without one")
         given = SoftLabels.from_column(table, scale=self.scale, clip=self.clip).logits
-        return given if self.platt is None else self.platt(given).astype(np.float32)
+        return given if self.calibrator is None else self.calibrator(given).astype(np.float32)
 
-    def calibrated(self, table: Table) -> ScoreColumn:
-        """The same, fitted to a table's labelled rows."""
+    def calibrated(self, table: Table, *, kind: str = "platt") -> ScoreColumn:
+        """The same, fitted to a table's labelled rows by a kind of `CALIBRATIONS`."""
         kept = table.take(table.labelled)
-        return replace(self, platt=fit_platt(replace(self, platt=None).score(kept), kept.labels))
+        given = replace(self, calibrator=None).score(kept)
+        return replace(self, calibrator=fit_calibration(kind, given, kept.labels))

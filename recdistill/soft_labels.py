@@ -10,18 +10,16 @@ import numpy as np
 import pyarrow as pa
 from torch import nn
 
-from recdistill import soft_label_files
+from recdistill import soft_label_checks, soft_label_files
 from recdistill.artefacts import digest
-from recdistill.errors import DataError
-from recdistill.own_teachers import Scale, as_callable, called, logits_of, module_fingerprint
+from recdistill.calibrators import Calibration
+from recdistill.own_teachers import Scale, as_callable, called, given, module_fingerprint
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
 from recdistill.tables import Table
+from recdistill.teacher_answers import Floats, Mask, answers, answers_out_of_fold
 
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Sample = Literal["unseen", "out_of_fold", "in_sample"]
-FACTS = ("teacher", "rows_fingerprint", "sample")
 
 
 class SoftLabels:
@@ -32,12 +30,13 @@ class SoftLabels:
         logits: (rows,) finite teacher logits for clicks, (rows, classes) for ratings.
         teacher: the fingerprint of the teacher that made them.
         rows_fingerprint: of the rows (`Table.rows_fingerprint` or `PreparedTable.split_fingerprint`).
-        sample: "unseen" (the teacher never saw these labels), "out_of_fold" (each adapted row is scored by a
-            teacher that did not adapt on it) or "in_sample".
+        sample: "unseen" (no label of these rows was used), "out_of_fold" (none for its own row) or "in_sample".
         grades: the rating of each class; none for clicks.
+        hidden: (rows, width) a hidden state of the teacher for each row, where a student is to be taught by it.
+        calibration: brings the logits onto the scale of the labels; then `raw` has what the teacher said.
 
     Raises:
-        DataError: there are not as many logits as rows and grades ask for, or one is not finite.
+        DataError: there are not as many logits or hidden states as rows and grades ask for, or one is not finite.
     """
 
     def __init__(
@@ -49,44 +48,44 @@ class SoftLabels:
         rows_fingerprint: str,
         sample: Sample = "unseen",
         grades: Sequence[float] = (),
+        hidden: Floats | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
-        if logits.shape != (len(row_ids), len(grades))[: 2 if grades else 1]:
-            needed = f"{len(grades)} logits per row, one per grade" if grades else "one logit per row"
-            raise DataError(f"soft labels need {needed}, got {logits.shape} for {len(row_ids)} rows")
-        if not np.isfinite(logits).all():
-            raise DataError(f"teacher logits must be finite, got {int((~np.isfinite(logits)).sum())} that are not")
-        self.row_ids, self.logits = row_ids, logits.astype(np.float32)
+        soft_label_checks.require_whole(row_ids, logits, grades, hidden)
+        self._facts: dict[str, Any] = {"teacher": teacher, "rows_fingerprint": rows_fingerprint, "sample": sample}
+        self._said = self.logits = logits.astype(np.float32)
+        self.row_ids, self.grades, self.hidden, self.calibration = row_ids, tuple(grades), hidden, calibration
         self.teacher, self.rows_fingerprint, self.sample = teacher, rows_fingerprint, sample
-        self.grades = tuple(grades)
+        if calibration is not None:
+            self.logits, self.teacher = calibration(self._said), digest([teacher, *calibration.parameters])
+            self.sample = "out_of_fold" if calibration.folds and sample == "unseen" else sample
+            soft_label_checks.require_whole(row_ids, self.logits, grades, None)
 
     @staticmethod
     def from_teacher(
-        teacher: Ranker, table: Table | PreparedTable, *, split: str = "train", in_sample: bool = False
+        teacher: Ranker,
+        table: Table | PreparedTable,
+        *,
+        split: str = "train",
+        in_sample: bool = False,
+        hidden: bool = False,
     ) -> SoftLabels:
         """A teacher's logits for every row of a table.
 
         Args:
             teacher: scores the rows.
-            table: the rows, with all columns of the teacher's encoder, or prepared by it; then it is read a row group
-                at a time, and what is held of each row is its id and its logits.
+            table: the rows, with all columns of the teacher's encoder, or prepared by it: read a row group at a time.
             split: which rows of a prepared table.
-            in_sample: whether the teacher was trained on labels of these rows; marked in the manifest.
+            in_sample: whether the teacher was trained on these rows' labels; marked in the manifest.
+            hidden: whether to keep the teacher's last hidden layer too (see `Ranker.hidden`).
         """
+        logits, states = answers(teacher, table, split=split, hidden=hidden)
         sample: Sample = "in_sample" if in_sample else "unseen"
-        if isinstance(table, Table):
-            return _for(table, teacher.score(table), teacher=teacher.fingerprint, sample=sample)
-        return SoftLabels(
-            table.row_ids(split),
-            teacher.score(table, split=split),
-            teacher=teacher.fingerprint,
-            rows_fingerprint=table.split_fingerprint(split),
-            sample=sample,
-            grades=table.schema.class_grades,
-        )
+        return _for(table, logits, teacher=teacher.fingerprint, split=split, sample=sample, hidden=states)
 
     @staticmethod
     def out_of_fold(
-        teacher: Ranker, fold_teachers: Sequence[Ranker], folds: Sequence[Mask], table: Table
+        teacher: Ranker, fold_teachers: Sequence[Ranker], folds: Sequence[Mask], table: Table, *, hidden: bool = False
     ) -> SoftLabels:
         """Logits of a teacher that was adapted on some of the rows.
 
@@ -95,17 +94,14 @@ class SoftLabels:
             fold_teachers: the k-th was adapted on all folds but the k-th, which it scores.
             folds: per fold (rows,) bool, disjoint.
             table: the rows.
+            hidden: whether to keep the last hidden layers too; they go together where one teacher was adapted to all.
 
         Raises:
             DataError: folds overlap, or their number is not that of the fold teachers.
         """
-        if len(folds) != len(fold_teachers) or (np.sum(folds, axis=0) > 1).any():
-            raise DataError(f"one teacher per disjoint fold, got {len(fold_teachers)} for {len(folds)} folds")
-        logits = teacher.score(table)
-        for fold, fold_teacher in zip(folds, fold_teachers, strict=True):
-            logits[fold] = fold_teacher.score(table.take(fold))
-        name = digest([teacher.fingerprint, *(t.fingerprint for t in fold_teachers)])
-        return _for(table, logits, teacher=name, sample="out_of_fold")
+        logits, states = answers_out_of_fold(teacher, fold_teachers, folds, table, hidden=hidden)
+        name = digest([one.fingerprint for one in (teacher, *fold_teachers)])
+        return _for(table, logits, teacher=name, sample="out_of_fold", hidden=states)
 
     @staticmethod
     def from_column(table: Table, scores: Any = None, *, scale: Scale = "probability", clip: float = 0.0) -> SoftLabels:
@@ -123,13 +119,8 @@ class SoftLabels:
             DataError: no scores, not one finite number per row (and class), a probability outside (0, 1), or class
                 probabilities that do not sum to 1.
         """
-        of = "scores"
-        if scores is None:
-            if table.schema.score is None:
-                raise DataError("soft labels need scores, or a table with a score column, got neither")
-            of, scores = f"scores in column {table.schema.score!r}", table.column(table.schema.score)
-        shape = {"rows": len(table), "classes": table.schema.classes}
-        return SoftLabels._scored(table, logits_of(scores, **shape, scale=scale, clip=clip, of=of))
+        logits = given(table, scores, scale=scale, clip=clip)
+        return _for(table, logits, teacher=digest(logits.tolist()))
 
     @staticmethod
     def from_callable(
@@ -155,7 +146,8 @@ class SoftLabels:
             UsageError: the scale is not known, or clip or batch_rows makes no sense.
             DataError: as in `from_column`, with the batch.
         """
-        return SoftLabels._scored(table, called(score, table, batch_rows=batch_rows, scale=scale, clip=clip, name=name))
+        logits = called(score, table, batch_rows=batch_rows, scale=scale, clip=clip, name=name)
+        return _for(table, logits, teacher=digest(logits.tolist()))
 
     @staticmethod
     def from_module(
@@ -182,13 +174,17 @@ class SoftLabels:
         """
         score, name = as_callable(module, inputs), type(module).__name__
         logits = called(score, table, batch_rows=batch_rows, scale=scale, clip=clip, name=name)
-        return SoftLabels._scored(table, logits, module_fingerprint(module))
+        return _for(table, logits, teacher=digest([module_fingerprint(module), logits.tolist()]))
 
-    @staticmethod
-    def _scored(table: Table, logits: np.ndarray[Any, Any], *teacher: str) -> SoftLabels:
-        """Labels of a teacher that is known by its scores, and by its own fingerprint where it has one."""
-        name = digest([*teacher, logits.tolist()] if teacher else logits.tolist())
-        return _for(table, logits.astype(np.float32), teacher=name)
+    @property
+    def raw(self) -> SoftLabels:
+        """What the teacher said, without calibration."""
+        return self.under(None)
+
+    def under(self, calibration: Calibration | None) -> SoftLabels:
+        """What the teacher said, under a calibration of these rows."""
+        kept: dict[str, Any] = {"grades": self.grades, "hidden": self.hidden, "calibration": calibration}
+        return SoftLabels(self.row_ids, self._said, **kept, **self._facts)
 
     def for_table(self, table: Table) -> Floats:
         """The (rows,) or (rows, classes) logits in a table's order.
@@ -209,11 +205,7 @@ class SoftLabels:
         Raises:
             DataError: they were made for other grades, or for other rows.
         """
-        if tuple(learnt) != self.grades:
-            words = [f"grades {list(grades)}" if grades else "clicks" for grades in (self.grades, learnt)]
-            raise DataError(f"soft labels were made for {words[0]}, got rows with {words[1]}")
-        if rows != self.rows_fingerprint:
-            raise DataError(f"soft labels were made for rows {self.rows_fingerprint[:12]}, got rows {rows[:12]}")
+        soft_label_checks.require_made_for((self.grades, self.rows_fingerprint), (tuple(learnt), rows))
 
     def save(self, folder: Path | str, **facts: Any) -> None:
         """Write a folder artefact; an existing one of that name is replaced.
@@ -222,8 +214,8 @@ class SoftLabels:
             folder: the final name.
             facts: JSON-able facts kept in the manifest.
         """
-        stored = {"grades": list(self.grades), **{k: getattr(self, k) for k in FACTS}}
-        soft_label_files.write(Path(folder), {**facts, **stored}, self.row_ids, self.logits)
+        stored = {**facts, "grades": list(self.grades), **self._facts}
+        soft_label_files.write(Path(folder), stored, self.row_ids, self._said, self.hidden, self.calibration)
 
     @staticmethod
     def load(folder: Path | str, *, teacher: Ranker | None = None) -> SoftLabels:
@@ -231,19 +223,28 @@ class SoftLabels:
 
         Args:
             folder: what `save` wrote; every byte is checked.
-            teacher: when given, labels of any other teacher are refused.
+            teacher: when given, labels of any other teacher are refused; calibrated ones are still their teacher's.
 
         Raises:
             DataError: the folder is not whole, was changed, holds fewer rows than it should, or another teacher's.
         """
-        facts, row_ids, logits = soft_label_files.read(Path(folder))
-        if teacher is not None and teacher.fingerprint != facts["teacher"]:
-            made, given = facts["teacher"][:12], teacher.fingerprint[:12]
-            raise DataError(f"{folder} holds labels of teacher {made}, got teacher {given}")
-        return SoftLabels(row_ids, logits, grades=facts["grades"], **{name: facts[name] for name in FACTS})
+        asked = None if teacher is None else teacher.fingerprint
+        return SoftLabels(**soft_label_files.read(Path(folder), teacher=asked))
 
 
-def _for(table: Table, logits: Floats, *, teacher: str, sample: Sample = "unseen") -> SoftLabels:
+def _for(
+    table: Table | PreparedTable,
+    logits: np.ndarray[Any, Any],
+    *,
+    teacher: str,
+    split: str = "train",
+    sample: Sample = "unseen",
+    hidden: Floats | None = None,
+) -> SoftLabels:
     """Soft labels of a table's rows and grades."""
-    rows, grades = table.rows_fingerprint, table.schema.class_grades
-    return SoftLabels(table.row_ids, logits, teacher=teacher, rows_fingerprint=rows, sample=sample, grades=grades)
+    if isinstance(table, Table):
+        row_ids, rows = table.row_ids, table.rows_fingerprint
+    else:
+        row_ids, rows = table.row_ids(split), table.split_fingerprint(split)
+    facts: dict[str, Any] = {"teacher": teacher, "rows_fingerprint": rows, "sample": sample}
+    return SoftLabels(row_ids, logits, grades=table.schema.class_grades, hidden=hidden, **facts)

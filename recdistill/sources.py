@@ -50,6 +50,9 @@ class Source(Protocol):
 class InMemory:
     """Mini-batches of rows in memory, each epoch in another order.
 
+    Where rows belong to lists, the lists come in random order and the rows of each together, in random order too: a
+    batch then holds whole lists, but for the two at its ends, which may go on in the batches beside it.
+
     Args:
         examples: the rows.
         batch_size: rows a step; the last step of an epoch may have fewer.
@@ -86,6 +89,10 @@ class InMemory:
     def epoch(self, number: int, *, start: int = 0) -> Generator[Examples, None, None]:
         """The mini-batches of an epoch from a step on."""
         order = torch.randperm(len(self.examples), generator=stream(self.seed, number))
+        if self.examples.lists is not None:
+            lists = self.examples.lists.cpu().unique(return_inverse=True)[1]
+            places = torch.randperm(int(lists.max()) + 1, generator=stream(self.seed, number, "lists"))
+            order = order[places[lists[order]].argsort(stable=True)]
         for low in range(start * self.batch_size, len(order), self.batch_size):
             yield self.examples.rows(order[low : low + self.batch_size].to(self.examples.label.device))
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,6 +26,17 @@ from recdistill.trainees import Trainee
 Objective = Callable[[Tensor, Examples], Tensor]
 
 
+@runtime_checkable
+class Schedule(Protocol):
+    """An objective that is another one in each epoch."""
+
+    def at(self, epoch: int) -> Objective:
+        """The objective of an epoch, from 0."""
+
+
+Goal = Objective | Schedule
+
+
 def hard_labels(logits: Tensor, examples: Examples) -> Tensor:
     """The weighted mean cross-entropy of the labelled rows: `(rows,)` or `(rows, classes)`, `Examples -> ()`."""
     return label_loss(logits, examples.label, where=examples.labelled, weight=examples.weight)
@@ -36,13 +48,13 @@ class Steps:
 
     Args:
         trainee: what is trained.
-        objective: the loss of a mini-batch.
+        objective: the loss of a mini-batch, or a `Schedule` of it.
         settings: of the fit.
         spec: of the rows.
     """
 
     trainee: Trainee
-    objective: Objective
+    objective: Goal
     settings: FitSettings
     spec: FeatureSpec
 
@@ -89,7 +101,8 @@ class Steps:
         features = self._noised(examples.features, epoch, step)
         with torch.autocast(kind, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
             logits = self.trainee.network(features)
-        loss = self.objective(logits.float(), replace(examples, features=features))
+        objective = self.objective.at(epoch) if isinstance(self.objective, Schedule) else self.objective
+        loss = objective(logits.float(), replace(examples, features=features))
         loss, value = self.trainee.shared(loss, examples)
         if not math.isfinite(value):
             raise TrainingError(f"the loss must be finite, got {value} at epoch {epoch + 1}, step {step + 1}")

@@ -23,7 +23,7 @@ from recdistill.fit_settings import FitSettings
 from recdistill.models.embeddings import PlainTables, embeddings_of, placed
 from recdistill.models.embeddings.fused import FusedOptimiser, Fusing, fuse, unfuse
 from recdistill.models.embeddings.torchrec_tables import TorchrecTables
-from recdistill.optimisers import Optimisers, RowOptimiser
+from recdistill.optimisers import HeldRows, Optimisers, RowOptimiser
 from recdistill.ranker import scores_of
 from recdistill.ranks import Ranks
 
@@ -165,15 +165,20 @@ def _fuse(network: nn.Module, settings: FitSettings, device: str) -> FusedOptimi
 
 
 def optimisers_of(network: nn.Module, settings: FitSettings) -> Optimisers:
-    """The optimisers of a network's tables, where they have their own, and of all the rest."""
+    """The optimisers of a network's tables, where they have their own, and of all the rest.
+
+    What needs no gradient, and the rows that a table holds, stay as they are.
+    """
     apart = settings.embedding_optimiser != "dense"
     tables = sparse_gradients(network, apart)
-    weights = [table.weight for table in tables] if apart else []
+    weights = [table.weight for table in tables if table.weight.requires_grad] if apart else []
     known = {id(weight) for weight in (*weights, *_in_kernels(network))}
-    parts = [dense_optimiser([p for p in network.parameters() if id(p) not in known], settings)]
+    rest = [p for p in network.parameters() if id(p) not in known and p.requires_grad]
+    parts: list[Any] = [dense_optimiser(rest, settings)] if rest else []
     if weights:
         lr, decay = settings.table_rate, settings.embedding_weight_decay
         parts.append(RowOptimiser(weights, kind=settings.embedding_optimiser, lr=lr, weight_decay=decay))
+    parts += [HeldRows(table.weight, table.held.to(table.weight.device)) for table in tables if table.held is not None]
     return Optimisers(parts)
 
 

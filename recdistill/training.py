@@ -29,7 +29,7 @@ from recdistill.ranker import Ranker
 from recdistill.ranks import current
 from recdistill.settings import plain
 from recdistill.sources import InMemory, Rows, Source, held_out, source_of
-from recdistill.steps import Objective, Steps, hard_labels
+from recdistill.steps import Goal, Steps, hard_labels
 from recdistill.tables import Table
 from recdistill.trainees import Alone, Trainee
 
@@ -54,7 +54,7 @@ def fit(
     train: Rows,
     *,
     valid: Table | Examples | PreparedTable | None = None,
-    objective: Objective = hard_labels,
+    objective: Goal = hard_labels,
     settings: FitSettings | None = None,
     checkpoint: Path | None = None,
     keep_checkpoint: bool = False,
@@ -71,7 +71,8 @@ def fit(
             a prepared table or its `Batches`, whose own seed orders them, not that of the settings.
         valid: rows that decide when to stop; only their labels are read. Of a prepared table they are its valid split.
             Without them all epochs are run.
-        objective: `(logits, Examples) -> ()`, the loss of a mini-batch of (batch,) or (batch, classes) logits.
+        objective: `(logits, Examples) -> ()`, the loss of a mini-batch of (batch,) or (batch, classes) logits; or a
+            `Schedule`, which has one for each epoch.
         settings: how; the defaults of `FitSettings` otherwise.
         checkpoint: a folder for the last two training states. The newest found there is continued when it belongs to
             the same fit; when it is damaged, the one before it, as the logger "recdistill" then says.
@@ -145,7 +146,7 @@ def _given_back(ranker: Ranker, trainee: Trainee) -> Iterator[None]:
         raise
 
 
-def _trainee(ranker: Ranker, settings: FitSettings, objective: Objective, checkpoint: Path | None) -> Trainee:
+def _trainee(ranker: Ranker, settings: FitSettings, objective: Goal, checkpoint: Path | None) -> Trainee:
     if (ranks := current()) is None:
         return Alone(ranker.network, settings)
     if objective is not hard_labels:

@@ -1,6 +1,8 @@
-"""Platt scaling: what it recovers, what it keeps, and which labels it reads."""
+"""Calibration of soft labels: what it recovers and keeps, which labels it reads, and what of it is on disk."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +12,14 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from recdistill.calibration import FEWEST, Platt, calibrate, fit_platt
+from recdistill.artefacts import digest, manifest, sha256
+from recdistill.calibration import Scale, calibrate, calibrate_with, calibration_report
+from recdistill.calibrators import CALIBRATIONS, FEWEST, Platt, PriorShift, fit_calibration, fit_platt
+from recdistill.datasets import synthetic
 from recdistill.errors import DataError, UsageError
-from recdistill.metrics import auc, logloss
+from recdistill.metrics import auc, expected_calibration_error, logloss
 from recdistill.schema import Schema
+from recdistill.score_column import ScoreColumn
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds, keep_labels
 from recdistill.tables import Table
@@ -79,13 +85,14 @@ def test_within_a_fold_the_order_stays_and_overall_the_labels_fit_better() -> No
     assert found.sample == "out_of_fold"
 
 
-def test_a_label_does_not_reach_its_own_row() -> None:
+@pytest.mark.parametrize("kind", CALIBRATIONS)
+def test_a_label_does_not_reach_its_own_row(kind: str) -> None:
     table, soft = world(300)
-    found = calibrate(soft, table).logits
+    found = calibrate(soft, table, kind=kind).logits
     for fold in folds(table, k=5, seed=0):
         flipped = np.where(fold, 1 - table.labels, table.labels).astype(int)
         other = Table(table.arrow.set_column(table.arrow.column_names.index("click"), "click", [flipped]), SCHEMA)
-        again = calibrate(soft, other).logits
+        again = calibrate(soft, other, kind=kind).logits
         assert (again[fold] == found[fold]).all()
         assert (again[~fold] != found[~fold]).any()
 
@@ -115,10 +122,6 @@ def test_calibrated_labels_are_another_teachers_for_the_same_rows() -> None:
     assert calibrate(seen, table).sample == "in_sample"
 
 
-def test_platt_is_the_formula() -> None:
-    assert Platt(2.0, -1.0)(np.array([0.0, 3.0])).tolist() == [-1.0, 5.0]
-
-
 def test_bad_input_is_named() -> None:
     table, soft = world(200)
     few = table.with_labels_only(np.arange(200) < 12)
@@ -137,3 +140,119 @@ def test_bad_input_is_named() -> None:
     )
     with pytest.raises(DataError, match=r"is for clicks, got table.schema.classes=2"):
         calibrate(SoftLabels.from_column(graded, [[0.3, 0.7], [0.6, 0.4]]), graded)
+    with pytest.raises(UsageError, match="no calibration 'plat'"):
+        calibrate(soft, table, kind="plat")
+    for again in (
+        lambda: calibrate(calibrate(soft, table), table),
+        lambda: calibrate_with(calibrate(soft, table), Platt(1, 0)),
+    ):
+        with pytest.raises(DataError, match="calibrated once"):
+            again()
+
+
+def test_platt_is_the_default_and_its_numbers_stay() -> None:
+    """Written out as it was before there were other kinds: float32 logits of float64 fits, and the teacher's name."""
+    table, soft = world(500)
+    train = table.with_labels_only(np.arange(500) % 3 > 0)
+    kept, z = train.labelled, soft.logits.astype(np.float64)
+    used = [fit_platt(z[kept], train.labels[kept])]
+    expected = used[0](z)
+    for fold in folds(train, k=4, seed=7):
+        used.append(fit_platt(z[kept & ~fold], train.labels[kept & ~fold]))
+        expected[fold] = used[-1](z[fold])
+    found = calibrate(soft, train, k=4, seed=7)
+    assert (found.logits == expected.astype(np.float32)).all()
+    assert found.teacher == digest([soft.teacher, *([platt.slope, platt.intercept] for platt in used)])
+
+
+@pytest.mark.parametrize("kind", CALIBRATIONS)
+def test_calibration_is_a_matter_of_reading(kind: str, tmp_path: Path) -> None:
+    """On disk stands what the teacher said, and beside it what was fitted."""
+    table, soft = world(400)
+    table = table.with_labels_only(np.arange(400) < 300)
+    found = calibrate(soft, table, kind=kind, k=3, seed=2)
+    soft.save(tmp_path / "raw")
+    found.save(tmp_path / "calibrated", note="kept")
+    assert sha256(tmp_path / "raw" / "logits.parquet") == sha256(tmp_path / "calibrated" / "logits.parquet")
+    facts = manifest(tmp_path / "calibrated")["facts"]
+    assert (facts["teacher"], facts["sample"], facts["note"]) == (soft.teacher, "unseen", "kept")
+    told = facts["calibration"]
+    assert (told["k"], told["seed"], told["labelled"], len(told["folds"])) == (3, 2, 300, 3)
+    assert {fitted["kind"] for fitted in (told["whole"], *told["folds"])} == {kind}
+    read = SoftLabels.load(tmp_path / "calibrated")
+    assert (read.logits == found.logits).all()
+    assert (read.teacher, read.sample) == (found.teacher, "out_of_fold")
+    assert (read.raw.logits == soft.logits).all()
+    assert (read.raw.teacher, read.raw.sample, read.raw.calibration) == (soft.teacher, "unseen", None)
+    assert (read.for_table(table) == found.logits).all()
+    assert SoftLabels.load(tmp_path / "raw").calibration is None
+
+
+def test_a_calibrator_fitted_elsewhere_leaves_rows_unseen() -> None:
+    _, soft = world()
+    held_out, of_held_out = world(seed=1)
+    found = calibrate_with(soft, fit_calibration("platt", of_held_out.logits, held_out.labels))
+    assert found.sample == "unseen"
+    assert found.logits == pytest.approx(fit_platt(of_held_out.logits, held_out.labels)(soft.logits), abs=1e-6)
+    shifted = calibrate_with(soft, PriorShift.between(0.5, 0.2))
+    assert shifted.logits - soft.logits == pytest.approx(np.log(0.25), abs=1e-6)
+
+
+def test_ratings_are_calibrated_by_their_class_logits() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(0, 1.5, (3000, 3))
+    stars = (rng.random((3000, 1)) > np.exp(z).cumsum(1) / np.exp(z).sum(1, keepdims=True)).sum(1) + 1
+    schema = Schema(rating="stars", grades=(1, 2, 3), number=("x",))
+    table = Table(pa.table({"x": z[:, 0], "stars": stars}), schema)
+    soft = SoftLabels.from_column(table, 3 * z, scale="logit")
+    for kind in ("temperature", "prior_shift"):
+        found = calibrate(soft, table, kind=kind)
+        assert logloss(found.logits, table.labels) < logloss(soft.logits, table.labels) + 2e-3
+    report = calibration_report(calibrate(soft, table, kind="temperature"), table)
+    assert report["given"].slope == pytest.approx(1 / 3, rel=0.1)
+    assert report["calibrated"].slope == pytest.approx(1, rel=0.05)
+    assert report["calibrated"].intercept is None
+    assert report["calibrated"].ece < 0.03 < report["given"].ece
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic", "prior_shift"])
+def test_a_teacher_at_the_sources_base_rate_is_brought_to_the_targets(kind: str) -> None:
+    """The synthetic world's large system is right but for the base rate and its noise, which is no matter of priors."""
+    _, target = synthetic.load(seed=0, source_rows=100, target_rows=6_000, target_has=["system_score"])
+    report = calibration_report(calibrate(SoftLabels.from_column(target), target, kind=kind), target)
+    given, found = report["given"], report["calibrated"]
+    assert given.ece > 0.1
+    assert found.ece < (0.06 if kind == "prior_shift" else 0.03)
+    assert given.normalised_entropy > found.normalised_entropy
+    assert given.intercept is not None
+    assert found.intercept is not None
+    assert abs(found.intercept) < 0.2 < abs(given.intercept)
+    assert found.bins.rows.sum() == given.bins.rows.sum() == len(target)
+
+
+def test_a_report_is_of_labelled_rows_and_names_what_is_wrong() -> None:
+    table, soft = world(500)
+    half = table.with_labels_only(np.arange(500) < 250)
+    report = calibration_report(soft, half, bins=5)
+    assert list(report) == ["given"]
+    assert report["given"].ece == expected_calibration_error(soft.logits[:250], table.labels[:250], bins=5)
+    assert (report["given"].slope, len(report["given"].bins.rows)) == (
+        fit_platt(soft.logits[:250], table.labels[:250]).slope,
+        5,
+    )
+    with pytest.raises(DataError, match="made for rows"):
+        calibration_report(soft, table.take(np.arange(100)))
+    with pytest.raises(DataError, match="at least 10"):
+        Scale.of(soft.logits[:5], table.labels[:5])
+
+
+@pytest.mark.parametrize("kind", CALIBRATIONS)
+def test_a_score_column_is_calibrated_like_its_soft_labels(kind: str) -> None:
+    _, target = synthetic.load(seed=0, source_rows=100, target_rows=2_000, target_has=["system_score"])
+    target = target.with_labels_only(np.arange(2_000) % 2 == 0)
+    column = ScoreColumn("probability").calibrated(target, kind=kind)
+    soft = SoftLabels.from_column(target)
+    kept = target.labelled
+    expected = fit_calibration(kind, soft.logits[kept], target.labels[kept])(soft.logits)
+    assert column.score(target) == pytest.approx(expected, abs=1e-5)
+    assert column.calibrated(target, kind=kind) == column

@@ -17,6 +17,7 @@ from recdistill.metrics import (
     auc,
     auc_difference,
     best_threshold,
+    expected_calibration_error,
     f1,
     grouped_auc,
     holm,
@@ -24,8 +25,10 @@ from recdistill.metrics import (
     mean_difference,
     mrr,
     ndcg_at_k,
+    normalised_entropy,
     over_seeds,
     recall_at_k,
+    reliability,
 )
 
 rows = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 1), st.integers(0, 2)), min_size=4, max_size=14)
@@ -58,6 +61,52 @@ def test_best_threshold_beats_every_other(data: list[tuple[int, int, int]]) -> N
     scores, labels, _ = columns(data)
     best = f1(scores, labels, threshold=best_threshold(scores, labels))
     assert best == max(f1(scores, labels, threshold=t) for t in scores)
+
+
+@given(both, st.integers(1, 6))
+def test_calibration_error_is_a_mean_over_bins_that_ties_do_not_leave(
+    data: list[tuple[int, int, int]], bins: int
+) -> None:
+    scores, labels, _ = columns(data)
+    found = reliability(scores, labels, bins=bins)
+    p = 1 / (1 + np.exp(-scores))
+    assert len(found.rows) <= min(bins, len(set(p)))
+    assert found.rows.sum() == len(p)
+    assert (np.diff(found.said) > 0).all()
+    assert (found.rows * found.said).sum() == pytest.approx(p.sum())
+    assert (found.rows * found.found).sum() == pytest.approx(labels.sum())
+    slow = sum(n * abs(s - f) for n, s, f in zip(*found, strict=True)) / len(p)
+    assert expected_calibration_error(scores, labels, bins=bins) == pytest.approx(slow)
+    assert expected_calibration_error(scores, labels, bins=1) == pytest.approx(abs(p.mean() - labels.mean()))
+
+
+def test_bins_have_equally_many_rows_and_ratings_are_judged_by_their_most_probable_class() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(-3, 1, 1000)
+    labels = (rng.random(1000) < 1 / (1 + np.exp(-z))).astype(float)
+    assert reliability(z, labels, bins=10).rows.tolist() == [100] * 10
+    pair = np.stack([np.zeros(1000), z], axis=1)
+    said = np.maximum(1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z)))
+    right = (labels == (z > 0)).astype(float)
+    found = reliability(pair, labels, bins=10)
+    same = reliability(np.log(said / (1 - said)), right, bins=10)
+    assert found.said == pytest.approx(same.said)
+    assert found.found == pytest.approx(same.found)
+    with pytest.raises(ValueError, match="at least 1 bin"):
+        reliability(z, labels, bins=0)
+
+
+@given(both)
+def test_normalised_entropy_is_1_for_the_base_rate(data: list[tuple[int, int, int]]) -> None:
+    scores, labels, _ = columns(data)
+    rate = labels.mean()
+    base = np.full(len(labels), np.log(rate / (1 - rate)))
+    assert normalised_entropy(base, labels) == pytest.approx(1)
+    assert normalised_entropy(scores, labels) == pytest.approx(logloss(scores, labels) / logloss(base, labels))
+    pair = np.stack([np.zeros_like(scores), scores], axis=1)
+    assert normalised_entropy(pair, labels) == pytest.approx(normalised_entropy(scores, labels))
+    with pytest.raises(DataError, match="at least two classes"):
+        normalised_entropy([0.0, 1.0], [1, 1])
 
 
 def orders(scores: np.ndarray) -> list[tuple[int, ...]]:

@@ -45,6 +45,14 @@ def assigned(settings: tuple[str, ...]) -> list[str]:
         ),
         (("labels=[0.5, 1.0]", "strategy=adapted_all"), 2, "made of a share of 1 of the labels (hard_only, "),
         (("arms=['hard_only']",), 2, "at least one arm must have a teacher, got hard_only, source_finetuned"),
+        (("teacher.adapted=head", "teacher.adapt.embedding_backend=torchrec"), 2, "only torch's tables can be left"),
+        (("student.distill.alpha=0.3",), 2, "distill.alpha is set by the experiment (see tune.distilled"),
+        (("student.distill.loss=ranknet",), 2, "no loss 'ranknet', did you mean 'ranknet_kd'"),
+        (("student.distill.loss=categorical_kd",), 2, "a loss of clicks is needed"),
+        (("student.distill.head=side", "student.model=lr", "student.arguments={}"), 2, "LR has none"),
+        (("student.distill.hint=similarity", "teacher.arguments.hidden=[]"), 2, "DeepFM has none"),
+        ((*SCORES, "student.distill.hint=similarity"), 2, "a hint needs the hidden states of a teacher model"),
+        (("arms=['calibrated_source_all']", "labels=[0.02]", "split.valid=0.3"), 3, "Platt scaling needs at least 10"),
     ],
 )
 def test_settings_are_tried_on_the_rows_first(

@@ -12,9 +12,8 @@ import numpy as np
 from recdistill import run_arms
 from recdistill.arms import ARMS, AUTO, Trial
 from recdistill.artefacts import manifest
-from recdistill.cells.students import Learning, learn, starting
+from recdistill.cells.students import Learning, learn, lesson, starting
 from recdistill.cells.teachers import soft_labels
-from recdistill.examples import Examples
 from recdistill.label_budget import Cell
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
@@ -44,10 +43,10 @@ def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> 
     warm = arm.warm and name not in run.controls
     control = Ranker.load(run.held_out(run.controls[-1], cell, fold)) if warm else None
     student = starting(run, name, cell, control)
-    examples, trial = Examples.of(student.encoder, known), _chosen(run, name, cell)
+    trial, soft = _chosen(run, name, cell), None
     if arm.teacher is not None and trial.alpha:
         soft = soft_labels(run, arm.teacher, cell, known, without=fold)
-        examples = examples.with_teacher(soft.for_table(known))
+    examples = lesson(run.config.student.distill, arm, student.encoder, known, soft, seed=cell.seed)
     learn(run, student, examples, valid, Learning(arm, trial, cell.seed), watch.part(0, 1))
     student.save(run.held_out(name, cell, fold), prepared=run.identity, seconds=time.process_time() - started)
     return f"without {int(held.sum()):,} of {int(train.labelled.sum()):,} labelled rows"

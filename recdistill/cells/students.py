@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from recdistill.arms import ARMS, Arm, Trial
 from recdistill.cells.trying import Best, new_ranker
-from recdistill.distillation import DistillSettings, distill
+from recdistill.distillation import DistillSettings, distill, examples_for
+from recdistill.encoder import Encoder
 from recdistill.examples import Examples
 from recdistill.label_budget import Cell
 from recdistill.placebos import base_rate, permuted
@@ -19,8 +17,6 @@ from recdistill.ranker import Ranker
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.tables import Table
-
-Logits = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
@@ -34,10 +30,9 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
     """
     arm, started = ARMS[name], time.process_time()
     train, valid = run.labelled(cell)
-    start = starting(run, name, cell)
-    examples = Examples.of(start.encoder, train)
-    if arm.distilled:
-        examples = examples.with_teacher(signal(run, name, cell, train))
+    start, labeller = starting(run, name, cell), run.teachers[-1] if arm.placebo == "permuted" else arm.teacher
+    soft = None if labeller is None else SoftLabels.load(run.soft_labels(labeller, cell))
+    examples = lesson(run.config.student.distill, arm, start.encoder, train, soft, seed=cell.seed)
     trials, held_out = run.config.tune.of(arm), Best(valid)
     for number, trial in enumerate(trials):
         student = start.copy()
@@ -48,18 +43,39 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
     return f"{words} with {held_out.trial.words(distilled=arm.distilled)}"
 
 
-def signal(run: RunFolder, name: str, cell: Cell, train: Table) -> Logits:
-    """What an arm's student hears of each training row beside the labels: soft labels, or a placebo's stand-in.
+def lesson(
+    told: DistillSettings, arm: Arm, encoder: Encoder, train: Table, soft: SoftLabels | None, *, seed: int
+) -> Examples:
+    """The training rows with all that an arm's student hears of them: labels, and soft labels or a placebo's stand-in.
 
-    Returns:
-        (rows,) or (rows, classes) logits; NaN where there are none.
+    Args:
+        told: what students listen to in the run.
+        arm: the way.
+        encoder: the student's.
+        train: the rows.
+        soft: of the arm's teacher, or those that a placebo permutes; None for none.
+        seed: of the permutation.
     """
-    arm = ARMS[name]
-    teacher = arm.teacher or run.teachers[-1]
-    if arm.placebo == "base_rate":
-        return base_rate(train)
-    soft = SoftLabels.load(run.soft_labels(teacher, cell)).for_table(train)
-    return soft if arm.placebo is None else permuted(soft, train, seed=cell.seed)
+    if arm.placebo is None:
+        return Examples.of(encoder, train) if soft is None else examples_for(encoder, train, soft, told)
+    stand_in = base_rate(train) if soft is None else permuted(soft.for_table(train), train, seed=seed)
+    return examples_for(encoder, train, None, told).with_teacher(stand_in)
+
+
+def listening(told: DistillSettings, arm: Arm, trial: Trial) -> DistillSettings:
+    """What a student listens to as one candidate of an arm.
+
+    At alpha 0 it hears no teacher, in no epoch of a curriculum. A placebo has no hint: what stands in are logits.
+
+    Args:
+        told: what students listen to in the run.
+        arm: the way.
+        trial: the candidate.
+    """
+    changed = {"alpha": trial.alpha, "temperature": trial.temperature, "unlabelled": arm.unlabelled}
+    if not trial.alpha:
+        changed["curriculum"] = 0
+    return told.model_copy(update=changed if arm.placebo is None else {**changed, "hint": None})
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,7 @@ def learn(
     """Train a student in place, as one candidate of an arm is trained."""
     trial = how.trial
     fitting = run.config.student.fit.model_copy(update={**trial.fitting, "seed": how.seed})
-    settings = DistillSettings(alpha=trial.alpha, temperature=trial.temperature, unlabelled=how.arm.unlabelled)
+    settings = listening(run.config.student.distill, how.arm, trial)
     distill(student, examples, None, valid=valid, settings=settings, fitting=fitting, progress=progress)
 
 

@@ -6,7 +6,8 @@ import shutil
 import time
 from typing import Literal
 
-from recdistill.arms import Trial
+from recdistill import adaptation
+from recdistill.arms import CALIBRATED, Trial
 from recdistill.artefacts import manifest
 from recdistill.calibration import calibrate
 from recdistill.cells.trying import Best, new_ranker
@@ -79,15 +80,15 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
     if part != "whole":
         trials = (Trial(**manifest(run.adapted(cell, "whole"))["facts"]["choice"]),)
         kept &= ~folds(train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
-    start, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)).extended(train), train.take(kept)
-    held_out = Best(valid)
+    teacher, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)), train.with_labels_only(kept)
+    what, held_out = config.teacher.adapted, Best(valid)
     for number, trial in enumerate(trials):
-        ranker, progress = start.copy(), watch.part(number, len(trials))
+        progress = watch.part(number, len(trials))
         fitting = config.teacher.adapt.model_copy(update={**trial.fitting, "seed": cell.seed})
-        fit(ranker, rows, valid=valid, settings=fitting, progress=progress)
+        ranker = adaptation.adapt(teacher, rows, valid=valid, what=what, fitting=fitting, progress=progress)
         held_out.offer(ranker, trial)
     words = held_out.save(folder, run.identity, seconds=time.process_time() - started)
-    return f"{words} on {len(rows):,} rows with {held_out.trial.words()}"
+    return f"{words} on {int(kept.sum()):,} rows with {held_out.trial.words()}"
 
 
 def label(run: RunFolder, teacher: str, cell: Cell, watch: Watch) -> str:
@@ -116,18 +117,24 @@ def soft_labels(run: RunFolder, teacher: str, cell: Cell, train: Table, *, witho
         without: a fold that the teacher must not know the labels of; `train` then lacks them too.
     """
     config, whole = run.config, run.adapted(cell, "whole" if without is None else f"fold-{without}")
+    hidden = config.student.distill.hint is not None
     if teacher in ("source_teacher", "calibrated_teacher"):
-        soft = SoftLabels.from_teacher(Ranker.load(run.pretrained("source_teacher", cell.seed)), train)
+        soft = SoftLabels.from_teacher(Ranker.load(run.pretrained("source_teacher", cell.seed)), train, hidden=hidden)
     elif teacher in ("given_scores", "calibrated_scores"):
         soft = SoftLabels.from_column(train, scale=_scale(config), clip=config.teacher.clip)
     elif teacher == "in_sample_teacher" or without is not None:
-        soft = SoftLabels.from_teacher(Ranker.load(whole), train, in_sample=True)
+        soft = SoftLabels.from_teacher(Ranker.load(whole), train, in_sample=True, hidden=hidden)
     else:
         masks = folds(train, k=config.folds, seed=cell.seed)
         others = [Ranker.load(run.adapted(cell, f"fold-{k}")) for k in range(len(masks))]
-        soft = SoftLabels.out_of_fold(Ranker.load(whole), others, masks, train)
-    calibrated = teacher in ("calibrated_teacher", "calibrated_scores")
-    return calibrate(soft, train, k=config.folds, seed=cell.seed) if calibrated else soft
+        soft = SoftLabels.out_of_fold(Ranker.load(whole), others, masks, train, hidden=hidden)
+    return calibrated(config, soft, train, cell.seed) if teacher in CALIBRATED else soft
+
+
+def calibrated(config: Config, soft: SoftLabels, train: Table, seed: int) -> SoftLabels:
+    """Soft labels on the scale of the labels, by the kind of calibration that the run was told."""
+    kind = config.teacher.calibrated_by(train.schema.classes)
+    return calibrate(soft, train, kind=kind, k=config.folds, seed=seed)
 
 
 def _scale(config: Config) -> Literal["probability", "logit"]:

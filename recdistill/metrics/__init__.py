@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from recdistill.metrics.calibration import (
+    ReliabilityBins,
+    expected_calibration_error,
+    normalised_entropy,
+    reliability,
+)
 from recdistill.metrics.classification import accuracy, auc, best_threshold, f1, precision, recall
 from recdistill.metrics.intervals import Comparison, auc_difference, holm, mean_difference, over_seeds, rmse_difference
 from recdistill.metrics.likelihood import logloss, pointwise_logloss
@@ -26,6 +32,8 @@ METRICS: dict[str, Callable[..., float]] = {
     "precision": precision,
     "recall": recall,
     "f1": f1,
+    "ece": expected_calibration_error,
+    "normalised_entropy": normalised_entropy,
 }
 # Of ratings: of (rows, classes) logits against classes, and of (rows,) predicted ratings against ratings.
 CLASS_METRICS: dict[str, Callable[..., float]] = {
@@ -41,12 +49,14 @@ __all__ = [
     "RATING_METRICS",
     "Comparison",
     "PerList",
+    "ReliabilityBins",
     "absolute_errors",
     "accuracy",
     "auc",
     "auc_difference",
     "best_threshold",
     "class_accuracy",
+    "expected_calibration_error",
     "expected_rating",
     "f1",
     "grouped_auc",
@@ -57,12 +67,14 @@ __all__ = [
     "mean_difference",
     "mrr",
     "ndcg_at_k",
+    "normalised_entropy",
     "over_seeds",
     "pointwise_logloss",
     "precision",
     "probabilities",
     "recall",
     "recall_at_k",
+    "reliability",
     "rmse",
     "rmse_difference",
     "rows_needed",

@@ -18,6 +18,7 @@ from recdistill.models.deepfm import DeepFM
 from recdistill.models.dlrm import DLRM
 from recdistill.models.finalmlp import FinalMLP
 from recdistill.models.fm import FM
+from recdistill.models.hidden import hidden_width, with_hidden
 from recdistill.models.lr import LR
 from recdistill.models.mlp import MLP
 from recdistill.models.wide_deep import WideDeep
@@ -88,6 +89,8 @@ __all__ = [
     "FinalMLP",
     "WideDeep",
     "build",
+    "hidden_width",
     "model_name",
     "require",
+    "with_hidden",
 ]

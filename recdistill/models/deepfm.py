@@ -47,6 +47,16 @@ class DeepFM(nn.Module):
         self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout, out=classes)
         self.mix = mixing(embedding_dim, classes)
 
+    @property
+    def head(self) -> list[nn.Parameter]:
+        """What makes logits of all the rest: the network's last layer, the bias, and what mixes pairs for classes."""
+        return [self.bias, *self.deep[-1].parameters(), *(self.mix.parameters() if self.mix else ())]
+
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer; None without one."""
+        return self.deep[-1] if len(self.deep) > 1 else None
+
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         fields = self.second.fields(batch)

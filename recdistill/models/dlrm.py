@@ -55,6 +55,16 @@ class DLRM(nn.Module):
         self.top = dense(embedding_dim + fields * (fields - 1) // 2, top, dropout=dropout, out=classes)
         self.register_buffer("pairs", torch.triu_indices(fields, fields, 1), persistent=False)
 
+    @property
+    def head(self) -> list[nn.Parameter]:
+        """What makes logits of all the rest: the top network's last layer."""
+        return [*self.top[-1].parameters()]
+
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer."""
+        return self.top[-1]
+
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         vectors = self.sparse(batch)  # (batch, fields, dim)

@@ -64,6 +64,16 @@ class FinalMLP(nn.Module):
         first, second = (sizes[-1] if sizes else width for sizes in streams)
         self.fusion = BilinearFusion(first, second, heads=heads, classes=classes)
 
+    @property
+    def head(self) -> list[nn.Parameter]:
+        """What makes logits of all the rest: the fusion of the streams."""
+        return [*self.fusion.parameters()]
+
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer."""
+        return self.fusion.linear[-1]
+
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         vectors = self.embeddings(batch)  # (batch, fields, dim)

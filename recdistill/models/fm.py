@@ -34,6 +34,11 @@ class FM(nn.Module):
         self.second = Embeddings(spec, embedding_dim)
         self.mix = mixing(embedding_dim, classes)
 
+    @property
+    def head(self) -> list[nn.Parameter]:
+        """What makes logits of all the rest: the bias, and what mixes pairs for classes."""
+        return [self.bias, *(self.mix.parameters() if self.mix else ())]
+
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         return self.bias + self.first.fields(batch).total.squeeze(1) + pairwise(self.second.fields(batch), self.mix)

@@ -27,6 +27,11 @@ class LR(nn.Module):
         self.first = Embeddings(spec, classes)
         self.bias = nn.Parameter(torch.zeros(() if classes == 1 else classes))
 
+    @property
+    def head(self) -> list[nn.Parameter]:
+        """What makes logits of all the rest: the bias."""
+        return [self.bias]
+
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         return self.bias + self.first.fields(batch).total.squeeze(1)

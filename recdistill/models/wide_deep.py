@@ -49,6 +49,16 @@ class WideDeep(nn.Module):
         self.embeddings = Embeddings(spec, embedding_dim)
         self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout, out=classes)
 
+    @property
+    def head(self) -> list[nn.Parameter]:
+        """What makes logits of all the rest: the network's last layer."""
+        return [*self.deep[-1].parameters()]
+
+    @property
+    def last_layer(self) -> nn.Module | None:
+        """The layer that reads the last hidden layer; None without one."""
+        return self.deep[-1] if len(self.deep) > 1 else None
+
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         deep = self.embeddings.fields(batch).dense(self.deep)  # (batch, classes)

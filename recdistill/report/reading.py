@@ -11,7 +11,7 @@ def reading(result: dict[str, Any]) -> list[str]:
     """The lines of the page's last section."""
     pooled = result["pooled"][0]
     methods = sorted({comparison["method"] for p in result["pooled"] for comparison in p["comparisons"]})
-    lines = [*_choosing(result, pooled), *_strategy(result, pooled), *_gains(pooled), *_placebos(pooled)]
+    lines = [*_choosing(result, pooled), *_strategy(result, pooled), *_gains(result, pooled), *_placebos(pooled)]
     lines += _metrics(pooled)
     lines += [
         f"A difference of less than {pooled['enough']['smallest_effect']:g} would not matter (smallest_effect). How "
@@ -64,7 +64,7 @@ def _placebos(pooled: dict[str, Any]) -> list[str]:
     ]
 
 
-def _gains(pooled: dict[str, Any]) -> list[str]:
+def _gains(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
     if len(deltas(pooled)) > 1:
         gains = (
             "transfer is what was gained over the same student trained on the target's labels alone, distillation over "
@@ -72,10 +72,11 @@ def _gains(pooled: dict[str, Any]) -> list[str]:
         )
         start = "source_finetuned"
     else:
+        kind = (result["config"]["teacher"].get("calibration") or "platt").replace("_", " ").capitalize()
         gains = (
             "Without source rows no student can be trained there and fine-tuned, so the scores are all that is "
             "transferred: distillation is what was gained over the same student trained on the target's labels alone. "
-            "calibrated_scores are the given ones fitted to the labelled rows (Platt)"
+            f"calibrated_scores are the given ones fitted to the labelled rows ({kind})"
         )
         start = "hard_only"
     return [

@@ -28,6 +28,7 @@ class PlainTables(nn.Module):
 
     Attributes:
         sparse: whether the weight's gradient holds only the rows of the batch; see `SparseLookup`.
+        held: (rows,) bool, which rows a fit leaves as they are; None for none.
     """
 
     offsets: Tensor
@@ -37,6 +38,7 @@ class PlainTables(nn.Module):
         if max(rows, default=0) > MOST_ROWS:
             raise ValueError(f"a table has at most {MOST_ROWS:,} rows, got {max(rows):,}")
         self.rows, self.sparse = list(rows), False
+        self.held: Tensor | None = None
         self.starts = [0, *accumulate(rows)]
         places = torch.int32 if sum(rows) <= MOST_ROWS else torch.int64
         self.register_buffer("offsets", torch.tensor(self.starts[:-1], dtype=places), persistent=False)
