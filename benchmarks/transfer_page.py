@@ -79,10 +79,9 @@ def _auto(cells: Sequence[Cell]) -> Lines:
     lines += [_over_cells(cells, metric) for metric in ("auc", "logloss")]
     kept = [cell for cell in cells if cell.rankers["auto"]["decision"]["chosen"] == "hard_only"]
     differ = [cell for cell in kept if (cell.found("auto", "hard_only") or {})["delta"] != 0]
-    lines.append(
-        f"- It kept labels alone in {len(kept)} cells; there it is the hard-only student itself "
-        f"({'difference exactly 0 in each' if not differ else f'{len(differ)} differ'})."
-    )
+    exact = "difference exactly 0 in each" if not differ else f"in {len(differ)} it is not"
+    words = f"in {len(kept)} cells; there it is the hard-only student itself ({exact})" if kept else "in no cell"
+    lines.append(f"- It kept labels alone {words}.")
     costs = [cell.cost for cell in cells]
     lines.append(
         f"- It took {mean(costs):.1f} times one distillation with unlabelled rows (an arm with its whole tuning "
