@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transfer_cells import read
 from transfer_page import write_page
 
 from recdistill import experiment
 from recdistill.arms import AUTO, CONTROLS, placebo_of
 from recdistill.artefacts import digest, read_json, write_json
 from recdistill.configuration import Config
+from recdistill.errors import UsageError
 from recdistill.evaluation import compare, task
 from recdistill.full_ranking import compare_ranked, rank
 from recdistill.label_budget import Cell
@@ -34,7 +36,8 @@ from recdistill.ranker import Ranker
 from recdistill.rankings import candidates_of
 from recdistill.results import Entry, Scores, measured
 from recdistill.run_folder import RunFolder
-from recdistill.settings import fill, read_toml
+from recdistill.settings import fill, plain, read_toml
+from recdistill.tables import Table
 from recdistill.terminal import TerminalBoard, console
 from recdistill.work import Workers
 
@@ -67,8 +70,12 @@ def main() -> None:
     asked = parser.parse_args()
     board = TerminalBoard(console())
     for name in () if asked.only_page else asked.tasks:
-        compute(name, asked.runs / name, asked.workers, board)
-    write_page(CELLS, PAGE)
+        compute(name, run_of(asked.runs, name), asked.workers, board)
+    cells = read(CELLS)
+    current = [cell for cell in cells if is_current(cell.entry)]
+    if len(current) < len(cells):
+        board.say(f"the page leaves out {len(cells) - len(current)} cells that another configuration made")
+    write_page(current, PAGE)
 
 
 def compute(name: str, out: Path, workers: int, board: Board) -> None:
@@ -76,7 +83,7 @@ def compute(name: str, out: Path, workers: int, board: Board) -> None:
     config = configuration(name)
     root = os.path.expandvars(config.data.root or ".")
     if not Path(root).is_dir():
-        board.say(f"{name}: left out, no data at {root}")
+        board.say(f"{name}: left out, no data at {config.data.root}")
         return
     missing = [cell for cell in every(config) if not is_there(name, cell)]
     board.say(f"{name}: {len(missing)} of {len(every(config))} cells to compute")
@@ -89,7 +96,7 @@ def compute(name: str, out: Path, workers: int, board: Board) -> None:
             experiment.label(folder, crew)
             experiment.distil(folder, crew)
         for cell in folder.cells:
-            write_json(place(name, cell), {"task": name, **written(folder, cell), "told": identity(name)})
+            write_json(place(name, cell), {"task": name, "config": plain(config), **written(folder, cell)})
         board.say(f"{name}: seed {seed} took {time.monotonic() - started:.0f} s")
 
 
@@ -103,9 +110,14 @@ def told(name: str) -> dict[str, Any]:
     return read_toml(HERE / "grid" / "common.toml") | read_toml(HERE / "grid" / f"{name}.toml")
 
 
-def identity(name: str) -> str:
-    """Of what a task is told; how many shares and seeds there are decides nothing of a cell."""
-    return digest({key: value for key, value in told(name).items() if key not in ("labels", "seeds")})
+def identity(config: Config) -> str:
+    """Of all that decides what a cell holds; how many shares and seeds there are does not."""
+    return digest(plain(config.model_copy(update={"labels": (), "seeds": 0})))
+
+
+def run_of(runs: Path, name: str) -> Path:
+    """Where what a task trains is kept; of another configuration elsewhere."""
+    return runs / f"{name}-{identity(configuration(name))[:8]}"
 
 
 def every(config: Config) -> list[Cell]:
@@ -119,9 +131,17 @@ def place(name: str, cell: Cell) -> Path:
 
 
 def is_there(name: str, cell: Cell) -> bool:
-    """Whether a cell is finished, of what the task is told now."""
+    """Whether a cell is finished, and was made as the task is told now."""
     path = place(name, cell)
-    return path.is_file() and read_json(path).get("told") == identity(name)
+    return path.is_file() and is_current(read_json(path))
+
+
+def is_current(entry: Entry) -> bool:
+    """Whether a cell was made as its task is told now; settings that are newer than it had their defaults."""
+    try:
+        return identity(fill(Config, entry["config"])) == identity(configuration(entry["task"]))
+    except UsageError:
+        return False
 
 
 def written(folder: RunFolder, cell: Cell) -> Entry:
@@ -154,8 +174,8 @@ def ranking(folder: RunFolder, cell: Cell) -> Entry:
     return {"ranking": {"rankers": {n: one.metrics for n, one in found.items()}, "comparisons": compared}}
 
 
-def difference(scores: Scores, a: str, b: str, metric: str, test: Any) -> Entry:
-    """The paired difference; exactly none where both gave the same scores."""
+def difference(scores: Scores, a: str, b: str, metric: str, test: Table) -> Entry:
+    """The paired difference of two rankers, as it is kept."""
     found = compare(scores[a], scores[b], test, metric)
     return {key: found[key] for key in ("metric", "delta", "low", "high", "p", "rows_error", "method")}
 

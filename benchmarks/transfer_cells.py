@@ -8,6 +8,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from scipy import stats
+
+from recdistill.arms import placebo_of
 from recdistill.artefacts import read_json
 from recdistill.metrics import Comparison, holm, over_seeds
 from recdistill.report.words import LOWER_IS_BETTER
@@ -97,16 +100,17 @@ def shares(cells: Iterable[Cell]) -> dict[tuple[str, float], list[Cell]]:
     return found
 
 
-def pooled(cells: Sequence[Cell], a: str | None, b: str, metric: str | None = None) -> Comparison | None:
+def pooled(cells: Sequence[Cell], a: str | None, b: str | None, metric: str | None = None) -> Comparison | None:
     """The paired difference of two rankers over a share's seeds.
 
     Args:
         cells: of one task and share.
         a: the first; None for the distilled arm that each seed's validation rows choose.
-        b: the second.
+        b: the second; None for the placebo of the first.
         metric: the headline one by default.
     """
-    found = [cell.found(a or cell.taught, b, metric) for cell in cells]
+    names = [a or cell.taught for cell in cells]
+    found = [cell.found(one, b or placebo_of(one), metric) for cell, one in zip(cells, names, strict=True)]
     if any(one is None for one in found):
         return None
     known = [one for one in found if one is not None]
@@ -116,6 +120,9 @@ def pooled(cells: Sequence[Cell], a: str | None, b: str, metric: str | None = No
 
 def harmed(cells: Sequence[Cell], metric: str, level: float = 0.05) -> Iterator[tuple[Cell, Entry, float]]:
     """The cells in which "auto" is significantly below labels alone, after Holm over all cells.
+
+    The p value is that of a normal difference with the rows' error, clustered by user where there are users: that of a
+    bootstrap cannot fall below one in its resamples, which Holm's factor would put above any level.
 
     Args:
         cells: of every task.
@@ -127,10 +134,17 @@ def harmed(cells: Sequence[Cell], metric: str, level: float = 0.05) -> Iterator[
     """
     found = [cell.found("auto", "hard_only", None if metric == "headline" else metric) for cell in cells]
     known = [(cell, one) for cell, one in zip(cells, found, strict=True) if one is not None]
-    adjusted = holm([one["p"] for _, one in known])
+    adjusted = holm([p_value(one) for _, one in known])
     for (cell, one), p in zip(known, adjusted, strict=True):
         if p < level and gain(one["delta"], one["metric"]) < 0:
             yield cell, one, float(p)
+
+
+def p_value(found: Entry) -> float:
+    """Two-sided, of no difference."""
+    if not found["rows_error"]:
+        return 0.0 if found["delta"] else 1.0
+    return float(2 * stats.norm.sf(abs(found["delta"]) / found["rows_error"]))
 
 
 def gain(delta: float, metric: str) -> float:

@@ -49,13 +49,10 @@ def labelled_rows(data: DataSettings, cell: Cell, *, train: Table, valid: Table,
         return train, valid
     catalogue = catalogue_of(train, valid, test)
     train, valid = train.take(train.labelled), valid.take(valid.labelled)
-    rows = len(train)
-    both = [
-        catalogue.with_negatives(part, per_click=data.negatives, seed=cell.seed, known=(other,))
-        for part, other in ((train, valid), (valid, train))
-    ]
-    pairs = unseen_pairs(both[0], rows=rows, seed=cell.seed, seen=(both[1],))
-    return concat([both[0], pairs]), both[1]
+    count, per_click, seed = len(train), data.negatives, cell.seed
+    train = catalogue.with_negatives(train, per_click=per_click, seed=seed, known=(valid,), above=(test,))
+    valid = catalogue.with_negatives(valid, per_click=per_click, seed=seed, known=(train,), above=(test,))
+    return concat([train, unseen_pairs(train, rows=count, seed=seed, seen=(valid,))]), valid
 
 
 def with_test_negatives(data: DataSettings, train: Table, valid: Table, test: Table) -> Table:

@@ -28,7 +28,9 @@ class Catalogue:
 
     rows: Table
 
-    def with_negatives(self, clicks: Table, *, per_click: int, seed: int, known: Sequence[Table] = ()) -> Table:
+    def with_negatives(
+        self, clicks: Table, *, per_click: int, seed: int, known: Sequence[Table] = (), above: Sequence[Table] = ()
+    ) -> Table:
         """The clicks and as many negatives for each as asked for, different ones for each click of a user.
 
         A negative has the columns of its click but for those that are the item's, and the label 0. That its user would
@@ -39,6 +41,7 @@ class Catalogue:
             per_click: negatives of each.
             seed: of the drawing.
             known: more rows of which no pair is drawn.
+            above: more rows above whose ids those of the negatives are.
 
         Raises:
             UsageError: there are to be no negatives.
@@ -60,9 +63,9 @@ class Catalogue:
         taken = user * len(items) + item
         owner = np.repeat(user[: len(clicks)], per_click)
         drawn = untouched(owner, taken, np.arange(len(items)), len(items), rng=rng)
-        return concat([clicks, self._rows(clicks, per_click, drawn, known)])
+        return concat([clicks, self._rows(clicks, per_click, drawn, [*known, *above])])
 
-    def _rows(self, clicks: Table, per_click: int, drawn: Array, known: Sequence[Table]) -> Table:
+    def _rows(self, clicks: Table, per_click: int, drawn: Array, above: Sequence[Table]) -> Table:
         """The rows of drawn items."""
         schema, arrow = clicks.schema, self.rows.arrow
         item, user = (coded(self.rows.column(str(name)))[1] for name in (schema.item, schema.user))
@@ -75,7 +78,7 @@ class Catalogue:
         }
         label = pa.array(np.zeros(len(drawn)), pa.float64()).cast(clicks.column(str(schema.label)).type)
         return Table(
-            pa.table({**columns, str(schema.label): label, **row_ids_above([clicks, *known], len(drawn))}), schema
+            pa.table({**columns, str(schema.label): label, **row_ids_above([clicks, *above], len(drawn))}), schema
         )
 
 

@@ -124,22 +124,22 @@ def test_a_run_ships_what_cross_validation_chose(call: Call, tmp_path: Path) -> 
 
 
 def test_a_candidate_without_a_fold_saw_none_of_its_labels(call: Call, tmp_path: Path) -> None:
-    """Each again by hand: its teacher, what it starts from and its own labels leave the fold out."""
+    """Each again by hand: its teacher, what it starts from, its vocabulary and its own rows leave the fold out."""
     given = ("--set", "arms=['adapted_all']", "--set", "folds=3")
     for verb in ("prepare", "teacher", "label", "distill"):
         told = ("distilling.toml", "--out", "r", *given) if verb == "prepare" else ("r",)
         assert call(verb, *told)[0] == 0
     run = RunFolder(tmp_path / "r")
     train, valid = run.labelled(CELL)
-    encoder = run.config.student.encoder.fit(train)
     for k, fold in enumerate(folds(train, k=3, seed=0)):
-        known = train.with_labels_only(train.labelled & ~fold)
+        known = train.take(~fold)
+        encoder = run.config.student.encoder.fit(known)
         soft = SoftLabels.from_teacher(Ranker.load(run.adapted(CELL, f"fold-{k}")), known, in_sample=True)
         finetuned: Ranker | None = None
         for name in CANDIDATES:
             trial = manifest(run.student(name, CELL))["facts"]["choice"]
             if name == "source_finetuned":
-                student = Ranker.load(run.pretrained("source_student", 0)).refitted(train)
+                student = Ranker.load(run.pretrained("source_student", 0)).refitted(known)
             elif ARMS[name].warm and finetuned is not None:
                 student = finetuned.copy()
             else:

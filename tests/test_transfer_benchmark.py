@@ -7,7 +7,6 @@ import math
 import sys
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
 import transfer  # noqa: E402
+from transfer_answers import mean_gain  # noqa: E402
 from transfer_cells import Cell, gain, harmed, pooled, read, shares  # noqa: E402
 from transfer_page import page  # noqa: E402
 
@@ -36,11 +36,11 @@ def test_every_task_can_be_read_and_gives_every_arm_the_same_budget(name: str) -
 def test_every_committed_cell_is_of_a_task_as_it_stands_here() -> None:
     assert CELLS
     for cell in CELLS:
-        assert cell.entry["told"] == transfer.identity(cell.key[0]), cell.key
+        assert transfer.is_current(cell.entry), cell.key
     expected = {
         (name, one.share, one.seed) for name in transfer.TASKS for one in transfer.every(transfer.configuration(name))
     }
-    assert {cell.key for cell in CELLS} <= expected
+    assert {cell.key for cell in CELLS} == expected
 
 
 def test_test_rows_are_fixed_for_each_task() -> None:
@@ -56,6 +56,15 @@ def test_the_committed_page_is_what_the_cells_say() -> None:
 @pytest.mark.parametrize("metric", ["headline", "logloss"])
 def test_auto_harms_in_no_cell(metric: str) -> None:
     assert not list(harmed(CELLS, metric))
+
+
+@pytest.mark.parametrize("metric", ["auc", "logloss"])
+def test_auto_loses_nothing_on_average(metric: str) -> None:
+    assert mean_gain(CELLS, metric)[1] > -0.002
+
+
+def test_auto_costs_at_most_eight_distillations() -> None:
+    assert max(cell.cost for cell in CELLS) <= 8
 
 
 def test_where_auto_keeps_labels_alone_it_is_the_very_same_student() -> None:
@@ -77,7 +86,7 @@ def test_in_a_new_market_auto_gains_most_of_what_the_adapted_teacher_is_above_la
     assert found.low > 0
 
 
-def made(deltas: dict[int, float], p: float = 0.5, **more: Any) -> list[Cell]:
+def made(deltas: dict[int, float], error: float = 0.01) -> list[Cell]:
     """Cells of one task whose auto differs so from labels alone."""
     return [
         Cell(
@@ -94,13 +103,11 @@ def made(deltas: dict[int, float], p: float = 0.5, **more: Any) -> list[Cell]:
                         "b": "hard_only",
                         "metric": metric,
                         "delta": delta,
-                        "p": p,
-                        "rows_error": 0.01,
+                        "rows_error": error,
                         "method": "m",
                     }
                     for metric in ("auc", "logloss")
                 ],
-                **more,
             }
         )
         for seed, delta in deltas.items()
@@ -108,10 +115,17 @@ def made(deltas: dict[int, float], p: float = 0.5, **more: Any) -> list[Cell]:
 
 
 def test_harm_is_a_significant_loss_whatever_the_metric_calls_better() -> None:
-    cells = made({0: -0.1, 1: 0.1}, p=0.001)
+    cells = made({0: -0.1, 1: 0.1})
     assert [cell.key[2] for cell, _, _ in harmed(cells, "headline")] == [0]
     assert [cell.key[2] for cell, _, _ in harmed(cells, "logloss")] == [1]
-    assert not list(harmed(made({0: -0.1, 1: -0.1}, p=0.04), "headline")), "two tests at .04 are not below .05 together"
+    assert not list(harmed(made({0: -0.1, 1: -0.1}, error=0.048), "headline")), "p .037 twice is not below .05 together"
+
+
+@pytest.mark.parametrize("metric", ["headline", "logloss"])
+def test_one_harmed_cell_is_found_among_as_many_as_the_grid_has(metric: str) -> None:
+    loss = -0.1 if metric == "headline" else 0.1
+    cells = made({seed: 0.001 * (seed % 3) for seed in range(99)} | {99: loss})
+    assert [cell.key[2] for cell, _, _ in harmed(cells, metric)] == [99]
 
 
 def test_seeds_pool_to_their_mean_and_no_narrower_than_their_rows_allow() -> None:

@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 
 def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> str:
-    """A candidate made without the labels of a fold, with the setting that its arm chose on the validation rows.
+    """A candidate made without the rows of a fold, with the setting that its arm chose on the validation rows.
 
     Its soft labels and what a warm one starts from leave the fold out too.
 
@@ -39,10 +39,10 @@ def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> 
     arm, started = ARMS[name], time.process_time()
     train, valid = run.labelled(cell)
     held = folds(train, k=run.config.folds, seed=cell.seed)[fold]
-    known = train.with_labels_only(train.labelled & ~held)
+    known = train.take(~held)  # the test rows are not among the unlabelled ones either
     warm = arm.warm and name not in run.controls
     control = Ranker.load(run.held_out(run.controls[-1], cell, fold)) if warm else None
-    student = starting(run, name, cell, control)
+    student = starting(run, name, cell, known, control)
     trial, soft = _chosen(run, name, cell), None
     if arm.teacher is not None and trial.alpha:
         soft = soft_labels(run, arm.teacher, cell, known, without=fold)

@@ -30,7 +30,7 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
     """
     arm, started = ARMS[name], time.process_time()
     train, valid = run.labelled(cell)
-    start, labeller = starting(run, name, cell), run.teachers[-1] if arm.placebo == "permuted" else arm.teacher
+    start, labeller = starting(run, name, cell, train), run.teachers[-1] if arm.placebo == "permuted" else arm.teacher
     soft = None if labeller is None else SoftLabels.load(run.soft_labels(labeller, cell))
     examples = lesson(run.config.student.distill, arm, start.encoder, train, soft, seed=cell.seed)
     trials, held_out = run.config.tune.of(arm), Best(valid)
@@ -103,7 +103,7 @@ def learn(
     distill(student, examples, None, valid=valid, settings=settings, fitting=fitting, progress=progress)
 
 
-def starting(run: RunFolder, name: str, cell: Cell, control: Ranker | None = None) -> Ranker:
+def starting(run: RunFolder, name: str, cell: Cell, train: Table, control: Ranker | None = None) -> Ranker:
     """The student before it sees the target's labels; cold or warm, it has the ids of the target's training rows.
 
     `source_finetuned` starts from the student trained on the source, a warm arm from `source_finetuned`, or where
@@ -113,9 +113,10 @@ def starting(run: RunFolder, name: str, cell: Cell, control: Ranker | None = Non
         run: the run's folder.
         name: of the arm.
         cell: whose labels.
+        train: the rows whose ids it is to know.
         control: what a warm arm starts from, if not the run's own.
     """
-    settings, (train, _) = run.config.student, run.labelled(cell)
+    settings = run.config.student
     if name == "source_finetuned":
         return Ranker.load(run.pretrained("source_student", cell.seed)).refitted(train)
     if ARMS[name].warm:
