@@ -17,6 +17,7 @@ from recdistill.metrics import (
     auc,
     auc_difference,
     best_threshold,
+    calibration_p,
     expected_calibration_error,
     f1,
     grouped_auc,
@@ -94,6 +95,29 @@ def test_bins_have_equally_many_rows_and_ratings_are_judged_by_their_most_probab
     assert found.found == pytest.approx(same.found)
     with pytest.raises(ValueError, match="at least 1 bin"):
         reliability(z, labels, bins=0)
+
+
+def test_the_calibration_test_is_that_of_scores_sums_and_knows_no_order() -> None:
+    rng = np.random.default_rng(0)
+    z, users = rng.normal(size=200), rng.integers(0, 40, 200)
+    y = (rng.random(200) < 1 / (1 + np.exp(-z))).astype(float)
+    sums = []
+    for user in np.unique(users):
+        mine = users == user
+        residual = y[mine] - 1 / (1 + np.exp(-z[mine]))
+        sums.append([residual.sum(), (residual * (z[mine] - z.mean())).sum()])
+    total, variance = np.sum(sums, 0), np.array(sums).T @ np.array(sums)
+    slow = math.exp(-(total @ np.linalg.solve(variance, total)) / 2)  # the tail of χ² with 2 degrees of freedom
+    assert calibration_p(z, y, clusters=users) == pytest.approx(slow)
+    order = rng.permutation(200)
+    assert calibration_p(z[order], y[order], clusters=users[order]) == pytest.approx(slow)
+    assert calibration_p(z, y) == pytest.approx(calibration_p(z, y, clusters=np.arange(200)))
+    assert calibration_p(3 * z, y) < 1e-3, "too sure"
+    assert calibration_p(z + 1, y) < 1e-3, "another base rate"
+    even = np.array([0.0, 1.0] * 100)
+    assert calibration_p(np.zeros(200), even) == pytest.approx(1), "a constant that is right"
+    assert calibration_p(np.ones(200), even) < 1e-3
+    assert calibration_p(1e3 * (2 * even - 1), even) == 1, "always sure and right"
 
 
 @given(both)

@@ -21,7 +21,8 @@ from recdistill.metrics import auc, logloss
 from recdistill.shift.columns import column_shifts, jensen_shannon, psi, psi_by_chance
 from recdistill.shift.prior import bbse
 from recdistill.shift.rows import MOST_ROWS, drawn, first_liked, folds
-from recdistill.shift.teacher import click_logits, expected_calibration_error, teacher_quality
+from recdistill.shift.teacher import Segment, TeacherQuality, click_logits, teacher_quality
+from recdistill.shift.verdict import is_off, is_untold, is_useless, verdict
 
 SMALL = {"source_rows": 3000, "target_rows": 2000, "source_users": 300, "target_users": 200, "items": 50}
 COUNTS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=8)
@@ -169,15 +170,49 @@ def test_the_density_ratio_is_clipped_and_goes_with_its_row(pair: Pair) -> None:
 # ---------------------------------------------------------------------------------------------- the teacher
 
 
-def test_calibration_error_is_its_formula() -> None:
+def judged(logits: np.ndarray, clicks: np.ndarray, users: np.ndarray, moved: float = 0.0) -> TeacherQuality:
+    """What is found of a teacher that says `logits + moved` where a click's are `logits`."""
+    schema = rd.Schema(label="y", categorical=("c",), user="u")
+    rows = rd.Table(pa.table({"y": clicks, "c": np.zeros(len(clicks), int), "u": users}), schema)
+    return teacher_quality(logits + moved, clicks, rows, rows)
+
+
+@pytest.mark.parametrize("rows", [100, 300, 1000])
+def test_a_calibrated_teacher_is_seldom_called_off_and_one_of_another_base_rate_is(rows: int) -> None:
+    rng, draws, off = np.random.default_rng(rows), 60, np.zeros(2)
+    for _ in range(draws):
+        logits, users = rng.normal(-1, 1, rows), np.arange(rows) // 2
+        clicks = (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(float)
+        off += [is_off(judged(logits, clicks, users, moved)) for moved in (0.0, 1.0)]
+    assert off[0] <= 0.12 * draws
+    assert off[1] >= 0.8 * draws
+
+
+def test_tied_scores_are_judged_in_whatever_order() -> None:
     rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=300), (rng.random(300) < 0.4).astype(float)
-    order, slow = sorted(range(300), key=lambda row: logits[row]), 0.0
-    for start in range(0, 300, 20):
-        rows = order[start : start + 20]
-        predicted = sum(1 / (1 + math.exp(-logits[row])) for row in rows) / 20
-        slow += abs(predicted - sum(labels[row] for row in rows) / 20) * 20 / 300
-    assert expected_calibration_error(logits, labels) == pytest.approx(slow)
+    logits, users = rng.integers(-2, 2, 400) / 2.0, np.arange(400) // 4
+    clicks = (rng.random(400) < 0.4).astype(float)
+    order = rng.permutation(400)
+    first, again = (judged(logits[o], clicks[o], users[o]).whole for o in (np.arange(400), order))
+    assert again.calibration_error == pytest.approx(first.calibration_error)
+    assert again.calibration_p == pytest.approx(first.calibration_p)
+
+
+def of_auc(low: float, high: float) -> TeacherQuality:
+    return TeacherQuality(Segment("all rows", 120, 0.3, 0.3, (low + high) / 2, low, high, 1.0, 0.01, 0.5), ())
+
+
+def test_a_teacher_is_called_useless_only_by_rows_enough_to_say_so() -> None:
+    for low, high, told in ((0.48, 0.52, "useless"), (0.3, 0.45, "useless"), (0.45, 0.68, "untold"), (0.51, 0.54, "")):
+        quality = of_auc(low, high)
+        assert (is_useless(quality), is_untold(quality)) == (told == "useless", told == "untold")
+
+
+def test_a_teacher_not_told_from_chance_calls_for_labels_and_not_for_labels_alone(found: rd.Diagnosis) -> None:
+    told = verdict(found.domain, found.labels, found.concept, of_auc(0.45, 0.68))
+    assert any("of use here cannot be told from 120 rows; its AUC" in line for line in told.words)
+    assert told.advice[0].startswith("Label more target rows")
+    assert not any("labels alone" in line or "Plain distillation" in line for line in told.advice)
 
 
 def test_a_teacher_is_judged_on_the_whole_and_by_segments(pair: Pair) -> None:
@@ -192,6 +227,7 @@ def test_a_teacher_is_judged_on_the_whole_and_by_segments(pair: Pair) -> None:
     assert whole.normalised_entropy == pytest.approx(logloss(soft.logits, target.labels) / entropy, rel=1e-5)
     assert whole.low < whole.auc < whole.high
     assert whole.calibration_error < 0.05
+    assert whole.calibration_p > 0.05
     named = {one.name: one.rows for one in found.segments}
     assert named["users new to the source"] == len(target)
     assert "users that the source has" not in named

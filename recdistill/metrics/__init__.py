@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from recdistill.metrics.calibration import (
     ReliabilityBins,
+    calibration_p,
     expected_calibration_error,
     normalised_entropy,
     reliability,
@@ -55,6 +56,7 @@ __all__ = [
     "auc",
     "auc_difference",
     "best_threshold",
+    "calibration_p",
     "class_accuracy",
     "expected_calibration_error",
     "expected_rating",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 from scipy.special import expit
 
 from recdistill.errors import DataError
@@ -67,6 +68,30 @@ def expected_calibration_error(scores: Any, labels: Any, *, bins: int = 15) -> f
     """
     rows, said, found = reliability(scores, labels, bins=bins)
     return float((rows * np.abs(said - found)).sum() / rows.sum())
+
+
+def calibration_p(scores: Any, labels: Any, *, clusters: Any = None) -> float:
+    """The p value of a = 0, b = 1 in logit P(click) = a + b·z: that click logits z are calibrated (Cox 1958).
+
+    "Two further applications of a model for binary regression". The expected calibration error of few rows is large by
+    chance alone, and this is what tells the two apart. A score test: with r = y − p the sums of r and of r·(z − mean z)
+    over a cluster are on average 0, and their variance is that between clusters. With few clusters it rejects seldom.
+
+    Args:
+        scores: (rows,) click logits.
+        labels: (rows,) 0 or 1.
+        clusters: (rows,) e.g. the user of each row; none for rows that are independent.
+
+    Raises:
+        DataError: bad input.
+    """
+    scores, labels = checked(scores, labels)
+    unit = np.arange(len(scores)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    residual = labels - expit(scores)
+    sums = np.stack([np.bincount(unit, residual * by) for by in (np.ones_like(scores), scores - scores.mean())])
+    variance, total = sums @ sums.T, sums.sum(1)
+    statistic = total @ np.linalg.pinv(variance, hermitian=True) @ total
+    return float(stats.chi2.sf(statistic, max(1, np.linalg.matrix_rank(variance, hermitian=True))))
 
 
 def normalised_entropy(scores: Any, labels: Any) -> float:

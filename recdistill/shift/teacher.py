@@ -13,13 +13,11 @@ from scipy.special import expit, logsumexp
 from recdistill.columns import as_numpy
 from recdistill.errors import DataError
 from recdistill.inspection.profiles import counted
-from recdistill.metrics import auc_difference, logloss
-from recdistill.shift.concept import entropy_of
+from recdistill.metrics import auc_difference, calibration_p, expected_calibration_error, normalised_entropy
 from recdistill.shift.rows import units
 from recdistill.tables import Table
 
 Array = np.ndarray[Any, Any]
-CALIBRATION_BINS = 15
 FEWEST, FEWEST_OF_CLASS, FEWEST_USERS = 100, 10, 5  # rows to judge a segment by, and their users
 
 
@@ -36,7 +34,9 @@ class Segment:
         low, high: its 95 % interval, over users.
         normalised_entropy: the log loss over the entropy of the rows' own base rate (He et al. 2014): below 1 the
             teacher says more than their base rate, above 1 less.
-        calibration_error: the expected calibration error, the mean distance of predicted and observed click rates.
+        calibration_error: the expected calibration error, the mean distance of predicted and observed click rates; of
+            few rows it is large by chance alone.
+        calibration_p: the p value of no calibration error, over users.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Segment:
     high: float
     normalised_entropy: float
     calibration_error: float
+    calibration_p: float
 
 
 @dataclass(frozen=True)
@@ -96,23 +97,6 @@ def teacher_quality(logits: Array, clicks: Array, target: Table, source: Table) 
     return TeacherQuality(_segment("all rows", logits, clicks, clustered), tuple(found))
 
 
-def expected_calibration_error(logits: Array, labels: Array) -> float:
-    """Σ rows_b / rows · |mean predicted − mean observed| over bins of equally many rows by rising logit.
-
-    (Naeini et al. 2015, "Obtaining well calibrated probabilities using Bayesian binning".)
-
-    DIFF: bins of equal counts, not of equal widths, since most click probabilities are small.
-
-    Args:
-        logits: (rows,) of a click.
-        labels: (rows,) 0 or 1.
-    """
-    order = np.argsort(logits, kind="stable")
-    bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
-    gap = [len(rows) * abs(expit(logits[rows]).mean() - labels[rows].mean()) for rows in bins]
-    return float(sum(gap) / len(order))
-
-
 def click_logits(scores: Array, first: int) -> Array:
     """(rows,) logits of a click of `(rows,)` logits, or of (rows, classes) ones of ratings, liked from a class on."""
     scores = np.asarray(scores, dtype=np.float64)
@@ -122,17 +106,18 @@ def click_logits(scores: Array, first: int) -> Array:
 
 
 def _segment(name: str, logits: Array, clicks: Array, clustered: Array) -> Segment:
-    found, rate = auc_difference(logits, np.zeros_like(logits), clicks, clusters=clustered), float(clicks.mean())
+    found = auc_difference(logits, np.zeros_like(logits), clicks, clusters=clustered)
     return Segment(
         name=name,
         rows=len(clicks),
-        rate=rate,
+        rate=float(clicks.mean()),
         predicted=float(expit(logits).mean()),
         auc=0.5 + found.delta,
         low=0.5 + found.low,
         high=0.5 + found.high,
-        normalised_entropy=logloss(logits, clicks) / entropy_of(rate),
+        normalised_entropy=normalised_entropy(logits, clicks),
         calibration_error=expected_calibration_error(logits, clicks),
+        calibration_p=calibration_p(logits, clicks, clusters=clustered),
     )
 
 

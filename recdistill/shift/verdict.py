@@ -16,7 +16,8 @@ from recdistill.shift.teacher import TeacherQuality
 POPULATION = 0.55  # AUC of the domain classifier
 BASE_RATE = 0.3  # difference in log odds of a click
 CONCEPT = 0.004  # share of the entropy that the target's own effects explain
-MISCALIBRATED = 0.05  # of probability
+MISCALIBRATED, CHANCE = 0.05, 0.05  # of probability; the p value from which on chance alone may give it
+NO_ORDER = 0.55  # AUC below which a teacher's order is as good as none
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,20 @@ def verdict(
 
 
 def is_useless(teacher: TeacherQuality | None) -> bool:
-    """Whether a teacher's order of the target's rows cannot be told from chance, or is worse."""
-    return teacher is not None and teacher.whole.low <= 0.5
+    """Whether a teacher's order of the target's rows is no better than chance, by rows enough to say so."""
+    return teacher is not None and teacher.whole.low <= 0.5 and teacher.whole.high < NO_ORDER
+
+
+def is_untold(teacher: TeacherQuality | None) -> bool:
+    """Whether the rows are too few to tell a teacher's order of them from chance."""
+    return teacher is not None and teacher.whole.low <= 0.5 and not is_useless(teacher)
+
+
+def is_off(teacher: TeacherQuality | None) -> bool:
+    """Whether a teacher's probabilities are not those of the target's rows: by more than matters, and than chance."""
+    if teacher is None or teacher.whole.calibration_p >= CHANCE:
+        return False
+    return teacher.whole.calibration_error > MISCALIBRATED
 
 
 def _population(domain: DomainShift, there: bool) -> str:
@@ -116,9 +129,14 @@ def _teacher(teacher: TeacherQuality | None) -> Iterator[str]:
     if is_useless(teacher):
         yield f"Teacher: of no use here; {order}, and {says}."
         return
+    if is_untold(teacher):
+        yield f"Teacher: whether it is of use here cannot be told from {whole.rows:,} rows; {order}, and {says}."
+        return
     loss = "more" if whole.normalised_entropy < 1 else "less"
     knows = f"its log loss is {whole.normalised_entropy:.3f} of the base rate's: it says {loss} than the base rate"
-    yield f"Teacher: {order}; {knows}; {says}, with a calibration error of {whole.calibration_error:.3f}."
+    error = f"a calibration error of {whole.calibration_error:.3f}"
+    chance = "" if whole.calibration_p < CHANCE else ", which chance alone may give"
+    yield f"Teacher: {order}; {knows}; {says}, with {error}{chance}."
     if teacher.worst:
         worst = "; ".join(f"{one.name} (AUC {one.auc:.3f}, {one.rows:,} rows)" for one in teacher.worst[:3])
         yield f"Teacher: worst on {worst}."
@@ -130,6 +148,8 @@ def _advice(shifts: tuple[str, ...], unknown: tuple[str, ...], teacher: TeacherQ
         return
     if unknown:
         yield "Label some target rows, a few hundred at least: without, neither base rate nor concept can be judged."
+    elif is_untold(teacher):
+        yield "Label more target rows: by those there are the teacher cannot be told from chance."
     if "concept" in shifts:
         yield (
             "Adapt the teacher on the target's labels before it teaches, and let labels weigh more than the teacher: "
@@ -140,14 +160,10 @@ def _advice(shifts: tuple[str, ...], unknown: tuple[str, ...], teacher: TeacherQ
             "Adapt the teacher to the target, and have it label the target's unlabelled rows too: what it knows still "
             "holds, and `density_ratio` weights say where it is at home."
         )
-    if "base_rate" in shifts or _is_off(teacher):
+    if "base_rate" in shifts or is_off(teacher):
         yield (
             "Calibrate the teacher on labelled target rows before it teaches (`calibrate`): its probabilities are off "
             "here, its order is not touched by that."
         )
-    if not shifts and not unknown and not _is_off(teacher):
+    if not (shifts or unknown or is_off(teacher) or is_untold(teacher)):
         yield "Plain distillation suffices, and so may the student trained on the source as it is: compare with it."
-
-
-def _is_off(teacher: TeacherQuality | None) -> bool:
-    return teacher is not None and teacher.whole.calibration_error > MISCALIBRATED
