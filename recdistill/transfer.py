@@ -61,7 +61,11 @@ class Decision:
 
     @property
     def harmful(self) -> tuple[str, ...]:
-        """Candidates that are worse than the control at the upper bound of a gain: negative transfer."""
+        """Candidates that are worse than the control at the upper bound of a gain: signs of negative transfer.
+
+        Each candidate and metric has a one-sided bound of its own, without correction for their number, so that a
+        candidate that changes nothing but noise is named now and then.
+        """
         return tuple(name for name, of in self.gains.items() if any(gain.high < 0 for gain in of.values()))
 
     @property
@@ -100,7 +104,7 @@ def choose(
         train: the rows, labelled or not.
         k: folds over the labelled rows.
         seed: of the folds.
-        control: the candidate that is kept unless another is surely better; labels alone.
+        control: the candidate that is kept unless another is better at the one-sided bounds; labels alone.
         confidence: of the one-sided bounds.
 
     Returns:
@@ -134,7 +138,7 @@ def decide(
     Args:
         logits: per candidate (rows,) or (rows, classes) logits out of fold.
         labelled: those rows.
-        control: the candidate that is kept unless another is surely better.
+        control: the candidate that is kept unless another is better at the one-sided bounds.
         confidence: of the one-sided bounds.
 
     Raises:

@@ -224,7 +224,13 @@ def test_the_answer_says_when_no_teacher_was_needed() -> None:
     assert ship == "Ship: source_finetuned (2 of 3 seeds) or adapted_all (1)."
 
 
-DECISION = {"control": "hard_only", "gains": {"adapted_all": {}}, "words": "the reason", "harmful": []}
+DECISION = {
+    "control": "hard_only",
+    "gains": {"adapted_all": {}},
+    "words": "the reason",
+    "harmful": [],
+    "confidence": 0.9,
+}
 
 
 def decided(shipped: list[str], harmful: list[list[str]]) -> dict[str, Any]:
@@ -247,9 +253,11 @@ def test_what_to_ship_and_why_and_what_harms() -> None:
     which = "adapted_all (1 of 2 seeds) or hard_only (1)"
     assert ship == f"Ship: {which}: what cross-validation over the labelled rows chose gains {gain}."
     which = "source_finetuned (2 of 2 seeds), adapted_all (1 of 2 seeds)"
-    assert harm == f"Negative transfer: on the labelled rows worse than labels alone: {which}."
-    caution = next(line for line in report.cautions(result) if line.startswith("negative transfer"))
+    bound = "at a one-sided 90 % bound in one of the metrics"
+    assert harm == f"Signs of negative transfer: on the labelled rows worse than labels alone {bound}: {which}."
+    caution = next(line for line in report.cautions(result) if line.startswith("signs of negative transfer"))
     assert "with 2 % of the labels, by source_finetuned, adapted_all: " in caution
+    assert "chance alone gives such signs now and then" in caution
     page = report.page(result)
     assert f"**Caution:** {caution}" in page
     assert "auto, seed 0: the reason.\n\nauto, seed 1: the reason.\n" in page

@@ -27,7 +27,10 @@ Array = np.ndarray[Any, Any]
 def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> str:
     """A candidate made without the rows of a fold, with the setting that its arm chose on the validation rows.
 
-    Its soft labels and what a warm one starts from leave the fold out too.
+    Its soft labels and what a warm one starts from leave the fold out too. An adapted teacher's are of the teacher of
+    the fold, which learnt the labels of the rows that it teaches; the shipped student's are out of fold. To have both
+    alike, teachers would be adapted within each fold again: this is cheaper, and makes the estimate less favourable to
+    distillation, if anything.
 
     Args:
         run: the run's folder.

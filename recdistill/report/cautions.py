@@ -32,13 +32,14 @@ def _teacher(result: dict[str, Any]) -> str:
 
 
 def _harm(pooled: dict[str, Any]) -> str:
-    """What comes from the source may do harm: a reason to look at it, and to ship nothing but what auto chose."""
+    """What comes from the source may do harm: a reason to look at it, though noise looks so now and then too."""
     harmful = dict.fromkeys(name for decision in pooled.get("decisions", ()) for name in decision["harmful"])
     if not harmful:
         return ""
     return (
-        f"negative transfer with {percent(pooled['labels'])} of the labels, by {', '.join(harmful)}: what holds in the "
-        "source may not hold here, or be on another scale; ship no other arm than auto's before you know why."
+        f"signs of negative transfer with {percent(pooled['labels'])} of the labels, by {', '.join(harmful)}: what "
+        "holds in the source may not hold here, or be on another scale. Each arm and metric has a bound of its own, so "
+        "chance alone gives such signs now and then; look into it before you ship another arm than auto's."
     )
 
 

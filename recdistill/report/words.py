@@ -46,7 +46,7 @@ def answer(pooled: dict[str, Any]) -> list[str]:
 
 
 def _shipping(pooled: dict[str, Any]) -> list[str]:
-    """What to ship and why; and which arms were seen to harm."""
+    """What to ship and why; and which arms look as if they harm."""
     named = _counted(pooled["shipped"])
     if "decisions" not in pooled:
         return [f"Ship: {named}."]
@@ -58,7 +58,8 @@ def _shipping(pooled: dict[str, Any]) -> list[str]:
     harmful = Counter(name for decision in pooled["decisions"] for name in decision["harmful"])
     if harmful:
         told = ", ".join(f"{name} ({count} of {len(pooled['seeds'])} seeds)" for name, count in harmful.items())
-        lines.append(f"Negative transfer: on the labelled rows worse than labels alone: {told}.")
+        bound = f"at a one-sided {100 * pooled['decisions'][0]['confidence']:g} % bound in one of the metrics"
+        lines.append(f"Signs of negative transfer: on the labelled rows worse than labels alone {bound}: {told}.")
     return lines
 
 
