@@ -18,7 +18,10 @@ Array = np.ndarray[Any, Any]
 
 
 def calibrate(soft: SoftLabels, table: Table, *, kind: str = "platt", k: int = 5, seed: int = 0) -> SoftLabels:
-    """Soft labels on the scale of the labels: each labelled row by a calibrator that did not see its label.
+    """Soft labels on the scale of the labels: each labelled row by a calibrator that was not fitted to its label.
+
+    It did not see the label directly: where the soft labels are out of fold already, the other rows' logits, to which
+    it was fitted, come from teachers that were adapted on this row.
 
     Unlabelled rows are calibrated by the fit on all labelled ones. What the teacher said stays beside the calibration,
     in memory and on disk (`SoftLabels.raw`). Within a fold, and within the unlabelled rows, no click is put before
@@ -114,7 +117,7 @@ class Scale:
 def calibration_report(soft: SoftLabels, table: Table, *, bins: int = 15) -> dict[str, Scale]:
     """What a teacher said, and what calibration made of it, against the labels that a table has.
 
-    Of soft labels that `calibrate` made from the same labels both are honest: no label was used for its own row.
+    Of soft labels that `calibrate` made from the same labels both are honest: no calibrator was fitted to its own row.
 
     Args:
         soft: for the table's rows, calibrated or not.

@@ -38,7 +38,9 @@ def mix_teachers(
     """Soft labels of several teachers for the same rows, as those of one.
 
     A labelled row is mixed by weights that come from other rows' labels (k folds), an unlabelled row by those of all
-    labels. Labels that should have no say, such as old ones, are removed before (`Table.with_labels_only`).
+    labels. These weights do not see the row's own label directly: where soft labels are out of fold, the other rows'
+    logits come from teachers that were adapted on it. Labels that should have no say, such as old ones, are removed
+    before (`Table.with_labels_only`).
 
     Args:
         soft: of one teacher each.

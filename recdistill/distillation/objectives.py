@@ -68,8 +68,10 @@ class Blend:
 def heard(examples: Examples) -> tuple[Tensor, float | Tensor]:
     """How much of the teacher is heard: (batch,) weights of the rows in its term, and () what the term is times.
 
-    The soft term is Σ r_i w_i l_i / Σ w_i over the rows with a soft label, r the trust and w the weights. Its mean is
-    not taken anew over r: a batch in which the teacher is little trusted is to listen to it little.
+    Of a loss that is a weighted mean over rows the soft term is Σ r_i w_i l_i / Σ w_i over the rows with a soft label,
+    r the trust and w the weights. Its mean is not taken anew over r: a batch in which the teacher is little trusted is
+    to listen to it little. Losses of pairs, of lists and of z-scores take the weights r_i w_i in ways of their own,
+    which no such sum over rows describes; of them only the factor Σ r_i w_i / Σ w_i is the same.
     """
     if examples.trust is None:
         return examples.weight, 1.0

@@ -31,7 +31,8 @@ class DistillSettings(Settings):
         hint: one of `recdistill.losses.HIDDEN_LOSSES`, on the last hidden layers of student and teacher; soft labels
             must have the teacher's.
         hint_weight: weight of the hint beside the soft term, >= 0.
-        curriculum: epochs over which alpha falls from 1 to its value, teacher first; 0 for none.
+        curriculum: epochs over which alpha falls from 1 to its value, teacher first; 0 for none. With one the student
+            hears the teacher in these epochs even where alpha is 0.
     """
 
     alpha: float = Field(0.5, ge=0, le=1)
