@@ -66,20 +66,21 @@ def _arms() -> dict[str, Arm]:
 
 ARMS = _arms()
 PLACEBOS = tuple(name for name, arm in ARMS.items() if arm.placebo)
+UNASKED = tuple(name for name, arm in ARMS.items() if arm.teacher not in ASKED_FOR)
 
 
-def arms_of(*, teachers: Iterable[str], source: bool, unlabelled: bool, wanted: Iterable[str] = ()) -> dict[str, Arm]:
+def arms_of(
+    *, teachers: Iterable[str], source: bool, unlabelled: bool, wanted: Iterable[str] = UNASKED
+) -> dict[str, Arm]:
     """The arms that can be made.
 
     Args:
         teachers: those there are.
         source: whether there are source rows; without them there is no `source_finetuned`.
         unlabelled: whether there are unlabelled rows to learn from.
-        wanted: their names, beside the controls that are made in any case; none for all but those of the teachers
-            that must be asked for. The placebo of each is made too.
+        wanted: their names, beside the controls that are made in any case. The placebo of each is made too.
     """
-    known = {None, *teachers}
-    asked = tuple(wanted) or tuple(name for name, arm in ARMS.items() if arm.teacher not in ASKED_FOR)
+    known, asked = {None, *teachers}, tuple(wanted)
     names = {*CONTROLS, *asked, *(placebo_of(name) for name in asked)}
     if not source:
         names -= {"source_finetuned"}

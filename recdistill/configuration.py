@@ -155,6 +155,11 @@ class TeacherSettings(Settings):
             raise UsageError(f"only torch's tables can be left as they are in training, got {got}")
         return self
 
+    @property
+    def at_best(self) -> str:
+        """The teacher adapted, or of scores calibrated, to the labelled target rows: a key of `arms.TEACHERS`."""
+        return "adapted_teacher" if self.scores is None else "calibrated_scores"
+
     def calibrated_by(self, classes: int) -> str:
         """The kind of calibration of click (1 class) or class logits."""
         return self.calibration or ("platt" if classes == 1 else "temperature")
@@ -193,8 +198,8 @@ class Config(Settings):
         labels: shares of the target's training and validation labels to try, each in (0, 1].
         seeds: how many; each draws its own labels and weights. The test rows are the same for all.
         folds: of the adapted teacher's out-of-fold labels, and of the strategy's cross-validation.
-        arms: those to make beside the controls, see `recdistill.arms.ARMS`; none for all but those of the calibrated
-            source teacher and of in-sample labels.
+        arms: those to make beside the controls and the strategy's, see `recdistill.arms.ARMS`; none for all but those
+            of the calibrated source teacher and of in-sample labels.
         strategy: what is shipped: "auto" chooses in each cell among a few arms by cross-validation over the labelled
             rows and keeps labels alone where no gain is sure; or the name of an arm.
         confidence: of the one-sided lower bound by which "auto" must gain.

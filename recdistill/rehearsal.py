@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds
 from recdistill.tables import Table
 
+Array = np.ndarray[Any, Any]
 FEW = 200  # rows are enough to see whether settings fit the columns
 
 
@@ -56,9 +58,11 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
     for seed in range(config.seeds):
         for share in config.labels:
             kept, _ = labelled_rows(config.data, Cell(share, seed), **parts)
-            folds(kept, k=config.folds, seed=seed)
-            _require_arms(config, source is not None, kept, share)
+            masks = folds(kept, k=config.folds, seed=seed)
+            _require_arms(config, source is not None, train, share)
             _try_calibration(config, kept, seed)
+            if config.strategy == AUTO:
+                _try_strategy(config, kept, masks, seed)
     if config.teacher.scores is not None:
         for part in ("valid", "test"):
             ScoreColumn(config.teacher.scores, config.teacher.clip).score(parts[part])
@@ -74,10 +78,11 @@ def _require_teacher(config: Config, source: Table | None, target: Table) -> Non
         raise UsageError(f"teacher.scores needs click labels and a column with the role score, got {got}")
 
 
-def _require_arms(config: Config, source: bool, kept: Table, share: float) -> None:
+def _require_arms(config: Config, source: bool, train: Table, share: float) -> None:
     """Refuse arms that this run never makes, a strategy that it does not make of a share of labels, and no teacher."""
     ever = run_arms.configured(config, source=source, unlabelled=True)
-    made = run_arms.configured(config, source=source, unlabelled=not bool(kept.labelled.all()))
+    unlabelled = run_arms.has_unlabelled(config.data, share, train)
+    made = run_arms.configured(config, source=source, unlabelled=unlabelled)
     for name in config.arms:
         if name not in ever:
             without = "" if source else " without source rows"
@@ -137,6 +142,24 @@ def _try_calibration(config: Config, kept: Table, seed: int) -> None:
     else:
         return
     calibrated(config, soft, kept, seed)
+
+
+def _try_strategy(config: Config, kept: Table, masks: Sequence[Array], seed: int) -> None:
+    """The decision needs two users; and to calibrate scores, each candidate without a fold needs labels enough."""
+    if kept.schema.user is not None:
+        users = len(np.unique(kept.numpy(kept.schema.user)[kept.labelled]))
+        if users < 2:
+            got = f"{users} in {int(kept.labelled.sum()):,} labelled training rows"
+            rule = "strategy 'auto' needs labels of at least 2 users to compare by"
+            raise DataError(f"{rule}, got {got}: label more, or name the arm to ship instead (strategy)")
+    if config.teacher.at_best not in CALIBRATED:
+        return
+    try:
+        for fold in masks:
+            _try_calibration(config, kept.take(~fold), seed)
+    except DataError as error:
+        instead = "with more folds each fit has more labels, and an arm named as the strategy is shipped without them"
+        raise DataError(f"strategy 'auto' calibrates without each of {len(masks)} folds: {error}; {instead}") from error
 
 
 def _try_model(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from recdistill.arms import AUTO, COLUMNS, MODELS, TEACHERS, Arm, arms_of, candidates_of
-from recdistill.configuration import Config
+from recdistill.arms import AUTO, COLUMNS, MODELS, TEACHERS, UNASKED, Arm, arms_of, candidates_of
+from recdistill.configuration import Config, DataSettings
 from recdistill.label_budget import Cell
 from recdistill.run_folder import RunFolder
+from recdistill.tables import Table
 
 
 def arms(run: RunFolder, share: float) -> dict[str, Arm]:
@@ -14,26 +15,22 @@ def arms(run: RunFolder, share: float) -> dict[str, Arm]:
 
 
 def configured(config: Config, *, source: bool, unlabelled: bool) -> dict[str, Arm]:
-    """The arms that a configuration asks for and that can be made.
+    """The arms that a configuration asks for and that can be made; the one that it is to ship is asked for.
 
     Args:
         config: of the run.
         source: whether there are source rows.
         unlabelled: whether there are unlabelled rows to learn from.
     """
-    best, teachers = ("adapted_teacher", MODELS) if config.teacher.scores is None else ("calibrated_scores", COLUMNS)
-    wanted = config.arms
-    if wanted and config.strategy == AUTO:
-        wanted += candidates_of(best, source=source, unlabelled=unlabelled)
-    elif wanted:
-        wanted += (config.strategy,)
+    among = candidates_of(config.teacher.at_best, source=source, unlabelled=unlabelled)
+    wanted = (*(config.arms or UNASKED), *(among if config.strategy == AUTO else (config.strategy,)))
+    teachers = MODELS if config.teacher.scores is None else COLUMNS
     return arms_of(teachers=teachers, source=source, unlabelled=unlabelled, wanted=wanted)
 
 
 def candidates(run: RunFolder, cell: Cell) -> tuple[str, ...]:
     """The arms among which the strategy "auto" chooses in a cell."""
-    unlabelled = _unlabelled(run, cell.share)
-    return candidates_of(run.teachers[-1], source=run.has_source, unlabelled=unlabelled)
+    return candidates_of(run.teachers[-1], source=run.has_source, unlabelled=_unlabelled(run, cell.share))
 
 
 def labellers(run: RunFolder, share: float) -> tuple[str, ...]:
@@ -43,6 +40,16 @@ def labellers(run: RunFolder, share: float) -> tuple[str, ...]:
     return tuple(name for name in TEACHERS if name in needed)
 
 
+def has_unlabelled(data: DataSettings, share: float, train: Table) -> bool:
+    """Whether there are unlabelled rows: with all labels there are none, unless some came without or are drawn.
+
+    Args:
+        data: of the run.
+        share: of the labels that is kept.
+        train: the training rows, with all labels there are.
+    """
+    return share < 1 or data.negatives > 0 or not bool(train.labelled.all())
+
+
 def _unlabelled(run: RunFolder, share: float) -> bool:
-    """Whether there are unlabelled rows: with all labels there are none, unless some came without or are drawn."""
-    return share < 1 or run.config.data.negatives > 0 or not bool(run.tables()["train"].labelled.all())
+    return has_unlabelled(run.config.data, share, run.tables()["train"])

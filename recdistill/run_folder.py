@@ -105,9 +105,8 @@ class RunFolder:
     @property
     def teachers(self) -> tuple[str, str]:
         """The teacher as it came, and at its best: adapted to the labelled target rows."""
-        if self.config.teacher.scores is not None:
-            return "given_scores", "calibrated_scores"
-        return "source_teacher", "adapted_teacher"
+        told = self.config.teacher
+        return "source_teacher" if told.scores is None else "given_scores", told.at_best
 
     @property
     def controls(self) -> tuple[str, ...]:

@@ -13,8 +13,13 @@ import pytest
 from tiny import Call
 
 from recdistill.artefacts import manifest
+from recdistill.configuration import Config
 from recdistill.datasets import synthetic
+from recdistill.errors import DataError
+from recdistill.rehearsal import rehearse
 from recdistill.run_folder import RunFolder
+from recdistill.settings import fill
+from recdistill.splits import split
 
 SCORES = ("teacher.scores=probability", "data.source=false", "data.arguments.target_has=['system_score']")
 
@@ -35,6 +40,7 @@ def assigned(settings: tuple[str, ...]) -> list[str]:
         (("folds=5000",), 2, "k folds need"),
         (("teacher.clip=0.1",), 2, "clip is for teacher.scores"),
         ((*SCORES, "labels=[0.02]", "split.valid=0.3"), 3, "Platt scaling needs at least 10 labelled rows"),
+        ((*SCORES, "labels=[0.06]", "strategy=auto"), 3, "strategy 'auto' calibrates without each of 2 folds: Platt"),
         ((*SCORES, "teacher.hidden=0.5"), 2, "teacher.hidden is set by the experiment (scores teach)"),
         (("teacher.adapt.checkpoint_seconds=1.0",), 2, "only fits on the source leave checkpoints"),
         (("arms=['scores_all']",), 2, "arm 'scores_all' cannot be made with teacher.scores=None"),
@@ -91,6 +97,17 @@ def test_a_comparison_needs_two_users(call: Call, tmp_path: Path) -> None:
     code, _, errors = call("prepare", "scoring.toml", "--out", "r", *given)
     assert code == 3
     assert "at least 2 users with a click to compare by, got 1 in 200 rows" in errors
+
+
+def test_the_strategy_needs_labels_of_two_users() -> None:
+    _, target = synthetic.load(seed=0, source_rows=100, target_rows=2000, target_users=10, target_has=["system_score"])
+    parts = dict(zip(("train", "valid", "test"), split(target, valid=0.2, test=0.2), strict=True))
+    users = parts["train"].numpy("user_id")
+    parts["train"] = parts["train"].with_labels_only(users == users[0])
+    told = {"labels": [1.0], "arms": ["calibrated_all"], "teacher": {"scores": "probability"}}
+    with pytest.raises(DataError, match="needs labels of at least 2 users to compare by, got 1 in"):
+        rehearse(fill(Config, told), None, parts)
+    rehearse(fill(Config, {**told, "strategy": "hard_only"}), None, parts)
 
 
 def test_a_damaged_source_is_prepared_again_and_never_taken_for_none(call: Call, tmp_path: Path) -> None:

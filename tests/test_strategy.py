@@ -13,7 +13,8 @@ from recdistill import run_arms
 from recdistill.arms import ARMS, AUTO, CONTROLS, PLACEBOS, candidates_of, placebo_of
 from recdistill.artefacts import manifest
 from recdistill.calibration import calibrate
-from recdistill.configuration import Config
+from recdistill.configuration import Config, DataSettings
+from recdistill.datasets import synthetic
 from recdistill.distillation import DistillSettings, distill
 from recdistill.fit_settings import FitSettings
 from recdistill.label_budget import Cell
@@ -48,9 +49,20 @@ def test_arms_are_those_asked_for_with_their_placebos_and_what_the_strategy_need
     }
     told = {"arms": ["source_all"], "strategy": "adapted_labelled_warm"}
     assert configured(**told) == {*CONTROLS, *told["arms"], "base_rate_all", told["strategy"], "permuted_labelled_warm"}
+    named = {"calibrated_source_all", "in_sample_labelled_warm"}
+    assert all(configured(strategy=name) == every | {name} for name in named), "what is shipped is made"
     scores = configured(teacher={"scores": "logit"}, source=False)
     assert "source_finetuned" not in scores
     assert {ARMS[name].teacher for name in scores} == {None, "given_scores", "calibrated_scores"}
+
+
+def test_there_are_unlabelled_rows_unless_all_came_with_labels_that_are_kept() -> None:
+    _, target = synthetic.load(source_rows=10, target_rows=20)
+    partly, data = target.with_labels_only(np.arange(20) > 0), DataSettings()
+    assert not run_arms.has_unlabelled(data, 1.0, target)
+    assert run_arms.has_unlabelled(data, 0.9, target)
+    assert run_arms.has_unlabelled(data, 1.0, partly)
+    assert run_arms.has_unlabelled(data.model_copy(update={"negatives": 1}), 1.0, target), "pairs are drawn"
 
 
 def test_a_placebo_has_all_of_its_arm_but_the_teacher() -> None:
