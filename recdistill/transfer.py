@@ -7,7 +7,7 @@ headline metric; otherwise labels alone are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,15 +116,27 @@ def choose(
     """
     _require(candidates, control, confidence)
     held = folds(train, k=k, seed=seed)
-    logits: dict[str, Array] = {}
+    parts: dict[str, list[Array]] = {name: [] for name in candidates}
     for fold in held:
         rows = train.with_labels_only(train.labelled & ~fold)
         for name, make in candidates.items():
-            scores = make(rows).score(rows.take(fold))
-            logits.setdefault(name, np.zeros((len(train), *scores.shape[1:])))[fold] = scores
-    labelled = {name: scores[train.labelled] for name, scores in logits.items()}
-    decision = decide(labelled, train.take(train.labelled), control=control, confidence=confidence)
+            parts[name].append(make(rows).score(rows.take(fold)))
+    logits = {name: joined(of, held) for name, of in parts.items()}
+    decision = decide(logits, train.take(train.labelled), control=control, confidence=confidence)
     return candidates[decision.chosen](train), decision
+
+
+def joined(parts: Sequence[Array], held: Sequence[Array]) -> Array:
+    """(labelled rows, …) logits out of fold, in the order of the rows.
+
+    Args:
+        parts: per fold what was said of its rows.
+        held: per fold a mask over all rows; together the labelled ones.
+    """
+    found = np.empty((len(held[0]), *parts[0].shape[1:]))
+    for fold, part in zip(held, parts, strict=True):
+        found[fold] = part
+    return found[np.any(held, axis=0)]
 
 
 def decide(

@@ -19,7 +19,7 @@ from recdistill.progress import Watch
 from recdistill.ranker import Ranker
 from recdistill.run_folder import RunFolder
 from recdistill.splits import folds
-from recdistill.transfer import Decision, decide
+from recdistill.transfer import Decision, decide, joined
 
 Array = np.ndarray[Any, Any]
 
@@ -79,10 +79,7 @@ def decided(run: RunFolder, cell: Cell) -> Decision:
     for name in run_arms.candidates(run, cell):
         rankers = [Ranker.load(run.held_out(name, cell, k)) for k in range(len(masks))]
         parts = [ranker.score(train.take(fold)) for ranker, fold in zip(rankers, masks, strict=True)]
-        found = np.zeros((len(train), *parts[0].shape[1:]))
-        for fold, part in zip(masks, parts, strict=True):
-            found[fold] = part
-        logits[name] = found[train.labelled]
+        logits[name] = joined(parts, masks)
     return decide(logits, train.take(train.labelled), confidence=run.config.confidence)
 
 
