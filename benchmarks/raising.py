@@ -19,7 +19,6 @@ import numpy as np
 from raising_ideas import IDEAS, NEEDS_USERS, Given
 from raising_page import page
 from transfer import configuration, identity, run_of
-from transfer_cells import p_value
 
 import recdistill as rd
 from recdistill import experiment
@@ -125,7 +124,7 @@ def judged(run: RunFolder, ideas: Sequence[str], cells: Sequence[Cell]) -> dict[
         }
         alphas = [manifest(p)["facts"]["choice"]["alpha"] for p in rankers[name]]
         found[name] = {"metrics": means, "over": over, "alphas": alphas}
-    adjusted = holm([p_value(found[idea]["over"][control][0]) for idea in ideas])
+    adjusted = holm([found[idea]["over"][control][0]["p"] for idea in ideas])
     for idea, p in zip(ideas, adjusted, strict=True):
         found[idea]["p"] = float(p)
     return {"headline": headline, "control": control, "test_rows": len(test), "ideas": found}
