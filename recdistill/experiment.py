@@ -22,7 +22,7 @@ from recdistill.rehearsal import rehearse
 from recdistill.results import evaluated
 from recdistill.run_folder import RunFolder
 from recdistill.splits import split
-from recdistill.stages import label_units, require_before, student_units, teacher_units
+from recdistill.stages import label_units, require_before, strategy_units, student_units, teacher_units
 from recdistill.work import Workers
 
 
@@ -145,8 +145,9 @@ def label(folder: RunFolder, crew: Workers) -> None:
 def distil(folder: RunFolder, crew: Workers) -> None:
     """Train the students of every arm, controls included."""
     require_before(folder, "distill")
-    for stage, units in student_units(folder).items():
-        crew.carry_out(stage, units)
+    for units_of in (student_units, strategy_units):
+        for stage, units in units_of(folder).items():
+            crew.carry_out(stage, units)
 
 
 def evaluate(folder: RunFolder, *, board: Board = SILENCE, command: str = "") -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from recdistill.arms import AUTO, COLUMNS, MODELS, TEACHERS, UNASKED, Arm, arms_of, candidates_of
+from recdistill.arms import AUTO, COLUMNS, CONTROLS, MODELS, TEACHERS, UNASKED, Arm, arms_of, candidates_of
+from recdistill.artefacts import is_whole, manifest
 from recdistill.configuration import Config, DataSettings
 from recdistill.label_budget import Cell
 from recdistill.run_folder import RunFolder
@@ -28,9 +29,24 @@ def configured(config: Config, *, source: bool, unlabelled: bool) -> dict[str, A
     return arms_of(teachers=teachers, source=source, unlabelled=unlabelled, wanted=wanted)
 
 
-def candidates(run: RunFolder, cell: Cell) -> tuple[str, ...]:
-    """The arms among which the strategy "auto" chooses in a cell."""
+def contenders(run: RunFolder, cell: Cell) -> tuple[str, ...]:
+    """The arms that the strategy "auto" knows in a cell, controls first."""
     return candidates_of(run.teachers[-1], source=run.has_source, unlabelled=_unlabelled(run, cell.share))
+
+
+def candidates(run: RunFolder, cell: Cell) -> tuple[str, ...]:
+    """Those of them that are cross-validated: the controls, and one with the teacher.
+
+    Of the teacher's arms it is the one that is best on the validation rows, so that folds are made for one alone; as
+    long as not all of them are there it is not known, and all are named.
+    """
+    names = contenders(run, cell)
+    taught = [name for name in names if name not in CONTROLS]
+    there = [run.student(name, cell) for name in taught]
+    if not all(is_whole(place) and manifest(place)["facts"].get("prepared") == run.identity for place in there):
+        return names
+    loss = {name: manifest(place)["facts"]["valid_logloss"] for name, place in zip(taught, there, strict=True)}
+    return (*(name for name in names if name in CONTROLS), min(taught, key=lambda name: loss[name]))
 
 
 def labellers(run: RunFolder, share: float) -> tuple[str, ...]:

@@ -45,10 +45,7 @@ def label_units(folder: RunFolder) -> list[Unit]:
 
 
 def student_units(folder: RunFolder) -> dict[str, list[Unit]]:
-    """What the stage `distill` makes: a student per arm and cell; the controls first, as warm arms start from one.
-
-    Then, with the strategy "auto", its candidates without each fold's labels, and its choice.
-    """
+    """What `distill` makes first: a student per arm and cell; the controls first, as warm arms start from one."""
     prepared = folder.identity
     units = [
         Unit(f"{name}/{cell}", folder.student(name, cell), prepared, cells.teach, (folder, name, cell))
@@ -56,11 +53,16 @@ def student_units(folder: RunFolder) -> dict[str, list[Unit]]:
         for name in run_arms.arms(folder, cell.share)
     ]
     first = [unit for unit in units if unit.folder.parent.name in folder.controls]
-    stages = {"controls": first, "students of teachers and placebos": [unit for unit in units if unit not in first]}
-    return stages if folder.config.strategy != AUTO else {**stages, **_strategy_units(folder)}
+    return {"controls": first, "students of teachers and placebos": [unit for unit in units if unit not in first]}
 
 
-def _strategy_units(folder: RunFolder) -> dict[str, list[Unit]]:
+def strategy_units(folder: RunFolder) -> dict[str, list[Unit]]:
+    """What the stage `distill` makes then, with the strategy "auto": its candidates without each fold, and its choice.
+
+    Which candidates there are depends on the students: without them there may be more.
+    """
+    if folder.config.strategy != AUTO:
+        return {}
     prepared = folder.identity
     units = [
         Unit(f"held_out/{name}/{cell}/fold-{k}", place, prepared, cells.hold_out, (folder, name, cell, k))
@@ -90,10 +92,11 @@ def require_before(folder: RunFolder, verb: str) -> None:
         UsageError: names the first artefact that is missing and the command that makes it.
     """
     folder.tables()
+    students = student_units(folder)
     stages = {
         "teacher": [unit for units in teacher_units(folder).values() for unit in units],
         "label": label_units(folder),
-        "distill": [unit for units in student_units(folder).values() for unit in units],
+        "distill": [unit for units in (students | strategy_units(folder)).values() for unit in units],
     }
     for earlier, units in stages.items():
         if earlier == verb:

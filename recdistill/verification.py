@@ -10,7 +10,7 @@ from recdistill.artefacts import is_whole, manifest, read_json, verify
 from recdistill.errors import DataError
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
-from recdistill.stages import label_units, student_units, teacher_units
+from recdistill.stages import label_units, strategy_units, student_units, teacher_units
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def verify_run(path: Path) -> Verified:
     _require_unchanged(_there(prepared))
     run.tables()
     stages = [*teacher_units(run).values(), label_units(run), *student_units(run).values()]
+    stages += strategy_units(run).values()
     units = [unit for units in stages for unit in units]
     wanted = [*prepared, inspected, *(unit.folder for unit in units), run.report]
     made = {inspected: run.identity} | {unit.folder: unit.prepared for unit in units}

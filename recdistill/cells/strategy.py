@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -63,10 +62,10 @@ def choose(run: RunFolder, cell: Cell, watch: Watch) -> str:
         cell: whose labels.
         watch: not told: this takes no time.
     """
-    decision, names = decided(run, cell), run_arms.candidates(run, cell)
+    decision = decided(run, cell)
     chosen = run.student(decision.chosen, cell)
     facts = {key: value for key, value in manifest(chosen)["facts"].items() if key in ("choice", "valid_logloss")}
-    facts |= {"decision": decision.to_dict(), "seconds": _seconds(run, cell, names)}
+    facts |= {"decision": decision.to_dict(), "seconds": _seconds(run, cell)}
     Ranker.load(chosen).save(run.student(AUTO, cell), prepared=run.identity, **facts)
     return decision.words
 
@@ -87,10 +86,10 @@ def _chosen(run: RunFolder, name: str, cell: Cell) -> Trial:
     return Trial(**manifest(run.student(name, cell))["facts"]["choice"])
 
 
-def _seconds(run: RunFolder, cell: Cell, names: Iterable[str]) -> float:
-    """What "auto" took: its candidates, whole and by fold, and the adaptation of their teacher."""
+def _seconds(run: RunFolder, cell: Cell) -> float:
+    """What "auto" took: the arms that it knows, its candidates by fold, and the adaptation of their teacher."""
     parts = ["whole", *(f"fold-{k}" for k in range(run.config.folds))]
-    places = [run.student(name, cell) for name in names]
-    places += [run.held_out(name, cell, k) for name in names for k in range(run.config.folds)]
+    places = [run.student(name, cell) for name in run_arms.contenders(run, cell)]
+    places += [run.held_out(name, cell, k) for name in run_arms.candidates(run, cell) for k in range(run.config.folds)]
     places += [run.adapted(cell, part) for part in parts if run.config.teacher.scores is None]
     return math.fsum(manifest(place)["facts"]["seconds"] for place in places)
