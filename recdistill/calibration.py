@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from recdistill.calibrators import CALIBRATIONS, Calibration, Calibrator, fit_calibration, fit_platt, fit_temperature
+from recdistill.calibrators import (
+    CALIBRATIONS,
+    Calibration,
+    Calibrator,
+    fit_calibration,
+    fit_platt,
+    fit_temperature,
+    not_for_ratings,
+)
 from recdistill.errors import DataError
 from recdistill.metrics import ReliabilityBins, expected_calibration_error, normalised_entropy, reliability
 from recdistill.soft_labels import SoftLabels
@@ -44,7 +52,7 @@ def calibrate(soft: SoftLabels, table: Table, *, kind: str = "platt", k: int = 5
     """
     _require_raw(soft)
     if kind in CALIBRATIONS and table.schema.classes > 1 and not CALIBRATIONS[kind].ratings:
-        raise DataError(f"calibration by {kind!r} is for clicks, got {table.schema.classes=}")
+        raise DataError(f"{not_for_ratings(kind)}, got ratings of {table.schema.classes} grades")
     logits, labels, labelled = soft.for_table(table).astype(np.float64), table.labels, table.labelled
     whole = fit_calibration(kind, logits[labelled], labels[labelled])
     number, fitted = np.full(len(table), -1, dtype=np.int32), []

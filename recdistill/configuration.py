@@ -242,4 +242,6 @@ class Config(Settings):
         for name in asked:
             if name not in known:
                 raise ValueError(f"no arm {name!r}, {nearest(name, known)}")
+        if len(set(asked)) < len(asked):
+            raise ValueError("an arm is named once")
         return names

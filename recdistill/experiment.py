@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recdistill import datasets, report, run_inspection
+from recdistill import datasets, report, run_arms, run_inspection
 from recdistill.artefacts import is_whole, read_json, verify
 from recdistill.configuration import Config
 from recdistill.devices import device_of
@@ -97,6 +97,9 @@ def prepare(config: Config, out: Path, *, board: Board = SILENCE, overwrite: boo
     for part, table in (parts if source is None else {"source": source, **parts}).items():
         table.write(folder.prepared(part))
         board.say(f"  {part}: {len(table):,} rows")
+    for share in config.labels:
+        if absent := report.left_out(run_arms.left_out(folder, share), share):
+            board.say(f"  {absent}")
     run_inspection.write(folder, found, aside)
     return folder
 

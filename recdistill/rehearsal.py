@@ -55,6 +55,7 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
             hidden_width(teacher.network)
     student = _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
     _require_heard(config, student, train)
+    _require_asked(config, source is not None, train)
     for seed in range(config.seeds):
         for share in config.labels:
             kept, _ = labelled_rows(config.data, Cell(share, seed), **parts)
@@ -95,6 +96,20 @@ def _require_arms(config: Config, source: bool, train: Table, share: float) -> N
     if not any(arm.teacher for arm in made.values()):
         got = f"{', '.join(made)} of a share of {share:g} of the labels"
         raise UsageError(f"at least one arm must have a teacher, got {got}")
+
+
+def _require_asked(config: Config, source: bool, train: Table) -> None:
+    """Refuse named arms of which none is made at any share of labels, and a calibration that no arm hears."""
+    unlabelled = any(run_arms.has_unlabelled(config.data, share, train) for share in config.labels)
+    made = run_arms.configured(config, source=source, unlabelled=unlabelled)
+    ever = run_arms.configured(config, source=source, unlabelled=True)
+    if config.arms and all(name in ever and name not in made for name in config.arms):
+        absent = f"{', '.join(config.arms)} learn from unlabelled rows, and there are none with all of the labels"
+        raise UsageError(f"of the named arms at least one must be made: {absent}; name others or a smaller share")
+    told = config.teacher
+    if told.scores is None and told.calibration and not any(arm.teacher in CALIBRATED for arm in made.values()):
+        rule = "teacher.calibration is for the arms calibrated_source_..."
+        raise UsageError(f"{rule}, got {told.calibration!r} and none of them in arms")
 
 
 def _require_something_shared(source: Table, target: Table, settings: TeacherSettings) -> None:

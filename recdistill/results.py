@@ -43,7 +43,8 @@ def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
         cells = [cell for cell in run.cells if cell.share == share]
         found = [measured(run, cell, tables["test"]) for cell in cells]
         single += [entry for entry, _ in found]
-        pooled.append({"labels": share, **_pooled(run, found, tables["test"])})
+        absent = list(run_arms.left_out(run, share))
+        pooled.append({"labels": share, "left_out": absent, **_pooled(run, found, tables["test"])})
         if candidates is not None:
             board.say(f"  ranking unseen items for {len(candidates.names):,} users")
             pooled[-1]["ranking"] = ranked(run, cells, pooled[-1]["chosen"], candidates)
@@ -130,11 +131,13 @@ def _pooled(run: RunFolder, found: list[tuple[Entry, Scores]], test: Table) -> E
 
 
 def _shipped(run: RunFolder, cells: list[Entry]) -> Entry:
-    """Per seed the arm to ship, and where the strategy chose it why."""
+    """Per seed the arm to ship, in which folder of the run it is, and where the strategy chose it why."""
+    places = [run.student(run.config.strategy, Cell(cell["labels"], cell["seed"])) for cell in cells]
+    folders = {"folders": [place.relative_to(run.path).as_posix() for place in places]}
     if run.config.strategy != AUTO:
-        return {"shipped": [run.config.strategy] * len(cells)}
+        return {"shipped": [run.config.strategy] * len(cells), **folders}
     decisions = [cell["rankers"][AUTO]["decision"] for cell in cells]
-    return {"shipped": [decision["chosen"] for decision in decisions], "decisions": decisions}
+    return {"shipped": [decision["chosen"] for decision in decisions], "decisions": decisions, **folders}
 
 
 def _role(name: str) -> str:

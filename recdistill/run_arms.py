@@ -29,6 +29,12 @@ def configured(config: Config, *, source: bool, unlabelled: bool) -> dict[str, A
     return arms_of(teachers=teachers, source=source, unlabelled=unlabelled, wanted=wanted)
 
 
+def left_out(run: RunFolder, share: float) -> tuple[str, ...]:
+    """The arms that were asked for and cannot be made at a share of labels: there are no unlabelled rows."""
+    made = arms(run, share)
+    return tuple(name for name in run.config.arms if name not in made)
+
+
 def contenders(run: RunFolder, cell: Cell) -> tuple[str, ...]:
     """The arms that the strategy "auto" knows in a cell, controls first."""
     return candidates_of(run.teachers[-1], source=run.has_source, unlabelled=_unlabelled(run, cell.share))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -163,13 +164,19 @@ def _explain(kind: type[Settings], problem: Any) -> str:
         return f"unknown setting {path!r}, {known}"
     rule, got = problem["msg"].removeprefix("Value error, "), problem["input"]
     if problem["type"] == "tuple_type":
-        rule = f"must be a list, e.g. {path}=[{json.dumps(got, default=str)}]"
+        rule = f"must be a list, e.g. --set {shlex.quote(f'{path}={_as_list(got)}')}"
     said = f"setting {path!r}: {rule}"
     if isinstance(problem.get("ctx", {}).get("error"), UsageError):  # which says itself what arrived
         return said
     choices = re.findall("'([^']*)'", problem["ctx"]["expected"]) if problem["type"] == "literal_error" else []
     near = nearest(str(got), choices)
     return f"{said}, got {got!r}{f', {near}' if near.startswith('did') else ''}"
+
+
+def _as_list(got: Any) -> str:
+    """What was given as a TOML list; a shell leaves of a list of texts the bare words."""
+    words = got.strip("[] ").split(",") if isinstance(got, str) else [got]
+    return json.dumps([word.strip() if isinstance(word, str) else word for word in words], default=str)
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:

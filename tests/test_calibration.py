@@ -138,7 +138,7 @@ def test_bad_input_is_named() -> None:
     graded = Table(
         pa.table({"x": ["a", "b"], "stars": [1, 3]}), Schema(rating="stars", grades=(1, 3), categorical=("x",))
     )
-    with pytest.raises(DataError, match=r"is for clicks, got table.schema.classes=2"):
+    with pytest.raises(DataError, match="ratings take prior_shift or temperature, got ratings of 2 grades"):
         calibrate(SoftLabels.from_column(graded, [[0.3, 0.7], [0.6, 0.4]]), graded)
     with pytest.raises(UsageError, match="no calibration 'plat'"):
         calibrate(soft, table, kind="plat")

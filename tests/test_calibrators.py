@@ -192,7 +192,7 @@ def test_bad_input_is_named(kind: str) -> None:
         with pytest.raises(DataError, match=r"at least 10 labelled rows of each class, got \[\d+, \d+, 0, \d+\]"):
             fit_calibration(kind, classes, grades)
     else:
-        with pytest.raises(DataError, match="is for clicks, got 4 classes"):
+        with pytest.raises(DataError, match="is for clicks, ratings take prior_shift or temperature, got 4 classes"):
             fit_calibration(kind, classes, grades)
     stored = to_dict(fit_calibration(kind, z, labels))
     with pytest.raises(DataError, match="a calibrator has a kind"):

@@ -213,24 +213,25 @@ def test_no_distillation_is_claimed_where_alpha_is_0() -> None:
     pooled = deepcopy(POOLED)
     pooled["rankers"]["chosen"]["choices"] = [{"alpha": 0.0}]
     pooled["comparisons"][-1] = compared("chosen", "source_finetuned", 0.2)
-    assert report.answer(pooled)[2].endswith("(alpha 0: none): there was none, alpha 0 was chosen.")
+    pooled["comparisons"].append(compared("chosen", "placebo", 0.1))
+    assert report.answer(pooled)[2:] == [
+        "Distillation: none: alpha 0 was chosen.",
+        "Ship: adapted_all (alpha 0: no teacher was heard).",
+    ]
 
 
 def test_the_answer_says_when_no_teacher_was_needed() -> None:
     pooled = {**POOLED, "seeds": [0, 1, 2], "chosen": ["adapted_all", "adapted_all", "source_all"]}
     pooled["shipped"] = ["source_finetuned", "adapted_all", "source_finetuned"]
+    pooled["rankers"] = {name: of | {"choices": of["choices"] * 3} for name, of in pooled["rankers"].items()}
     first, *_, ship = report.answer(pooled)
     assert "adapted_all (2 of 3 seeds) or source_all (1), chosen on validation rows" in first
     assert ship == "Ship: source_finetuned (2 of 3 seeds) or adapted_all (1)."
 
 
-DECISION = {
-    "control": "hard_only",
-    "gains": {"adapted_all": {}},
-    "words": "the reason",
-    "harmful": [],
-    "confidence": 0.9,
-}
+GAIN = {"mean": 0.3, "low": 0.2}
+DECISION: dict[str, Any] = {"control": "hard_only", "words": "the reason", "harmful": [], "confidence": 0.9}
+DECISION["gains"] = {"adapted_all": {"auc": GAIN, "logloss": {"mean": 0.05, "low": 0.04}}}
 
 
 def decided(shipped: list[str], harmful: list[list[str]]) -> dict[str, Any]:
@@ -242,16 +243,25 @@ def decided(shipped: list[str], harmful: list[list[str]]) -> dict[str, Any]:
     pooled["rankers"]["placebo"] = pooled["rankers"]["base_rate_all"] = {**ENTRY, "role": "control"}
     pooled["comparisons"] += [compared("auto", "hard_only", 0.2), compared("chosen", "placebo", 0.1)]
     config = {**RESULT["config"], "confidence": 0.9, "folds": 3}
+    for decision, name in zip(pooled["decisions"], shipped, strict=True):
+        decision["chosen"] = name
+    pooled["folders"] = [f"students/auto/labels-0.02-seed-{seed}" for seed in pooled["seeds"]]
+    pooled["rankers"] = {
+        name: entry | {"choices": entry["choices"] * len(shipped)} for name, entry in pooled["rankers"].items()
+    }
     return {**RESULT, "config": config, "pooled": [pooled]}
 
 
 def test_what_to_ship_and_why_and_what_harms() -> None:
     result = decided(["adapted_all", "hard_only"], [["source_finetuned"], ["source_finetuned", "adapted_all"]])
-    *_, placebo, ship, harm = report.answer(result["pooled"][0])
-    assert placebo.endswith("hears a placebo instead of the teacher: +0.1000 [+0.0900, +0.1100].")
-    gain = "+0.2000 [+0.1900, +0.2100] over hard_only"
+    *_, placebo, ship, _, harm = report.answer(result["pooled"][0])
+    assert placebo.endswith(
+        "hears a placebo instead of the teacher: AUC +0.1000 [+0.0900, +0.1100]: more than a placebo gains."
+    )
     which = "adapted_all (1 of 2 seeds) or hard_only (1)"
-    assert ship == f"Ship: {which}: what cross-validation over the labelled rows chose gains {gain}."
+    gain = "AUC +0.3000 (90 % lower bound +0.2000) and logloss +0.0500 (+0.0400)"
+    test = "On test rows: AUC +0.2000 [+0.1900, +0.2100]."
+    assert ship == f"Ship: {which}. Out of fold on the labelled rows it gains {gain} over hard_only. {test}"
     which = "source_finetuned (2 of 2 seeds), adapted_all (1 of 2 seeds)"
     bound = "at a one-sided 90 % bound in one of the metrics"
     assert harm == f"Signs of negative transfer: on the labelled rows worse than labels alone {bound}: {which}."
@@ -261,14 +271,37 @@ def test_what_to_ship_and_why_and_what_harms() -> None:
     page = report.page(result)
     assert f"**Caution:** {caution}" in page
     assert "auto, seed 0: the reason.\n\nauto, seed 1: the reason.\n" in page
-    assert "- auto is what to ship: in each seed adapted_all and hard_only were made anew without the labels" in page
+    assert "- auto is shipped: in each seed adapted_all and hard_only were made anew without the labels" in page
     assert "one-sided 90 % lower bound" in page
     assert "Placebos have all that an arm has but the teacher's knowledge" in page
 
 
+def test_the_gain_out_of_fold_is_the_mean_of_the_seeds_that_chose_it() -> None:
+    pooled = decided(["adapted_all", "adapted_all"], [[], []])["pooled"][0]
+    pooled["decisions"][1]["gains"] = {"adapted_all": {"auc": GAIN, "logloss": {"mean": 0.07, "low": -0.01}}}
+    pooled["rankers"]["adapted_all"]["choices"] = [{"alpha": 0.0}, {"alpha": 0.7}]
+    ship, folders = report.answer(pooled)[-2:]
+    assert ship.startswith("Ship: adapted_all (alpha 0 in 1 of 2 seeds: no teacher was heard). Out of fold on")
+    assert "logloss +0.0600 (-0.0100) over hard_only, in the mean of 2 seeds with the lowest of their bounds." in ship
+    where = "students/auto/labels-0.02-seed-0, students/auto/labels-0.02-seed-1"
+    assert folders == f"It is in {where} of the run's folder."
+
+
+def test_a_named_strategy_was_not_tested() -> None:
+    pooled = {**deepcopy(POOLED), "folders": ["students/adapted_all/labels-0.02-seed-0"]}
+    assert report.answer(pooled)[-2] == "Ship: adapted_all, as strategy says; nothing was tested."
+
+
+def test_an_arm_that_needs_unlabelled_rows_is_missed_aloud() -> None:
+    result = {**RESULT, "pooled": [{**deepcopy(POOLED), "labels": 1.0, "left_out": ["adapted_all"]}]}
+    line = "rm adapted_all needs unlabelled rows; there are none with 100 % of the labels"
+    assert report.left_out(["adapted_all"], 1.0) == f"a{line}"
+    assert f"\nA{line}.\n" in report.page(result)
+
+
 def test_labels_alone_are_shipped_without_a_gain_over_themselves() -> None:
     result = decided(["hard_only"], [[]])
-    assert report.answer(result["pooled"][0])[-1] == (
+    assert report.answer(result["pooled"][0])[-2] == (
         "Ship: hard_only: cross-validation over the labelled rows is sure of no gain over it."
     )
     assert not any("negative transfer" in caution for caution in report.cautions(result))

@@ -19,7 +19,8 @@ from recdistill.datasets import synthetic
 from recdistill.errors import DataError, UsageError
 from recdistill.metrics import auc, logloss
 from recdistill.shift.columns import column_shifts, jensen_shannon, psi, psi_by_chance
-from recdistill.shift.prior import bbse
+from recdistill.shift.domain import DomainShift
+from recdistill.shift.prior import LabelShift, bbse
 from recdistill.shift.rows import MOST_ROWS, drawn, first_liked, folds
 from recdistill.shift.teacher import Segment, TeacherQuality, click_logits, teacher_quality
 from recdistill.shift.verdict import is_off, is_untold, is_useless, verdict
@@ -363,11 +364,18 @@ def test_the_command_says_the_verdict_first_and_writes_json(
     assert "--out writes a new file" in errors
 
 
+def test_no_shift_of_the_population_is_seen_apart_from_new_users() -> None:
+    domain = DomainShift(auc=0.5, low=0.45, high=0.55, columns=("item_id",), left_out=("user_id",), rows=1000)
+    said = verdict(domain, LabelShift(0.3, None, None, None), None, None, new_users="user_id").words[0]
+    assert said.startswith("Population: no shift seen, apart from user_id: none of the target's is in the source; rows")
+
+
 def test_the_command_reads_a_run_with_its_teacher_and_an_experiment(call: Call) -> None:
     assert call("prepare", "tiny.toml", "--out", "r")[0] == 0
     code, output, _ = call("diagnose", "r")
     assert code == 0
     assert "no teacher to judge yet; `recdistill teacher` on r first" in output
+    assert "all labels of the run's training rows are read" in output
     assert call("teacher", "r")[0] == 0
     code, output, _ = call("diagnose", "r")
     assert code == 0

@@ -6,7 +6,7 @@ fold of the rows.
 
 from recdistill.calibrators.by_fold import Calibration
 from recdistill.calibrators.fits import FEWEST, fit_isotonic, fit_platt, fit_prior_shift, fit_temperature
-from recdistill.calibrators.kinds import CALIBRATIONS, Kind, fit_calibration, from_dict, to_dict
+from recdistill.calibrators.kinds import CALIBRATIONS, Kind, fit_calibration, from_dict, not_for_ratings, to_dict
 from recdistill.calibrators.maps import Calibrator, Isotonic, Platt, PriorShift, Temperature
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "fit_prior_shift",
     "fit_temperature",
     "from_dict",
+    "not_for_ratings",
     "to_dict",
 ]

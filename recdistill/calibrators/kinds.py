@@ -51,8 +51,14 @@ def fit_calibration(kind: str, logits: Array, labels: Array) -> Calibrator:
     if kind not in CALIBRATIONS:
         raise UsageError(f"no calibration {kind!r}, {nearest(kind, CALIBRATIONS)}")
     if np.ndim(logits) == 2 and not CALIBRATIONS[kind].ratings:
-        raise DataError(f"calibration by {kind!r} is for clicks, got {np.shape(logits)[1]} classes")
+        raise DataError(f"{not_for_ratings(kind)}, got {np.shape(logits)[1]} classes")
     return CALIBRATIONS[kind].fit(logits, labels)
+
+
+def not_for_ratings(kind: str) -> str:
+    """The rule that a kind for clicks alone breaks on ratings, with those that fit."""
+    fitting = " or ".join(name for name, of in CALIBRATIONS.items() if of.ratings)
+    return f"calibration by {kind!r} is for clicks, ratings take {fitting}"
 
 
 def to_dict(calibrator: Calibrator) -> dict[str, Any]:

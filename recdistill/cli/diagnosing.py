@@ -160,6 +160,8 @@ def _of_run(run: RunFolder) -> tuple[Table, Table, Ranker | None, SoftLabels | N
 
     tables = run.tables()
     source = _with_source(tables.get("source"), run.path)
+    if min(run.config.labels) < 1:
+        board().say("note: all labels of the run's training rows are read, also those that its shares of labels remove")
     given = run.config.teacher.scores is not None
     place = run.soft_labels(run.teachers[0], run.cells[0]) if given else run.pretrained("source_teacher", 0)
     if not is_whole(place):

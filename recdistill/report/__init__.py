@@ -10,7 +10,7 @@ from recdistill.report.cautions import cautions
 from recdistill.report.counts import counted, counted_parts, unseen_shares
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
 from recdistill.report.markdown import page
-from recdistill.report.words import answer, percent, summary, table
+from recdistill.report.words import answer, left_out, percent, summary, table
 
 
 def write(result: dict[str, Any], folder: Path) -> None:
@@ -26,6 +26,7 @@ __all__ = [
     "counted",
     "counted_parts",
     "finding_lines",
+    "left_out",
     "more_columns",
     "overlap_table",
     "page",

@@ -7,7 +7,7 @@ from typing import Any
 from recdistill.report.cautions import cautions
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
 from recdistill.report.reading import reading
-from recdistill.report.words import NAMES, answer, deltas, found, percent, signed, silent, table
+from recdistill.report.words import NAMES, answer, deltas, found, left_out, percent, signed, silent, table
 
 COUNTS = ("rows", "labelled", "positives", "mean_rating", "users", "items")
 AGAINST = {
@@ -93,7 +93,9 @@ def _share(pooled: dict[str, Any]) -> list[str]:
     lines = [f"## {percent(pooled['labels'])} of the labels", "", *_table([header, *budget]), ""]
     lines += [*_table(table(pooled)), "", *_against_others(pooled), *_decisions(pooled)]
     lines += _ranking(pooled)
-    if all(kept["train"]["labelled"] == kept["train"]["rows"] for kept in pooled["labelled"]):
+    if absent := left_out(pooled.get("left_out", ()), pooled["labels"]):
+        lines += [f"{absent[0].upper()}{absent[1:]}.", ""]
+    elif all(kept["train"]["labelled"] == kept["train"]["rows"] for kept in pooled["labelled"]):
         lines += ["Every training row is labelled, so there are no arms with unlabelled rows.", ""]
     return lines
 

@@ -17,6 +17,7 @@ def reading(result: dict[str, Any]) -> list[str]:
         f"A difference of less than {pooled['enough']['smallest_effect']:g} would not matter (smallest_effect). How "
         "many test rows it takes to tell it from 0, 4 times in 5, is estimated from the spread over these.",
         f"Intervals are paired and 95 %: {', '.join(methods)}. Those of several seeds include their spread.",
+        *_bounds(result, pooled),
     ]
     skipped = pooled["rankers"]["chosen"]["users_skipped"]
     if skipped:
@@ -32,8 +33,13 @@ def _choosing(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
     tried = len(result["config"]["tune"]["controls"])
     adapted = ", and so did the adapted teacher" if result["config"]["teacher"]["scores"] is None else ""
     return [
+        "An arm's name begins with the teacher whose soft labels it hears (source: as it came; adapted: to the "
+        "target's labels; scores: the given ones; calibrated: put on the target's scale; in_sample: adapted, and asked "
+        "about the rows that it learnt).",
+        "In the middle are the rows: labelled ones alone, or all, unlabelled ones too. It ends on _warm where the "
+        "student starts from a trained one, otherwise weights are random at first.",
         f"chosen: in each seed the best of the {arms} arms with a teacher on that seed's labelled validation rows, "
-        "which is what a user would get. A line picked by its test figures would promise too much.",
+        "to tell what distillation gives. A line picked by its test figures would promise too much.",
         f"Every arm tried {tried} candidates on the same validation rows{adapted}. chosen is the best of several arms, "
         "a control is one; an arm's own line is the plain comparison.",
     ]
@@ -45,12 +51,21 @@ def _strategy(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
     config, decision = result["config"], pooled["decisions"][0]
     rivals, metric = ", ".join(decision["gains"]), NAMES[pooled["headline"]]
     return [
-        f"auto is what to ship: in each seed {rivals} and {decision['control']} were made anew without the labels of "
+        f"auto is shipped: in each seed {rivals} and {decision['control']} were made anew without the labels of "
         f"each of {config['folds']} folds and scored its rows. The best of them by logloss is shipped if its gain over "
         f"{decision['control']} has a one-sided {100 * config['confidence']:g} % lower bound of at least 0, in logloss "
         f"and in {metric}; otherwise {decision['control']} is. auto is that arm's own student, of all labels. An arm "
         "whose gain has an upper bound below 0 in one metric shows signs of negative transfer; over several arms and "
         "metrics the bounds are not corrected, so noise is called so now and then.",
+    ]
+
+
+def _bounds(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
+    if "decisions" not in pooled:
+        return []
+    return [
+        f"The bounds of auto's gains are one-sided, {100 * result['config']['confidence']:g} % each, since it asks "
+        "only whether a gain is below 0; they are of the labelled training rows, the 95 % intervals of the test rows."
     ]
 
 

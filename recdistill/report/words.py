@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from recdistill.evaluation import TASKS
@@ -36,31 +37,79 @@ def answer(pooled: dict[str, Any]) -> list[str]:
         f"{percent(pooled['labels'])} of the labels: {_counted(pooled['chosen'])}, chosen on validation rows: "
         f"{reached}."
     ]
+    heard = any(alphas(rankers["chosen"]))
     for control, word in deltas(pooled).items():
+        if word == "distillation" and not heard:
+            lines.append("Distillation: none: alpha 0 was chosen.")
+            continue
         silence = silent(pooled, "chosen") if word == "distillation" else ""
         gain = f"{signed(found(pooled, 'chosen', control))} over {control}{silence}"
         lines.append(f"{word.capitalize()}: {gain}: {verdict(pooled, control)}.")
-    if placebo := found(pooled, "chosen", "placebo"):
-        lines.append(f"Over the same student that hears a placebo instead of the teacher: {signed(placebo)}.")
+    if heard and (placebo := found(pooled, "chosen", "placebo")):
+        gain = f"{NAMES[metric]} {signed(placebo)}"
+        credit = "more than a placebo gains"
+        if not _beyond_placebo(pooled):
+            credit = "not shown to be more than a placebo gains, so not credited to the teacher"
+        lines.append(f"Over the same student that hears a placebo instead of the teacher: {gain}: {credit}.")
     return [*lines, *_shipping(pooled)]
 
 
 def _shipping(pooled: dict[str, Any]) -> list[str]:
     """What to ship and why; and which arms look as if they harm."""
     named = _counted(pooled["shipped"])
+    told = f"Ship: {named}{_unheard(pooled)}"
     if "decisions" not in pooled:
-        return [f"Ship: {named}."]
-    reason = "cross-validation over the labelled rows is sure of no gain over it"
+        as_told = ", as strategy says; nothing was tested" if "folders" in pooled else ""
+        return [f"{told}{as_told}.", *_folders(pooled)]
+    reason = ": cross-validation over the labelled rows is sure of no gain over it."
     if set(pooled["shipped"]) != {"hard_only"}:
-        gain = signed(found(pooled, "auto", "hard_only"))
-        reason = f"what cross-validation over the labelled rows chose gains {gain} over hard_only"
-    lines = [f"Ship: {named}: {reason}."]
+        reason = f". {_out_of_fold(pooled)}"
+    lines = [f"{told}{reason}", *_folders(pooled)]
     harmful = Counter(name for decision in pooled["decisions"] for name in decision["harmful"])
     if harmful:
         told = ", ".join(f"{name} ({count} of {len(pooled['seeds'])} seeds)" for name, count in harmful.items())
         bound = f"at a one-sided {100 * pooled['decisions'][0]['confidence']:g} % bound in one of the metrics"
         lines.append(f"Signs of negative transfer: on the labelled rows worse than labels alone {bound}: {told}.")
     return lines
+
+
+def _out_of_fold(pooled: dict[str, Any]) -> str:
+    """What was chosen gains by cross-validation, in the mean of the seeds that chose it; and what on test rows."""
+    decisions = [decision for decision in pooled["decisions"] if decision["chosen"] != decision["control"]]
+    control, metric = decisions[0]["control"], pooled["headline"]
+    said = []
+    for name, bound in ((metric, f"{100 * decisions[0]['confidence']:g} % lower bound "), ("logloss", "")):
+        gains = [decision["gains"][decision["chosen"]][name] for decision in decisions]
+        mean, low = sum(gain["mean"] for gain in gains) / len(gains), min(gain["low"] for gain in gains)
+        said.append(f"{NAMES.get(name, name)} {mean:+.4f} ({bound}{low:+.4f})")
+    of = f", in the mean of {len(decisions)} seeds with the lowest of their bounds" if len(decisions) > 1 else ""
+    better = " (lower is better)" if metric in LOWER_IS_BETTER else ""
+    test = f"On test rows: {NAMES[metric]} {signed(found(pooled, 'auto', control))}{better}"
+    return f"Out of fold on the labelled rows it gains {' and '.join(said)} over {control}{of}. {test}."
+
+
+def _unheard(pooled: dict[str, Any]) -> str:
+    """Whether the student of a teacher is to be shipped that listened to no soft label."""
+    rankers, shipped = pooled["rankers"], pooled["shipped"]
+    choices = [rankers[name]["choices"][place] for place, name in enumerate(shipped)]
+    taught = [rankers[name]["role"] == "student" for name in shipped]
+    zeros = sum(of and not choice["alpha"] for of, choice in zip(taught, choices, strict=True))
+    seeds = "" if zeros == len(shipped) else f" in {zeros} of {len(shipped)} seeds"
+    return f" (alpha 0{seeds}: no teacher was heard)" if zeros else ""
+
+
+def _folders(pooled: dict[str, Any]) -> list[str]:
+    """Where what is to be shipped stands in the run's folder."""
+    folders = pooled.get("folders", [])
+    return [f"It is in {', '.join(folders)} of the run's folder."] if folders else []
+
+
+def left_out(names: Iterable[str], share: float) -> str:
+    """What to say of arms that were asked for and cannot be made at a share of labels; nothing where there are none."""
+    if not (listed := ", ".join(names)):
+        return ""
+    arms = f"arms {listed} need" if "," in listed else f"arm {listed} needs"
+    return f"{arms} unlabelled rows; there are none with {percent(share)} of the labels"
 
 
 def table(pooled: dict[str, Any], metrics: tuple[str, ...] = ()) -> list[list[str]]:
@@ -96,8 +145,6 @@ def verdict(pooled: dict[str, Any], control: str) -> str:
     """What the interval of the chosen student's gain over a control says."""
     comparison, enough = found(pooled, "chosen", control), pooled["enough"]
     effect = enough["smallest_effect"]
-    if deltas(pooled)[control] == "distillation" and not any(alphas(pooled["rankers"]["chosen"])):
-        return "there was none, alpha 0 was chosen"
     if comparison is None:
         return "not known"
     small = -effect < comparison["low"] and comparison["high"] < effect

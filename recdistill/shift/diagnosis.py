@@ -129,13 +129,15 @@ def diagnose(
     if judged.suffice:
         concept = concept_shift(known, learnt.clicks, Side.of(judged.rows, classifier.inputs), judged.clicks)
     quality = None if scores is None else teacher_quality(click_logits(scores, first), here.clicks, here.rows, source)
+    columns, user = column_shifts(source, target), source.schema.user
+    new_users = user if any(one.column == user and one.unseen == 1 for one in columns) else None
     return Diagnosis(
-        verdict=verdict(domain, labels, concept, quality),
+        verdict=verdict(domain, labels, concept, quality, new_users=new_users),
         source_rows=len(source),
         target_rows=len(target),
         labelled_rows=len(here.rows),
         liked_from=source.schema.class_grades[first] if source.schema.classes > 1 else None,
-        columns=column_shifts(source, target),
+        columns=columns,
         domain=domain,
         labels=labels,
         concept=concept,

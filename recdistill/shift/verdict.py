@@ -38,7 +38,12 @@ class Verdict:
 
 
 def verdict(
-    domain: DomainShift, labels: LabelShift, concept: ConceptShift | None, teacher: TeacherQuality | None
+    domain: DomainShift,
+    labels: LabelShift,
+    concept: ConceptShift | None,
+    teacher: TeacherQuality | None,
+    *,
+    new_users: str | None = None,
 ) -> Verdict:
     """Put what was measured into words.
 
@@ -47,6 +52,7 @@ def verdict(
         labels: base rates.
         concept: None where too few target rows are labelled.
         teacher: None where none was given.
+        new_users: the user column, where the source has no user of the target's.
     """
     found = {
         "population": domain.auc >= POPULATION and domain.low > 0.5,
@@ -57,7 +63,7 @@ def verdict(
     }
     shifts = tuple(name for name, there in found.items() if there)
     unknown = ("base_rate", "concept") if concept is None else ()
-    words = [_population(domain, found["population"])]
+    words = [_population(domain, found["population"], new_users)]
     words += _unlabelled(labels, found["population"]) if concept is None else _labelled(labels, concept, shifts)
     words += _teacher(teacher)
     return Verdict(shifts, unknown, tuple(words), tuple(_advice(shifts, unknown, teacher)))
@@ -80,10 +86,11 @@ def is_off(teacher: TeacherQuality | None) -> bool:
     return teacher.whole.calibration_error > MISCALIBRATED
 
 
-def _population(domain: DomainShift, there: bool) -> str:
+def _population(domain: DomainShift, there: bool, new_users: str | None) -> str:
     told = f"rows tell their side with an AUC of {domain.auc:.3f} [{domain.low:.3f}, {domain.high:.3f}]"
     if not there:
-        return f"Population: {_none(domain.low > 0.5)}; {told}, and 0.5 is chance."
+        apart = f", apart from {new_users}: none of the target's is in the source" if new_users else ""
+        return f"Population: {_none(domain.low > 0.5)}{apart}; {told}, and 0.5 is chance."
     size = "large" if domain.auc >= 0.8 else "moderate" if domain.auc >= 0.65 else "small"
     return f"Population: a {size} shift; {told}, where 0.5 is chance."
 
