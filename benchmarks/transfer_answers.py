@@ -20,7 +20,8 @@ def of_auto(cells: Sequence[Cell]) -> Lines:
         found = [f"{_name(cell)} ({one['delta']:+.4f}, p {p:.3f})" for cell, one, p in harmed(cells, metric)]
         told = f"in {len(found)}: {', '.join(found)}" if found else "in none"
         lines.append(f"- Significantly below labels alone in {words}, after Holm over all {len(cells)} cells: {told}.")
-    lines += [_over_cells(cells, metric) for metric in ("auc", "logloss")]
+    known = dict.fromkeys(c["metric"] for cell in cells for c in cell.entry["comparisons"])
+    lines += [_over_cells(cells, metric) for metric in ("auc", "logloss") if metric in known]
     kept = [cell for cell in cells if cell.rankers["auto"]["decision"]["chosen"] == "hard_only"]
     differ = [cell for cell in kept if (cell.found("auto", "hard_only") or {})["delta"] != 0]
     exact = "difference exactly 0 in each" if not differ else f"in {len(differ)} it is not"

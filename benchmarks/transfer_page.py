@@ -13,6 +13,7 @@ from transfer_cells import Cell, mean_metric, pooled, shares
 from recdistill.artefacts import write_text
 from recdistill.report.words import NAMES, percent
 
+GRID = Path(__file__).parent / "grid"
 COMMAND = "python benchmarks/transfer.py --workers 2"
 SHOWN = (
     "source_teacher", "adapted_teacher", "given_scores", "calibrated_scores", "hard_only", "source_finetuned",
@@ -54,12 +55,15 @@ def page(cells: Sequence[Cell]) -> Lines:
 
 def _head(cells: Sequence[Cell]) -> Lines:
     tasks = Counter(cell.key[0] for cell in cells)
+    missing = sorted(path.stem for path in GRID.glob("*.toml") if path.stem not in (*tasks, "common"))
+    absent = [f"**Not computed yet:** {', '.join(missing)}.", ""] if missing else []
     return [
         "# Does transfer help, and what of it is distillation?",
         "",
         f"{len(cells)} cells of {len(tasks)} tasks: {', '.join(f'{task} {count}' for task, count in tasks.items())}. "
         "A cell is a share of labels and a seed; test rows are the same in all cells of a task.",
         "",
+        *absent,
         "Made from the cells in `benchmarks/results/cells` by",
         "",
         f"    {COMMAND}",

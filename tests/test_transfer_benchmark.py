@@ -64,6 +64,10 @@ def test_auto_loses_nothing_on_average(metric: str) -> None:
     assert mean_gain(CELLS, metric)[1] > -0.002
 
 
+def test_auto_costs_at_most_eight_distillations() -> None:
+    assert max(cell.cost for cell in CELLS) <= 8
+
+
 def test_where_auto_keeps_labels_alone_it_is_the_very_same_student() -> None:
     for cell in CELLS:
         if cell.rankers["auto"]["decision"]["chosen"] == "hard_only":
