@@ -129,6 +129,7 @@ def test_transfer_to_a_new_market_helps_and_the_control_is_strong(
 ) -> None:
     """One seed at 2 % of the labels: half of what the page reports as the mean over seeds."""
     assign = [f"data.root={shared_data('ml-1m')}", "labels=[0.02]", "seeds=1"]
+    assign += ["arms=['adapted_all', 'adapted_all_warm']", "strategy=hard_only"]
     values = override(read_toml(ROOT / "benchmarks" / "movielens_new_market.toml"), assign)
     result = experiment.run(fill(Config, values), tmp_path / "run", workers=2)
     pooled = result["pooled"][0]
