@@ -7,7 +7,7 @@ from typing import Any
 
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, percent, signed
 
-COMMAND = "python benchmarks/raising.py --workers 2"
+COMMAND = "python benchmarks/raising.py --tasks {} --workers 2"
 WHAT = {
     "kd": "the teacher's answers by KL divergence, as in the grid",
     "dist": "DIST: correlation instead of KL, free of the teacher's scale",
@@ -35,7 +35,7 @@ def page(tasks: Mapping[str, Result]) -> str:
         "",
         "Made by",
         "",
-        f"    {COMMAND}",
+        f"    {COMMAND.format(' '.join(tasks))}",
         "",
         *_answer(tasks),
     ]

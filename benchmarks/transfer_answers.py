@@ -9,7 +9,7 @@ from scipy import stats
 from transfer_cells import Cell, gain, harmed, mean_metric, pooled, shares
 
 from recdistill.metrics import Comparison
-from recdistill.report.words import LOWER_IS_BETTER, NAMES, percent
+from recdistill.report.words import LOWER_IS_BETTER, NAMES, percent, signed
 
 Lines = list[str]
 
@@ -115,10 +115,7 @@ def _only_way(cells: Sequence[Cell]) -> Lines:
 
 def told(found: Comparison | None) -> str:
     """A difference with its interval."""
-    if found is None:
-        return ""
-    delta, low, high = (round(value, 4) + 0.0 for value in (found.delta, found.low, found.high))  # no -0.0000
-    return f"{delta:+.4f} [{low:+.4f}, {high:+.4f}]"
+    return signed(None if found is None else vars(found))
 
 
 def _name(cell: Cell) -> str:

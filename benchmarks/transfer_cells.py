@@ -10,14 +10,12 @@ from typing import Any
 
 from scipy import stats
 
-from recdistill.arms import placebo_of
+from recdistill.arms import ARMS, PLACEBOS, placebo_of
 from recdistill.artefacts import read_json
 from recdistill.metrics import Comparison, holm, over_seeds
 from recdistill.report.words import LOWER_IS_BETTER
 
 Entry = dict[str, Any]
-# Of the students that a user can make, for the best there is: no placebo, no strategy.
-NO_STUDENTS = ("source_teacher", "adapted_teacher", "given_scores", "calibrated_scores", "auto", "item_means")
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,7 @@ class Cell:
     @property
     def students(self) -> list[str]:
         """The arms, without placebos."""
-        placebos = ("permuted", "base_rate")
-        return [name for name in self.rankers if name not in NO_STUDENTS and not name.startswith(placebos)]
+        return [name for name in self.rankers if name in ARMS and name not in PLACEBOS]
 
     @property
     def taught(self) -> str:
@@ -65,14 +62,13 @@ class Cell:
     @property
     def best(self) -> str:
         """The arm with the best test figure: what nobody knows beforehand."""
-        sign = 1 if self.headline in LOWER_IS_BETTER else -1
-        return min(self.students, key=lambda name: sign * self.rankers[name]["metrics"][self.headline])
+        return max(self.students, key=lambda name: gain(self.rankers[name]["metrics"][self.headline], self.headline))
 
     @property
     def regret(self) -> float:
         """How far "auto" stays behind the best arm on test rows, in the headline metric."""
         best, auto = (self.rankers[name]["metrics"][self.headline] for name in (self.best, "auto"))
-        return float(auto - best if self.headline in LOWER_IS_BETTER else best - auto)
+        return float(gain(best - auto, self.headline))
 
     @property
     def cost(self) -> float:

@@ -134,6 +134,11 @@ def is_whole(path: Path) -> bool:
     return all(_size(path / name) == entry["bytes"] for name, entry in files.items())
 
 
+def is_made_from(path: Path, prepared: str) -> bool:
+    """Whether a folder artefact is whole and was made from the prepared rows of this identity."""
+    return is_whole(path) and manifest(path)["facts"].get("prepared") == prepared
+
+
 def manifest(path: Path) -> dict[str, Any]:
     """A folder's manifest.
 

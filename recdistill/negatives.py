@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from recdistill.errors import DataError, UsageError
 from recdistill.pairs import row_ids_above
-from recdistill.sides import coded, sides
+from recdistill.sides import coded, placed, sides
 from recdistill.streams import seed as seed_of
 from recdistill.tables import Table, concat
 
@@ -58,7 +58,9 @@ class Catalogue:
         items = coded(self.rows.column(schema.item))[0]
         rows = [clicks, *known]
         user = np.unique(np.concatenate([t.numpy(schema.user) for t in rows]), return_inverse=True)[1]
-        item = _places(np.concatenate([t.numpy(schema.item) for t in rows]), items)
+        item = placed(np.concatenate([t.numpy(schema.item) for t in rows]), items)
+        if lacking := int((item < 0).sum()):
+            raise DataError(f"the catalogue must have every item of the clicks, got {lacking} rows of others")
         rng = np.random.default_rng(seed_of(seed, "negatives"))
         taken = user * len(items) + item
         owner = np.repeat(user[: len(clicks)], per_click)
@@ -109,11 +111,3 @@ def untouched(owner: Array, taken: Array, items: Array, size: int, *, rng: Any, 
         drawn[open_[fresh]] = pair[fresh] % size
         taken = np.concatenate([taken, pair[fresh]])
     return drawn
-
-
-def _places(values: Array, known: Array) -> Array:
-    """(rows,) where each value stands among the known ones, which rise."""
-    found = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    if lacking := int((known[found] != values).sum()):
-        raise DataError(f"the catalogue must have every item of the clicks, got {lacking} rows of others")
-    return found

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from recdistill.columns import decoded
 from recdistill.errors import DataError, UsageError, nearest
-from recdistill.sides import coded, sides
+from recdistill.sides import coded, placed, sides
 from recdistill.streams import seed as seed_of
 from recdistill.tables import Table
 
@@ -83,8 +83,7 @@ def _pairs(other: Table, table: Table, users: Array, items: Array) -> Array:
             got = None if name is None else str(other.column(name).type)
             raise DataError(f"the tables must have the same type of {role} column, got {column.type} and {got}")
         values = decoded(other.column(name)).to_numpy(zero_copy_only=False)
-        place = np.minimum(np.searchsorted(names, values), len(names) - 1)
-        places.append(np.where(names[place] == values, place, -1))
+        places.append(placed(values, names))
     user, item = places
     return np.asarray((user * len(items) + item)[(user >= 0) & (item >= 0)])
 

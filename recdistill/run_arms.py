@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recdistill.arms import AUTO, COLUMNS, CONTROLS, MODELS, TEACHERS, UNASKED, Arm, arms_of, candidates_of
-from recdistill.artefacts import is_whole, manifest
+from recdistill.artefacts import is_made_from, manifest
 from recdistill.configuration import Config, DataSettings
 from recdistill.label_budget import Cell
 from recdistill.run_folder import RunFolder
@@ -48,10 +48,10 @@ def candidates(run: RunFolder, cell: Cell) -> tuple[str, ...]:
     """
     names = contenders(run, cell)
     taught = [name for name in names if name not in CONTROLS]
-    there = [run.student(name, cell) for name in taught]
-    if not all(is_whole(place) and manifest(place)["facts"].get("prepared") == run.identity for place in there):
+    places, identity = {name: run.student(name, cell) for name in taught}, run.identity
+    if not all(is_made_from(place, identity) for place in places.values()):
         return names
-    loss = {name: manifest(place)["facts"]["valid_logloss"] for name, place in zip(taught, there, strict=True)}
+    loss = {name: manifest(place)["facts"]["valid_logloss"] for name, place in places.items()}
     return (*(name for name in names if name in CONTROLS), min(taught, key=lambda name: loss[name]))
 
 

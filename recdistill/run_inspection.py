@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from recdistill.artefacts import is_whole, manifest, new_folder, read_json, verify, write_json
+from recdistill.artefacts import is_made_from, new_folder, read_json, verify, write_json
 from recdistill.configuration import Config
 from recdistill.inspection import Finding, Inspection, inspect, refuse
 from recdistill.readers import Quarantine, set_aside_words
@@ -71,7 +71,7 @@ def read(run: RunFolder) -> dict[str, Any] | None:
         DataError: it was changed.
     """
     place = run.prepared("inspection")
-    if not is_whole(place) or manifest(place)["facts"].get("prepared") != run.identity:
+    if not is_made_from(place, run.identity):
         return None
     verify(place)
     found: dict[str, Any] = read_json(place / FILE)

@@ -25,6 +25,12 @@ def coded(column: pa.Array) -> tuple[Array, Array]:
     return values[order], place[found.indices.to_numpy(zero_copy_only=False)]
 
 
+def placed(values: Array, known: Array) -> Array:
+    """(rows,) where each value stands among the known ones, which rise; -1 for others."""
+    found = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return np.asarray(np.where(known[found] == values, found, -1))
+
+
 def sides(rows: pa.Table, schema: Schema, user: Array, item: Array) -> dict[str, Side]:
     """Per column whose it is.
 

@@ -61,14 +61,14 @@ def strategy_units(folder: RunFolder) -> dict[str, list[Unit]]:
 
     Which candidates there are depends on the students: without them there may be more.
     """
-    if folder.config.strategy != AUTO:
+    config, prepared = folder.config, folder.identity
+    if config.strategy != AUTO:
         return {}
-    prepared = folder.identity
     units = [
         Unit(f"held_out/{name}/{cell}/fold-{k}", place, prepared, cells.hold_out, (folder, name, cell, k))
         for cell in folder.cells
         for name in run_arms.candidates(folder, cell)
-        for k in range(folder.config.folds)
+        for k in range(config.folds)
         for place in [folder.held_out(name, cell, k)]
     ]
     chosen = [

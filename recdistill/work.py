@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recdistill.artefacts import is_whole, manifest
+from recdistill.artefacts import is_made_from
 from recdistill.errors import EnvironmentFault, Interrupted, UsageError
 from recdistill.progress import Board, Silence, Watch
 
@@ -44,7 +44,7 @@ class Unit:
     @property
     def is_done(self) -> bool:
         """Whether the artefact is there."""
-        return is_whole(self.folder) and manifest(self.folder)["facts"].get("prepared") == self.prepared
+        return is_made_from(self.folder, self.prepared)
 
 
 def cores() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from recdistill import run_arms
 from recdistill.arms import ARMS, AUTO, Trial
 from recdistill.artefacts import manifest
-from recdistill.cells.students import Learning, learn, lesson, starting
+from recdistill.cells.students import learn, lesson, starting
 from recdistill.cells.teachers import soft_labels
 from recdistill.label_budget import Cell
 from recdistill.progress import Watch
@@ -49,7 +49,7 @@ def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> 
     if arm.teacher is not None and trial.alpha:
         soft = soft_labels(run, arm.teacher, cell, known, without=fold)
     examples = lesson(run.config.student.distill, arm, student.encoder, known, soft, seed=cell.seed)
-    learn(run, student, examples, valid, Learning(arm, trial, cell.seed), watch.part(0, 1))
+    learn(run, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=watch.part(0, 1))
     student.save(run.held_out(name, cell, fold), prepared=run.identity, seconds=time.process_time() - started)
     return f"without {int(held.sum()):,} of {int(train.labelled.sum()):,} labelled rows"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from recdistill.arms import ARMS, Arm, Trial
 from recdistill.cells.trying import Best, new_ranker
@@ -36,7 +35,8 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
     trials, held_out = run.config.tune.of(arm), Best(valid)
     for number, trial in enumerate(trials):
         student = start.copy()
-        learn(run, student, examples, valid, Learning(arm, trial, cell.seed), watch.part(number, len(trials)))
+        progress = watch.part(number, len(trials))
+        learn(run, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=progress)
         held_out.offer(student, trial)
     spent = time.process_time() - started
     words = held_out.save(run.student(name, cell), run.identity, seconds=spent, trials=len(trials))
@@ -78,28 +78,21 @@ def listening(told: DistillSettings, arm: Arm, trial: Trial) -> DistillSettings:
     return told.model_copy(update=changed if arm.placebo is None else {**changed, "hint": None})
 
 
-@dataclass(frozen=True)
-class Learning:
-    """How a student learns.
-
-    Args:
-        arm: the way.
-        trial: the candidate.
-        seed: of the training.
-    """
-
-    arm: Arm
-    trial: Trial
-    seed: int
-
-
 def learn(
-    run: RunFolder, student: Ranker, examples: Examples, valid: Table, how: Learning, progress: Progress | None
+    run: RunFolder,
+    student: Ranker,
+    examples: Examples,
+    valid: Table,
+    *,
+    arm: Arm,
+    trial: Trial,
+    seed: int,
+    progress: Progress | None,
 ) -> None:
     """Train a student in place, as one candidate of an arm is trained."""
-    trial = how.trial
-    fitting = run.config.student.fit.model_copy(update={**trial.fitting, "seed": how.seed})
-    settings = listening(run.config.student.distill, how.arm, trial)
+    told = run.config.student
+    fitting = told.fit.model_copy(update={**trial.fitting, "seed": seed})
+    settings = listening(told.distill, arm, trial)
     distill(student, examples, None, valid=valid, settings=settings, fitting=fitting, progress=progress)
 
 
