@@ -35,6 +35,7 @@ class Schedule(Protocol):
 
 
 Goal = Objective | Schedule
+BETWEEN_TRACES = 100  # steps; Adam shrinks what gets no gradient by a tenth in each
 
 
 def hard_labels(logits: Tensor, examples: Examples) -> Tensor:
@@ -109,6 +110,8 @@ class Steps:
         self.trainee.optimiser.zero_grad()
         loss.backward()
         self.trainee.optimiser.step()
+        if step % BETWEEN_TRACES == 0:
+            self.trainee.optimiser.drop_traces()
         return value
 
     def _noised(self, features: Batch, epoch: int, step: int) -> Batch:
