@@ -91,13 +91,17 @@ def compute(name: str, out: Path, workers: int, board: Board) -> None:
         started = time.monotonic()
         folder = experiment.prepare(config, out, board=board)
         folder = replace(folder, only=frozenset(cell for cell in missing if cell.seed == seed))
+        begun = any(folder.pretrained(ranker, seed).exists() for ranker in ("source_teacher", "source_student"))
         with Workers(workers, board) as crew:
             experiment.train_teachers(folder, crew)
             experiment.label(folder, crew)
             experiment.distil(folder, crew)
-        for cell in folder.cells:
-            write_json(place(name, cell), {"task": name, "config": plain(config), **written(folder, cell)})
-        board.say(f"{name}: seed {seed} took {time.monotonic() - started:.0f} s")
+        found = {cell: written(folder, cell) for cell in folder.cells}
+        took = time.monotonic() - started
+        time_of = {"wall_seconds": None if begun else round(took / len(found), 1), "workers": workers}
+        for cell, entry in found.items():
+            write_json(place(name, cell), {"task": name, "config": plain(config), **time_of, **entry})
+        board.say(f"{name}: seed {seed} took {took:.0f} s")
 
 
 def configuration(name: str) -> Config:

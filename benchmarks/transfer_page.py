@@ -68,7 +68,19 @@ def _head(cells: Sequence[Cell]) -> Lines:
         "",
         f"    {COMMAND}",
         "",
+        *_time(cells),
     ]
+
+
+def _time(cells: Sequence[Cell]) -> Lines:
+    """How long the cells took: those that were made in one go from nothing."""
+    timed = [cell for cell in cells if cell.entry.get("wall_seconds") is not None]
+    if not timed:
+        return []
+    which = "They" if len(timed) == len(cells) else f"The {len(timed)} cells whose time was kept"
+    workers = "/".join(sorted({str(cell.entry["workers"]) for cell in timed}))
+    minutes = sum(cell.entry["wall_seconds"] for cell in timed) / 60
+    return [f"{which} took {minutes:.0f} minutes with {workers} workers, data and teachers included.", ""]
 
 
 def _task(cells: Sequence[Cell], task: str) -> Lines:

@@ -156,3 +156,16 @@ def test_the_figure_is_drawn_alike_of_the_same_cells(tmp_path: Path) -> None:
     for name in ("one.svg", "two.svg"):
         draw(CELLS, tmp_path / name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_the_page_says_how_long_the_cells_took_whose_time_was_kept() -> None:
+    from transfer_page import _time
+
+    cells = made({0: 0.1, 1: 0.1})
+    assert _time(cells) == []
+    cells[0].entry.update(wall_seconds=120.0, workers=2)
+    assert _time(cells)[0].startswith("The 1 cells whose time was kept took 2 minutes with 2 workers")
+    cells[1].entry.update(wall_seconds=None, workers=2)
+    assert _time(cells)[0].startswith("The 1 cells")
+    cells[1].entry.update(wall_seconds=60.0, workers=2)
+    assert _time(cells)[0].startswith("They took 3 minutes with 2 workers")
