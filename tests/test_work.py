@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
+import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -30,6 +34,12 @@ def fail(folder: Path, words: str, watch: Watch) -> str:
 
 def die(folder: Path, words: str, watch: Watch) -> str:
     os.kill(os.getpid(), signal.SIGKILL)
+    return words
+
+
+def hang(folder: Path, words: str, watch: Watch) -> str:
+    print(words, flush=True)
+    threading.Event().wait()
     return words
 
 
@@ -109,6 +119,27 @@ def test_an_interrupt_has_its_word_at_once(tmp_path: Path) -> None:
 def test_a_worker_that_dies_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match="a worker process was killed"), Workers(2) as workers:
         workers.carry_out("things", units(tmp_path, die))
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """The pipe is at its end when no process has it open any more."""
+    code = """
+        from pathlib import Path
+        from recdistill.work import Unit, Workers
+        from test_work import hang
+        if __name__ == "__main__":
+            units = [Unit(str(n), Path(str(n)), "these", hang, (Path(str(n)), "working")) for n in range(2)]
+            with Workers(2) as crew:
+                crew.carry_out("stage", units)
+    """
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(code))
+    told = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, script], cwd=tmp_path, env=told, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert [parent.stdout.readline() for _ in range(2)] == [b"working\n"] * 2
+        parent.kill()
+        assert parent.communicate(timeout=60) == (b"", None)
 
 
 def test_what_was_made_from_other_rows_is_made_again(tmp_path: Path) -> None:
