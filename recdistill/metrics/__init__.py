@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from recdistill.metrics.bootstrap import mean_difference, rmse_difference
 from recdistill.metrics.calibration import (
     ReliabilityBins,
     calibration_p,
@@ -11,11 +12,31 @@ from recdistill.metrics.calibration import (
     normalised_entropy,
     reliability,
 )
-from recdistill.metrics.classification import accuracy, auc, best_threshold, f1, precision, recall
-from recdistill.metrics.intervals import Comparison, auc_difference, holm, mean_difference, over_seeds, rmse_difference
-from recdistill.metrics.likelihood import logloss, pointwise_logloss
+from recdistill.metrics.classification import (
+    accuracy,
+    auc,
+    best_threshold,
+    f1,
+    pr_auc,
+    precision,
+    recall,
+    tied_pairs,
+)
+from recdistill.metrics.comparison import Comparison, holm, over_seeds
+from recdistill.metrics.delong import auc_difference
+from recdistill.metrics.likelihood import brier, logloss, pointwise_logloss
 from recdistill.metrics.power import rows_needed
-from recdistill.metrics.ranking import PerList, grouped_auc, mrr, ndcg_at_k, recall_at_k
+from recdistill.metrics.ranking import (
+    PerList,
+    average_precision,
+    grouped_auc,
+    hit_at_k,
+    mrr,
+    ndcg_at_k,
+    precision_at_k,
+    ranking_metrics,
+    recall_at_k,
+)
 from recdistill.metrics.ratings import (
     absolute_errors,
     class_accuracy,
@@ -28,7 +49,9 @@ from recdistill.metrics.ratings import (
 
 METRICS: dict[str, Callable[..., float]] = {
     "auc": auc,
+    "pr_auc": pr_auc,
     "logloss": logloss,
+    "brier": brier,
     "accuracy": accuracy,
     "precision": precision,
     "recall": recall,
@@ -55,13 +78,16 @@ __all__ = [
     "accuracy",
     "auc",
     "auc_difference",
+    "average_precision",
     "best_threshold",
+    "brier",
     "calibration_p",
     "class_accuracy",
     "expected_calibration_error",
     "expected_rating",
     "f1",
     "grouped_auc",
+    "hit_at_k",
     "holm",
     "logloss",
     "macro_f1",
@@ -72,12 +98,16 @@ __all__ = [
     "normalised_entropy",
     "over_seeds",
     "pointwise_logloss",
+    "pr_auc",
     "precision",
+    "precision_at_k",
     "probabilities",
+    "ranking_metrics",
     "recall",
     "recall_at_k",
     "reliability",
     "rmse",
     "rmse_difference",
     "rows_needed",
+    "tied_pairs",
 ]

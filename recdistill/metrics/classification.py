@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from recdistill.errors import DataError
 
@@ -23,8 +23,9 @@ def checked(scores: Any, labels: Any) -> tuple[Array, Array]:
         raise DataError(f"scores and labels must be (rows,), rows > 0, got {scores.shape=}, {labels.shape=}")
     if not np.isfinite(scores).all():
         raise DataError(f"scores must be finite, got {int((~np.isfinite(scores)).sum())} that are not")
-    if not np.isin(labels, (0, 1)).all():
-        raise DataError(f"labels must be 0 or 1, got {np.unique(labels[~np.isin(labels, (0, 1))])[:3].tolist()}")
+    wrong = (labels != 0) & (labels != 1)
+    if wrong.any():
+        raise DataError(f"labels must be 0 or 1, got {np.unique(labels[wrong])[:3].tolist()}")
     return scores, labels
 
 
@@ -42,6 +43,43 @@ def auc(scores: Any, labels: Any) -> float:
     if labels.min() == labels.max():
         raise DataError(f"AUC needs both classes, got only {int(labels[0])} in {len(labels)} rows")
     return float(roc_auc_score(labels, scores))
+
+
+def pr_auc(scores: Any, labels: Any) -> float:
+    """Area under the precision-recall curve: average precision, Σ (recallₙ − recallₙ₋₁) · precisionₙ over thresholds.
+
+    scikit-learn's: rows of one score are taken together, so a constant score gives the share of clicks.
+
+    Args:
+        scores: (rows,) any increasing function of the probability.
+        labels: (rows,) 0 or 1.
+
+    Raises:
+        DataError: bad input, or no click.
+    """
+    scores, labels = checked(scores, labels)
+    if not labels.any():
+        raise DataError(f"PR-AUC needs a click, got none in {len(labels)} rows")
+    return float(average_precision_score(labels, scores))
+
+
+def tied_pairs(scores: Any, labels: Any) -> float:
+    """Share of the pairs of a click and a non-click that have one score: those that AUC counts half.
+
+    Args:
+        scores: (rows,).
+        labels: (rows,) 0 or 1.
+
+    Returns:
+        In [0, 1]; 0 without a pair.
+
+    Raises:
+        DataError: bad input.
+    """
+    scores, labels = checked(scores, labels)
+    group = np.unique(scores, return_inverse=True)[1]
+    rows, clicks = np.bincount(group), np.bincount(group, weights=labels)
+    return _ratio((clicks * (rows - clicks)).sum(), labels.sum() * (1 - labels).sum())
 
 
 def accuracy(scores: Any, labels: Any, *, threshold: float = 0.0) -> float:

@@ -1,11 +1,11 @@
-"""Logloss: of clicks from one logit per row, of ratings from one logit per class."""
+"""Logloss of click logits and of class logits; the Brier score of click logits."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax
 
 from recdistill.metrics.classification import Array, checked
 from recdistill.metrics.ratings import checked_classes
@@ -28,3 +28,12 @@ def pointwise_logloss(scores: Any, labels: Any) -> Array:
 def logloss(scores: Any, labels: Any) -> float:
     """Mean negative log-likelihood of `(rows,)` click logits or `(rows, classes)` class logits, in nats."""
     return float(pointwise_logloss(scores, labels).mean())
+
+
+def brier(scores: Any, labels: Any) -> float:
+    """Mean squared distance of the click probabilities of `(rows,)` logits from the labels (Brier 1950).
+
+    DIFF: half of the paper's, which sums over click and no click.
+    """
+    scores, labels = checked(scores, labels)
+    return float(((expit(scores) - labels) ** 2).mean())

@@ -1,16 +1,19 @@
 """Ranking metrics: one value per list (user or session), vectorised; ties are in expectation over random orders.
 
-Within a group of g tied rows that holds p positives, a random order puts p/g of a positive on each of its ranks.
+Within a group of g tied rows that holds p positives, a random order puts p/g of a positive on each of its ranks. A list
+without positives has no value and is counted in `skipped`; grouped AUC needs a negative too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from recdistill.metrics.classification import Array, checked
+from recdistill.metrics.classification import Array
+from recdistill.metrics.sorting import TiedLists, tied_lists
 
 
 @dataclass(frozen=True)
@@ -21,31 +24,47 @@ class PerList:
         lists: (lists,) ids of the lists that count.
         values: (lists,) their values.
         skipped: how many lists had no value, e.g. no positive.
+        weights: each (lists,) by name, where a weighted mean has a name: grouped AUC's "impressions" and "positives".
     """
 
     lists: Array
     values: Array
     skipped: int
+    weights: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
         """The plain mean over lists; NaN without any."""
         return float(self.values.mean()) if len(self.values) else float("nan")
 
+    def mean_by(self, weight: str) -> float:
+        """The mean over lists by one of the weights; NaN without any list."""
+        return float(np.average(self.values, weights=self.weights[weight])) if len(self.values) else float("nan")
 
-@dataclass(frozen=True)
-class _Ranked:
-    """Rows sorted by list and falling score, with each row's rank and its tied group."""
 
-    lists: Array
-    list_of: Array
-    label: Array
-    rank: Array
-    group: Array
-    share: Array
+def ranking_metrics(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> dict[str, PerList]:
+    """Every ranking metric from one sort of the rows.
 
-    def per_list(self, values: Array) -> Array:
-        return np.bincount(self.list_of, weights=values, minlength=len(self.lists))
+    "ndcg@k", "recall@k", "precision@k", "hit@k", "mrr", "map" and "gauc" (`grouped_auc`).
+
+    Args:
+        scores: (rows,).
+        labels: (rows,) 0 or 1.
+        lists: (rows,) the list of each row.
+        k: at least 1; MRR and MAP go through whole lists.
+
+    Raises:
+        DataError: bad input.
+        ValueError: k is below 1.
+    """
+    ranked = tied_lists(scores, labels, lists)
+    at_k = {"ndcg": _ndcg, "recall": _recall, "precision": _precision, "hit": _hit}
+    return {
+        **{f"{name}@{k}": metric(ranked, k) for name, metric in at_k.items()},
+        "mrr": _mrr(ranked, None),
+        "map": _average_precision(ranked),
+        "gauc": _auc(ranked),
+    }
 
 
 def recall_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
@@ -57,9 +76,24 @@ def recall_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList
         lists: (rows,) the list of each row.
         k: at least 1. The denominator is the number of positives, also where it exceeds k.
     """
-    ranked = _ranked(scores, labels, lists, k)
-    positives = ranked.per_list(ranked.label)
-    return _counted(ranked, ranked.per_list(ranked.share * (ranked.rank < k)), positives)
+    return _recall(tied_lists(scores, labels, lists), k)
+
+
+def precision_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
+    """Expected share of positives among a list's first k. Arguments are `(rows,)` as in `recall_at_k`.
+
+    The denominator is k, also for lists with fewer rows, as in trec_eval.
+    """
+    return _precision(tied_lists(scores, labels, lists), k)
+
+
+def hit_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
+    """Probability that a list's first k hold a positive. Arguments are `(rows,)` as in `recall_at_k`.
+
+    Where the first positives are in a tied group of g rows with p positives, of which m ranks are among the first k, it
+    is 1 − C(g − p, m) / C(g, m).
+    """
+    return _hit(tied_lists(scores, labels, lists), k)
 
 
 def ndcg_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
@@ -67,12 +101,7 @@ def ndcg_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
 
     Järvelin & Kekäläinen 2002; ties averaged as in McSherry & Najork 2008. Arguments are `(rows,)` as in `recall_at_k`.
     """
-    ranked = _ranked(scores, labels, lists, k)
-    discount = np.where(ranked.rank < k, 1 / np.log2(ranked.rank + 2), 0.0)
-    positives = ranked.per_list(ranked.label)
-    longest = int(ranked.rank.max()) + 1
-    ideal = np.append(0.0, np.cumsum(np.where(np.arange(longest) < k, 1 / np.log2(np.arange(longest) + 2), 0)))
-    return _counted(ranked, ranked.per_list(ranked.share * discount), ideal[positives.astype(int)])
+    return _ndcg(tied_lists(scores, labels, lists), k)
 
 
 def mrr(scores: Any, labels: Any, lists: Any, *, k: int | None = None) -> PerList:
@@ -81,50 +110,112 @@ def mrr(scores: Any, labels: Any, lists: Any, *, k: int | None = None) -> PerLis
     In a tied group of g rows with p positives the first is at place j with probability
     C(g - j, p - 1) / C(g, p), built up place by place.
     """
-    ranked = _ranked(scores, labels, lists, 1 if k is None else k)
-    positives = ranked.per_list(ranked.label)
-    size, hits = np.bincount(ranked.group), np.bincount(ranked.group, weights=ranked.label)
-    first = np.searchsorted(ranked.group, np.arange(len(size)))
-    before = np.cumsum(hits) - hits - (np.cumsum(positives) - positives)[ranked.list_of[first]]
-    values = np.zeros(len(ranked.lists))
-    for group in np.flatnonzero((hits > 0) & (before < 0.5)):
-        places = np.arange(size[group])
-        left = size[group] - places
-        stop = np.minimum(hits[group] / left, 1.0)
-        chance = stop * np.append(1.0, np.cumprod(1 - stop)[:-1])
-        rank = ranked.rank[first[group]] + places
-        values[ranked.list_of[first[group]]] = (chance / (rank + 1) * (rank < (k or np.inf))).sum()
-    return _counted(ranked, values, (positives > 0).astype(float))
+    return _mrr(tied_lists(scores, labels, lists), k)
+
+
+def average_precision(scores: Any, labels: Any, lists: Any) -> PerList:
+    """Expected mean of the precisions at a list's positives; `.mean` is MAP. Arguments are `(rows,)`.
+
+    With r rows and h positives above a tied group of g rows with p positives, place j of it holds a positive with
+    probability p/g, and then a precision of (h + 1 + (j − 1)(p − 1)/(g − 1)) / (r + j) on average (McSherry & Najork
+    2008, section 3).
+    """
+    return _average_precision(tied_lists(scores, labels, lists))
 
 
 def grouped_auc(scores: Any, labels: Any, lists: Any) -> PerList:
-    """AUC within each list that has both classes, ties half; `.mean` is gauc_mean. Arguments are `(rows,)`."""
-    ranked = _ranked(scores, labels, lists, 1)
-    size, hits = np.bincount(ranked.group), np.bincount(ranked.group, weights=ranked.label)
-    positives = ranked.per_list(ranked.label)
-    negatives = ranked.per_list(1 - ranked.label)
-    misses = (size - hits)[ranked.group]
-    first = np.searchsorted(ranked.group, np.arange(len(size)))
-    passed = np.cumsum(1 - ranked.label)[first] - (1 - ranked.label)[first]
-    offset = (np.cumsum(negatives) - negatives)[ranked.list_of]
-    below = negatives[ranked.list_of] - (passed[ranked.group] - offset) - misses
-    return _counted(ranked, ranked.per_list(ranked.label * (below + misses / 2)), positives * negatives)
+    """AUC within each list that has both classes, ties half. Arguments are `(rows,)`.
+
+    Its `mean` is gauc_mean, `mean_by("impressions")` gauc_impressions and `mean_by("positives")` gauc_positives. Zhu et
+    al. 2017 (arXiv:1703.02091, section 6) weight by impressions or by clicks.
+    """
+    return _auc(tied_lists(scores, labels, lists))
 
 
-def _ranked(scores: Any, labels: Any, lists: Any, k: int) -> _Ranked:
-    scores, labels = checked(scores, labels)
-    if k < 1:
+def _recall(ranked: TiedLists, k: int) -> PerList:
+    return _counted(ranked, _hits_in(ranked, k), ranked.positives)
+
+
+def _precision(ranked: TiedLists, k: int) -> PerList:
+    return _counted(ranked, _hits_in(ranked, k), np.where(ranked.positives > 0, k, 0))
+
+
+def _hits_in(ranked: TiedLists, k: int) -> Array:
+    """(lists,) expected positives among the first k."""
+    depth = _depth(ranked, k)
+    of = np.flatnonzero((ranked.hits > 0) & (ranked.before < depth))
+    size = ranked.size[of]
+    return ranked.per_list(ranked.hits[of] * (np.minimum(depth - ranked.before[of], size) / size), of)
+
+
+def _hit(ranked: TiedLists, k: int) -> PerList:
+    depth = _depth(ranked, k)
+    of = np.flatnonzero((ranked.hits > 0) & (ranked.hits_before == 0) & (ranked.before < depth))
+    size, misses = ranked.size[of], (ranked.size - ranked.hits)[of]
+    ranks, none = np.minimum(depth - ranked.before[of], size), np.ones(len(of))
+    for place in range(int(ranks.max(initial=0))):
+        none *= np.where(place < ranks, np.maximum(misses - place, 0) / np.maximum(size - place, 1), 1.0)
+    return _counted(ranked, ranked.per_list(1 - none, of), ranked.positives > 0)
+
+
+def _ndcg(ranked: TiedLists, k: int) -> PerList:
+    depth = _depth(ranked, k)
+    gains = np.append(0.0, np.cumsum(1 / np.log2(np.arange(depth) + 2)))  # of positives on all of the first ranks
+    of = np.flatnonzero((ranked.hits > 0) & (ranked.before < depth))
+    before, size = ranked.before[of], ranked.size[of]
+    found = gains[np.minimum(before + size, depth)] - gains[before]
+    found *= ranked.hits[of] / size
+    return _counted(ranked, ranked.per_list(found, of), gains[np.minimum(ranked.positives, depth)])
+
+
+def _mrr(ranked: TiedLists, k: int | None) -> PerList:
+    depth = _depth(ranked, k)
+    of = np.flatnonzero((ranked.hits > 0) & (ranked.hits_before == 0))
+    size, hits, before = ranked.size[of], ranked.hits[of], ranked.before[of]
+    found = np.empty(len(of))
+    widths = np.ceil(np.log2(size)).astype(int)
+    for width in np.unique(widths):  # groups of about one size as the rows of a matrix
+        some = widths == width
+        places = np.arange(1 << width)
+        left = size[some, None] - places
+        stop = np.where(left > 0, np.minimum(hits[some, None] / np.maximum(left, 1), 1.0), 0.0)
+        going = np.cumprod(1 - stop, axis=1)
+        chance = stop * np.hstack([np.ones((len(stop), 1)), going[:, :-1]])
+        rank = before[some, None] + places
+        found[some] = (chance / (rank + 1) * (rank < depth)).sum(1)
+    return _counted(ranked, ranked.per_list(found, of), ranked.positives > 0)
+
+
+def _average_precision(ranked: TiedLists) -> PerList:
+    of = np.flatnonzero(ranked.hits > 0)
+    size, hits = ranked.size[of], ranked.hits[of]
+    starts = np.cumsum(size) - size
+    place = np.arange(size.sum()) - np.repeat(starts, size)
+    more = (hits - 1) / np.maximum(size - 1, 1)
+    precisions = np.repeat(ranked.hits_before[of] + 1, size) + place * np.repeat(more, size)
+    precisions /= np.repeat(ranked.before[of] + 1, size) + place
+    sums = np.add.reduceat(precisions, starts) if len(of) else precisions
+    return _counted(ranked, ranked.per_list(hits / size * sums, of), ranked.positives)
+
+
+def _auc(ranked: TiedLists) -> PerList:
+    misses = ranked.size - ranked.hits
+    negatives = (ranked.rows - ranked.positives).astype(np.int64)
+    of = np.flatnonzero(ranked.hits)
+    below = negatives[ranked.list_of[of]] - (ranked.before - ranked.hits_before)[of] - misses[of] / 2
+    found = _counted(ranked, ranked.per_list(ranked.hits[of] * below, of), ranked.positives * negatives)
+    kept = ranked.positives * negatives > 0
+    return replace(found, weights={"impressions": ranked.rows[kept], "positives": ranked.positives[kept]})
+
+
+def _depth(ranked: TiedLists, k: int | None) -> int:
+    """How far to look: k, or the longest list."""
+    if k is not None and k < 1:
         raise ValueError(f"k must be at least 1, got {k=}")
-    names, list_of = np.unique(np.asarray(lists), return_inverse=True)
-    order = np.lexsort((-scores, list_of))
-    scores, labels, list_of = scores[order], labels[order], list_of[order]
-    starts = np.searchsorted(list_of, np.arange(len(names)))
-    new = np.append(True, (np.diff(list_of) != 0) | (np.diff(scores) != 0))
-    group = np.cumsum(new) - 1
-    share = (np.bincount(group, weights=labels) / np.bincount(group))[group]
-    return _Ranked(names, list_of, labels, np.arange(len(order)) - starts[list_of], group, share)
+    longest = int(ranked.rows.max())
+    return longest if k is None else min(k, longest)
 
 
-def _counted(ranked: _Ranked, values: Array, wholes: Array) -> PerList:
+def _counted(ranked: TiedLists, values: Array, wholes: Array) -> PerList:
     kept = wholes > 0
-    return PerList(ranked.lists[kept], values[kept] / wholes[kept], int((~kept).sum()))
+    return PerList(ranked.names[kept], values[kept] / wholes[kept], int((~kept).sum()))
