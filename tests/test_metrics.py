@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score
+from scipy import stats
+from sklearn.metrics import average_precision_score, brier_score_loss, ndcg_score
 
 from recdistill.errors import DataError
 from recdistill.metrics import (
     METRICS,
     auc,
     auc_difference,
+    average_precision,
     best_threshold,
+    brier,
     calibration_p,
     expected_calibration_error,
     f1,
     grouped_auc,
+    hit_at_k,
     holm,
     logloss,
     mean_difference,
@@ -28,8 +32,12 @@ from recdistill.metrics import (
     ndcg_at_k,
     normalised_entropy,
     over_seeds,
+    pr_auc,
+    precision_at_k,
+    ranking_metrics,
     recall_at_k,
     reliability,
+    tied_pairs,
 )
 
 rows = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 1), st.integers(0, 2)), min_size=4, max_size=14)
@@ -307,3 +315,143 @@ def test_over_seeds_that_agree_exactly_is_exact() -> None:
     assert (found.low, found.high, found.p) == (0.0, 0.0, 1.0)
     with pytest.raises(DataError, match="each seed needs"):
         over_seeds([0.1, 0.2], [0.1], units=5, method="delong")
+
+
+# ---------------------------------------------------------------------------------------- against other references
+
+
+@given(both)
+def test_pr_auc_and_brier_are_scikit_learns(data: list[tuple[int, int, int]]) -> None:
+    scores, labels, _ = columns(data)
+    assert pr_auc(scores, labels) == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
+    assert pr_auc(np.zeros_like(scores), labels) == pytest.approx(labels.mean())
+    assert brier(scores, labels) == pytest.approx(brier_score_loss(labels, 1 / (1 + np.exp(-scores))), abs=1e-12)
+    pairs = [p == n for p in scores[labels == 1] for n in scores[labels == 0]]
+    assert tied_pairs(scores, labels) == pytest.approx(np.mean(pairs))
+
+
+def test_pr_auc_needs_a_click_and_tied_pairs_need_none() -> None:
+    with pytest.raises(DataError, match="PR-AUC needs a click"):
+        pr_auc([0.0, 1.0], [0, 0])
+    assert tied_pairs([1.0, 1.0], [1, 1]) == 0
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=6).filter(
+        lambda r: any(y for _, y in r)
+    ),
+    st.integers(1, 7),
+)
+def test_precision_hit_and_map_are_expectations_over_tied_orders(data: list[tuple[int, int]], k: int) -> None:
+    scores, labels = np.array(data, dtype=float).T
+    lists = np.full(len(scores), 7)
+    sequences = [labels[list(o)] for o in orders(scores)]
+    at = np.arange(1, len(labels) + 1)
+    slow = {
+        f"precision@{k}": [s[:k].sum() / k for s in sequences],
+        f"hit@{k}": [s[:k].any() for s in sequences],
+        "map": [(np.cumsum(s) / at)[s == 1].mean() for s in sequences],
+        "mrr": [1 / (1 + int(np.argmax(s))) for s in sequences],
+    }
+    found = ranking_metrics(scores, labels, lists, k=k)
+    for name, values in slow.items():
+        assert found[name].mean == pytest.approx(np.mean(values), abs=1e-12)
+        assert found[name].lists.tolist() == [7]
+    if len(set(scores)) == len(scores):
+        assert found["map"].mean == pytest.approx(average_precision_score(labels, scores))
+
+
+@given(both, st.integers(1, 5))
+def test_one_sort_gives_what_each_metric_gives(data: list[tuple[int, int, int]], k: int) -> None:
+    scores, labels, lists = columns(data)
+    alone = {
+        f"ndcg@{k}": ndcg_at_k(scores, labels, lists, k=k),
+        f"recall@{k}": recall_at_k(scores, labels, lists, k=k),
+        f"precision@{k}": precision_at_k(scores, labels, lists, k=k),
+        f"hit@{k}": hit_at_k(scores, labels, lists, k=k),
+        "mrr": mrr(scores, labels, lists),
+        "map": average_precision(scores, labels, lists),
+        "gauc": grouped_auc(scores, labels, lists),
+    }
+    together = ranking_metrics(scores, labels, lists, k=k)
+    assert list(together) == list(alone)
+    for name, found in alone.items():
+        assert together[name].values.tolist() == found.values.tolist()
+        assert found.skipped + len(found.lists) == len(set(lists))
+
+
+@given(both)
+def test_grouped_auc_is_weighted_as_its_names_say(data: list[tuple[int, int, int]]) -> None:
+    scores, labels, lists = columns(data)
+    owned = [lists == name for name in np.unique(lists)]
+    mixed = [own for own in owned if 0 < labels[own].mean() < 1]
+    found = grouped_auc(scores, labels, lists)
+    assert found.skipped == len(owned) - len(mixed)
+    if not mixed:
+        assert math.isnan(found.mean)
+        assert math.isnan(found.mean_by("positives"))
+        return
+    values = [auc(scores[own], labels[own]) for own in mixed]
+    assert found.mean == pytest.approx(np.mean(values))
+    rows_, clicks = [own.sum() for own in mixed], [labels[own].sum() for own in mixed]
+    assert found.mean_by("impressions") == pytest.approx(np.average(values, weights=rows_))
+    assert found.mean_by("positives") == pytest.approx(np.average(values, weights=clicks))
+
+
+@given(both, st.sampled_from([lambda u: u * 10**12 - 5, lambda u: u.astype(np.int8) - 1, lambda u: u.astype(str)]))
+def test_lists_may_have_any_names_and_scores_any_spacing(data: list[tuple[int, int, int]], named: object) -> None:
+    scores, labels, lists = columns(data)
+    names = named(lists)  # type: ignore[operator]
+    expected = ranking_metrics(scores, labels, lists, k=2)
+    # Neither is a float32 number: 0.1 apart, and less apart than float32 can tell.
+    for other in (scores * 0.1, 1 + scores * 1e-12, -scores * -1e30):
+        for name, found in ranking_metrics(other, labels, names, k=2).items():
+            assert found.values == pytest.approx(expected[name].values)
+            assert found.lists.tolist() == [names[lists == u][0] for u in expected[name].lists]
+            assert found.lists.dtype == names.dtype
+
+
+def test_zeros_of_either_sign_tie() -> None:
+    assert grouped_auc([0.0, -0.0], [0, 1], [3, 3]).mean == 0.5
+    with pytest.raises(DataError, match="each row needs a list"):
+        grouped_auc([0.0, 1.0], [0, 1], [3])
+
+
+@given(both)
+def test_delong_is_the_same_whatever_its_scores_scale_and_its_clusters_names(data: list[tuple[int, int, int]]) -> None:
+    scores, labels, lists = columns(data)
+    if len(set(lists)) < 2:
+        return
+    other = np.roll(scores, 1)
+    found = auc_difference(scores, other, labels, clusters=lists)
+    assert found.delta == pytest.approx(auc(scores, labels) - auc(other, labels), abs=1e-12)
+    for names in (lists * 10**12, lists.astype(str), lists - 100):
+        again = auc_difference(scores * 0.1, other * 0.1, labels, clusters=names)
+        assert (again.low, again.high) == pytest.approx((found.low, found.high), abs=1e-12)
+
+
+def test_the_bootstrap_agrees_with_scipys() -> None:
+    values = np.random.default_rng(0).normal(0.2, 1, 60) ** 3
+    found = mean_difference(values, np.zeros(60), resamples=20_000)
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, random_state=np.random.default_rng(1)
+    )
+    width = theirs.confidence_interval.high - theirs.confidence_interval.low
+    assert found.low == pytest.approx(theirs.confidence_interval.low, abs=0.03 * width)
+    assert found.high == pytest.approx(theirs.confidence_interval.high, abs=0.03 * width)
+    assert found.rows_error == pytest.approx(theirs.standard_error, rel=0.03)
+
+
+def test_few_clusters_or_few_positives_are_told() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.normal(size=(2, 2000)), np.arange(2000) % 4 == 0
+    few, many = np.arange(2000) % 199, np.arange(2000) % 200
+    assert auc_difference(*scores, labels, clusters=few).small
+    assert not auc_difference(*scores, labels, clusters=many).small
+    assert not auc_difference(*scores, labels).small
+    assert auc_difference(*scores, np.arange(2000) < 199).small
+    assert auc_difference(*scores, np.arange(2000) >= 199).small
+    assert mean_difference(*scores, clusters=few).small
+    assert not mean_difference(*scores, clusters=many).small
+    assert over_seeds([0.1], [0.02], units=199, method="delong").small

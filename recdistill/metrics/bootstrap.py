@@ -35,7 +35,7 @@ def mean_difference(
     if first.shape != second.shape:
         raise DataError(f"paired values must have one shape, got {first.shape} and {second.shape}")
     difference = first - second
-    unit_of = np.arange(difference.shape[1]) if clusters is None else codes(clusters)[1]
+    unit_of = np.arange(difference.shape[1]) if clusters is None else codes(clusters)
     count = int(unit_of.max(initial=-1)) + 1
     if count < 2:
         raise DataError(f"an interval needs at least 2 clusters, got {count}")

@@ -61,8 +61,8 @@ def with_seeds(deltas: Array, rows: RowsError, confidence: float = 0.95) -> Comp
     """The mean of the seeds' `(seeds,)` differences, with an interval for new seeds and new rows.
 
     The variance is V + B: V comes from the rows, and B = (s² − W)/S, at least 0, from the S seeds, with s² the variance
-    of their differences and W the part of it that the rows contribute, which is in V already. Several seeds: Student's t
-    with Welch-Satterthwaite degrees of freedom. One seed: the normal, and B is not known.
+    of their differences and W the part of it that the rows contribute, which is in V already. Several seeds: the t
+    distribution with Welch-Satterthwaite degrees of freedom. One seed: the normal, and B is not known.
 
     Args:
         deltas: (seeds,).

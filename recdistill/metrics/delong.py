@@ -10,7 +10,7 @@ import numpy as np
 from recdistill.errors import DataError
 from recdistill.metrics.classification import Array, checked
 from recdistill.metrics.comparison import ENOUGH, Comparison, RowsError, own_variance, with_seeds
-from recdistill.metrics.sorting import codes, group_starts, rising
+from recdistill.metrics.sorting import codes, from_lowest, group_starts, rising
 
 
 def auc_difference(
@@ -74,9 +74,11 @@ class _Rows:
             raise DataError(f"AUC needs both classes, got only {int(labels[0])} in {len(labels)} rows")
         unit_of, units, present = None, len(labels), counts
         if clusters is not None:
-            names, unit_of = codes(clusters)
-            units = len(names)
-            present = np.array([_distinct(unit_of[~positive], units), _distinct(unit_of[positive], units)])
+            unit_of = np.asarray(clusters)
+            close = from_lowest(unit_of, 4 * len(unit_of))
+            unit_of = codes(unit_of) if close is None else close
+            of_class = [_present(unit_of[~positive], unit_of), _present(unit_of[positive], unit_of)]
+            units, present = int((of_class[0] | of_class[1]).sum()), np.array([of.sum() for of in of_class])
         if units < 2:
             raise DataError(f"an interval needs at least 2 clusters, got {units}")
         return _Rows(positive, unit_of, units, np.sqrt(present / np.maximum(1, present - 1)) / counts)
@@ -93,11 +95,11 @@ class _Rows:
         return float(sums @ sums)
 
 
-def _distinct(codes_: Array, most: int) -> int:
-    """How many distinct codes below `most` there are."""
-    present = np.zeros(most, bool)
-    present[codes_] = True
-    return int(present.sum())
+def _present(some: Array, codes_of_all: Array) -> Array:
+    """(codes,) which of the codes are among some of the rows."""
+    present = np.zeros(int(codes_of_all.max()) + 1, bool)
+    present[some] = True
+    return present
 
 
 def _placements(scores: Array, positive: Array) -> Array:

@@ -13,25 +13,22 @@ from recdistill.metrics.classification import Array, checked
 MOST_ROWS = 1 << 31  # a row's number and its label share 32 bits
 
 
-def codes(names: Any) -> tuple[Array, Array]:
-    """The distinct names, sorted, and each row's place among them: `(rows,) -> (names,), (rows,)`.
-
-    Integers that lie close together are counted instead of sorted.
-    """
-    names = np.asarray(names)
+def from_lowest(names: Array, most: int) -> Array | None:
+    """Integers less the lowest of them, where none of these is above `most`; otherwise None: `(rows,) -> (rows,)`."""
     if not len(names) or not np.can_cast(names.dtype, np.int64):
-        distinct, code = np.unique(names, return_inverse=True)
-        return distinct, code.reshape(-1)
+        return None
     low = int(names.min())
-    if int(names.max()) - low > 4 * len(names):
-        distinct, code = np.unique(names, return_inverse=True)
-        return distinct, code
-    shifted = names.astype(np.int64) - low
-    present = np.bincount(shifted) > 0
-    distinct = np.flatnonzero(present)
-    if len(distinct) < len(present):
-        shifted = (np.cumsum(present) - 1)[shifted]
-    return (distinct + low).astype(names.dtype), shifted
+    return names.astype(np.int64) - low if int(names.max()) - low <= most else None
+
+
+def codes(names: Any) -> Array:
+    """Each row's place among the distinct names, `(rows,) -> (rows,)`; integers close together need no sort."""
+    names = np.asarray(names)
+    code = from_lowest(names, 4 * len(names))
+    if code is None:
+        return np.unique(names, return_inverse=True)[1].reshape(-1)
+    present = np.bincount(code) > 0
+    return code if present.all() else (np.cumsum(present) - 1)[code]
 
 
 def rising(scores: Array) -> Array:
@@ -103,7 +100,10 @@ def tied_lists(scores: Any, labels: Any, lists: Any) -> TiedLists:
         DataError: bad input, or not one list for each row.
     """
     scores, labels = checked(scores, labels)
-    names, code = codes(lists)
+    lists, distinct = np.asarray(lists), None
+    code = from_lowest(lists, MOST_ROWS - 1)
+    if code is None:
+        distinct, code = np.unique(lists, return_inverse=True)
     if code.shape != scores.shape:
         raise DataError(f"each row needs a list, got {code.shape} lists for {scores.shape} scores")
     keys = code.astype(np.uint64) << np.uint64(33)
@@ -112,18 +112,18 @@ def tied_lists(scores: Any, labels: Any, lists: Any) -> TiedLists:
     keys.sort()
     starts = group_starts(keys >> np.uint64(1)).astype(np.int32)
     hits_above = np.append(np.int32(0), np.cumsum(keys & np.uint64(1), dtype=np.int32))
-    list_of = (keys[starts] >> np.uint64(33)).astype(np.int32)
-    first = group_starts(list_of)
+    code = (keys[starts] >> np.uint64(33)).view(np.int64)
+    first = group_starts(code)
     groups = np.diff(np.append(first, len(starts)))
     ends = np.append(starts[1:], np.int32(len(keys)))
     list_starts = starts[first]
     list_ends = np.append(list_starts[1:], np.int32(len(keys)))
     return TiedLists(
-        names=names,
+        names=(code[first] + int(lists.min())).astype(lists.dtype) if distinct is None else distinct,
         rows=list_ends - list_starts,
         positives=hits_above[list_ends] - hits_above[list_starts],
         first=first,
-        list_of=list_of,
+        list_of=np.repeat(np.arange(len(first), dtype=np.int32), groups),
         size=ends - starts,
         hits=hits_above[ends] - hits_above[starts],
         before=starts - np.repeat(list_starts, groups),
