@@ -49,6 +49,7 @@ class Candidates:
         users: each one's first test row by row id: the columns of the user, and of the moment.
         items: a row of each item of the catalogue, in rising order of item: the columns of the item.
         sides: per column whose it is: the "user"'s, the "item"'s, or that of the "context" in which the user came.
+        popularity: (items,) rows of each item in the tables of what was seen, of all users.
         relevant, seen: (pairs,) rising user position × items + item position.
         eligible: how many users have something to find; more than are ranked where users were drawn.
         skipped: how many test users have nothing to find: no click on an item that they had not seen.
@@ -60,6 +61,7 @@ class Candidates:
     users: Table
     items: Table
     sides: dict[str, Side]
+    popularity: Array
     relevant: Array
     seen: Array
     eligible: int
@@ -119,6 +121,7 @@ class Candidates:
             users=Table(rows.take(pa.array(first_rows)), schema),
             items=Table(rows.take(pa.array(np.unique(item, return_index=True)[1])), schema),
             sides=sides(rows, schema, user, item),
+            popularity=np.bincount(item[is_seen], minlength=width),
             relevant=_among(relevant, chosen, width),
             seen=_among(seen_pairs, chosen, width),
             eligible=len(eligible),

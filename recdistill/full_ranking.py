@@ -16,7 +16,7 @@ import torch
 from recdistill.batch import Batch
 from recdistill.candidates import Candidates
 from recdistill.errors import DataError, UsageError, nearest
-from recdistill.metrics import PerList, mean_difference, mrr, ndcg_at_k, recall_at_k
+from recdistill.metrics import Exposure, PerList, exposure, mean_difference, mrr, ndcg_at_k, recall_at_k
 from recdistill.ranker import Ranker
 from recdistill.tables import Table
 
@@ -34,6 +34,9 @@ class Ranked:
     Args:
         protocol: "full", or "sampled-100" with 100 negatives drawn for each user.
         values: per metric ("recall@10", "ndcg@10", "mrr") one value per user.
+        shown: what the first k of all users' lists show of the catalogue; empty with sampled negatives, where it is
+            the draw that decides: "coverage@10", "entropy@10" and "gini@10" of `metrics.Exposure`, and
+            "popularity@10", its average popularity in rows of what was seen.
         eligible: how many users could be ranked; more than were where users were drawn.
         candidates: how many a user had, on average.
         context: columns of the ranker that belong neither to user nor to item; all candidates of a user have the value
@@ -44,6 +47,7 @@ class Ranked:
 
     protocol: str
     values: dict[str, PerList]
+    shown: dict[str, float]
     eligible: int
     candidates: float
     context: tuple[str, ...]
@@ -62,8 +66,11 @@ class Ranked:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The mean over users of each metric, under its name with the protocol in front, e.g. "full:ndcg@10"."""
-        return {f"{self.protocol}:{name}": found.mean for name, found in self.values.items()}
+        """The mean over users of each metric, under its name with the protocol in front, e.g. "full:ndcg@10"; and what
+        is shown of the catalogue.
+        """
+        means = {name: found.mean for name, found in self.values.items()}
+        return {f"{self.protocol}:{name}": value for name, value in (means | self.shown).items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single users, for JSON."""
@@ -113,14 +120,15 @@ def rank(ranker: Ranker, candidates: Candidates, *, k: int = 10) -> Ranked:
     if k < 1:
         raise UsageError(f"k must be at least 1, got {k=}")
     pairs = _Pairs(ranker, candidates)
-    blocks, count = [], 0
+    blocks, exposed, count = [], [], 0
     for block in candidates.blocks(ROWS):
         user, item = block.candidate.nonzero()
         scores = np.full(block.candidate.shape, -np.inf)
         scores[user, item] = pairs.score(block.start + user, item)
         kept = _decisive(scores, block.relevant, k)
-        lists, labels = kept.nonzero()[0] + block.start, block.relevant[kept]
-        blocks.append(_metrics(scores[kept], labels, lists, k))
+        (lists, items), labels = kept.nonzero(), block.relevant[kept]
+        blocks.append(_metrics(scores[kept], labels, lists + block.start, k))
+        exposed.append(exposure(scores[kept], lists, items, catalogue=kept.shape[1], k=k))
         count += len(user)
     values = {}
     for name in blocks[0]:
@@ -129,6 +137,7 @@ def rank(ranker: Ranker, candidates: Candidates, *, k: int = 10) -> Ranked:
     return Ranked(
         protocol=candidates.protocol,
         values=values,
+        shown=_shown(exposed, candidates.popularity, k) if candidates.sampled is None else {},
         eligible=candidates.eligible,
         candidates=count / len(candidates.names),
         context=tuple(name for name in ranker.encoder.columns if candidates.sides[name] == "context"),
@@ -216,3 +225,12 @@ def _metrics(scores: Array, labels: Array, lists: Array, k: int) -> dict[str, Pe
         f"ndcg@{k}": ndcg_at_k(scores, labels, lists, k=k),
         "mrr": mrr(scores, labels, lists),
     }
+
+
+def _shown(exposed: list[Exposure], popularity: Array, k: int) -> dict[str, float]:
+    whole = exposed[0]
+    for more in exposed[1:]:
+        whole = whole + more
+    found = {"coverage": whole.coverage, "entropy": whole.entropy, "gini": whole.gini}
+    found["popularity"] = whole.average_popularity(popularity)
+    return {f"{name}@{k}": value for name, value in found.items()}

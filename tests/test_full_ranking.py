@@ -83,6 +83,27 @@ def slow(made: Ranker, test: Table, seen: Sequence[Table], k: int) -> dict[str, 
     return found
 
 
+def shown_slowly(made: Ranker, parts: Parts, k: int) -> dict[str, float]:
+    """What all users' lists of items show, list by list; ties are none with scores that are far from each other."""
+    train, valid, test = parts
+    candidates = Candidates.of(test, seen=(train, valid))
+    items = candidates.items.numpy("item_id")
+    seen = np.concatenate([train.numpy("item_id"), valid.numpy("item_id")])
+    popularity, shown = np.array([(seen == item).sum() for item in items]), []
+    pairs = full_ranking._Pairs(made, candidates)
+    for block in candidates.blocks(1):
+        own = block.candidate[0].nonzero()[0]
+        scores = pairs.score(np.full(len(own), block.start), own)
+        shown.append(own[np.argsort(-scores)][:k])
+    share = np.bincount(np.concatenate(shown), minlength=len(items)) / np.concatenate(shown).size
+    return {
+        f"coverage@{k}": (share > 0).mean(),
+        f"entropy@{k}": -sum(p * np.log(p) for p in share if p) / np.log(len(items)),
+        f"gini@{k}": np.abs(share[:, None] - share).sum() / (2 * (len(items) - 1)),
+        f"popularity@{k}": np.mean([popularity[own].mean() for own in shown]),
+    }
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("rows", [1, 100, 65_536])
 def test_it_is_the_candidate_table_scored_row_by_row(
@@ -99,6 +120,7 @@ def test_it_is_the_candidate_table_scored_row_by_row(
     assert ranked.users == ranked.eligible == len(expected["mrr"])
     assert ranked.users + ranked.skipped == len(set(test.numpy("user_id")))
     assert ranked.context == ("hour", "shown_with")
+    assert ranked.shown == pytest.approx(shown_slowly(made, parts, k=5))
     assert 0 < ranked.values["ndcg@5"].mean < 1
 
 
@@ -112,6 +134,7 @@ def test_the_order_of_rows_plays_no_part(parts: Parts) -> None:
         )
         assert straight.fingerprint == other.fingerprint
         assert straight.metrics == other.metrics
+        assert bool(straight.shown) == (sampled is None)  # of drawn items it is the draw that decides
 
 
 def pairs(candidates: Candidates, which: str) -> set[tuple[Any, Any]]:

@@ -24,6 +24,7 @@ from recdistill.metrics.classification import (
 )
 from recdistill.metrics.comparison import Comparison, holm, over_seeds
 from recdistill.metrics.delong import auc_difference
+from recdistill.metrics.fidelity import agreement, mean_kl, overlap_at_k, rank_correlation
 from recdistill.metrics.likelihood import brier, logloss, pointwise_logloss
 from recdistill.metrics.power import rows_needed
 from recdistill.metrics.ranking import (
@@ -46,6 +47,7 @@ from recdistill.metrics.ratings import (
     probabilities,
     rmse,
 )
+from recdistill.metrics.top_k import Exposure, exposure, top_k_chances
 
 METRICS: dict[str, Callable[..., float]] = {
     "auc": auc,
@@ -72,10 +74,12 @@ __all__ = [
     "METRICS",
     "RATING_METRICS",
     "Comparison",
+    "Exposure",
     "PerList",
     "ReliabilityBins",
     "absolute_errors",
     "accuracy",
+    "agreement",
     "auc",
     "auc_difference",
     "average_precision",
@@ -85,6 +89,7 @@ __all__ = [
     "class_accuracy",
     "expected_calibration_error",
     "expected_rating",
+    "exposure",
     "f1",
     "grouped_auc",
     "hit_at_k",
@@ -93,15 +98,18 @@ __all__ = [
     "macro_f1",
     "mae",
     "mean_difference",
+    "mean_kl",
     "mrr",
     "ndcg_at_k",
     "normalised_entropy",
     "over_seeds",
+    "overlap_at_k",
     "pointwise_logloss",
     "pr_auc",
     "precision",
     "precision_at_k",
     "probabilities",
+    "rank_correlation",
     "ranking_metrics",
     "recall",
     "recall_at_k",
@@ -110,4 +118,5 @@ __all__ = [
     "rmse_difference",
     "rows_needed",
     "tied_pairs",
+    "top_k_chances",
 ]
