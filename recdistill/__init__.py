@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
     from recdistill.schema import Schema
+    from recdistill.segments import SegmentComparisons, compare_segments, segments_of
     from recdistill.shift import Diagnosis, density_ratio, diagnose
     from recdistill.soft_labels import SoftLabels
     from recdistill.splits import keep_labels, split
@@ -56,6 +57,7 @@ _HOMES = {
     "Ranker": "ranker",
     "RayData": "on_ray",
     "Schema": "schema",
+    "SegmentComparisons": "segments",
     "SoftLabels": "soft_labels",
     "SplitBy": "preparation",
     "Table": "tables",
@@ -70,6 +72,7 @@ _HOMES = {
     "calibrate_with": "calibration",
     "calibration_report": "calibration",
     "compare_ranked": "full_ranking",
+    "compare_segments": "segments",
     "concat": "tables",
     "decide": "transfer",
     "density_ratio": "shift",
@@ -85,6 +88,7 @@ _HOMES = {
     "prepare": "preparation",
     "rank_all": "full_ranking",
     "require_disjoint": "domains",
+    "segments_of": "segments",
     "source_and_target": "domains",
     "split": "splits",
     "teach": "teaching",
@@ -109,6 +113,7 @@ __all__ = [
     "Ranker",
     "RayData",
     "Schema",
+    "SegmentComparisons",
     "SoftLabels",
     "SplitBy",
     "Table",
@@ -124,6 +129,7 @@ __all__ = [
     "calibrators",
     "choose",
     "compare_ranked",
+    "compare_segments",
     "concat",
     "datasets",
     "decide",
@@ -143,6 +149,7 @@ __all__ = [
     "prepare",
     "rank_all",
     "require_disjoint",
+    "segments_of",
     "source_and_target",
     "split",
     "teach",

@@ -15,7 +15,7 @@ from recdistill.ranker import Ranker
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds
 from recdistill.tables import Table
-from recdistill.training import fit
+from recdistill.training import Fitted, fit
 
 What = Literal["all", "new_rows", "head"]
 
@@ -47,14 +47,27 @@ def adapt(
         UsageError: a part is to be trained in torchrec's tables, or there is no such part.
         DataError: new rows are to be trained and there are none, or as in `fit`.
     """
+    return fine_tuned(teacher, table, valid=valid, what=what, fitting=fitting, progress=progress)[0]
+
+
+def fine_tuned(
+    teacher: Ranker,
+    table: Table,
+    *,
+    valid: Table,
+    what: What = "all",
+    fitting: FitSettings | None = None,
+    progress: Progress | None = None,
+) -> tuple[Ranker, Fitted]:
+    """What `adapt` gives, and what came of its fit. Arguments and errors are those of `adapt`."""
     fitting, adapted = fitting or FitSettings(), teacher.extended(table)
     if what != "all" and fitting.embedding_backend != "torch":
         got = f"{what=} with embedding_backend={fitting.embedding_backend!r}"
         raise UsageError(f"only torch's tables can be left as they are in training, got {got}")
     _hold(adapted, teacher, what)
-    fit(adapted, table.take(table.labelled), valid=valid, settings=fitting, progress=progress)
+    found = fit(adapted, table.take(table.labelled), valid=valid, settings=fitting, progress=progress)
     _release(adapted)
-    return adapted
+    return adapted, found
 
 
 def out_of_fold_labels(

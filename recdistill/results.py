@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recdistill import report, run_arms, run_inspection
-from recdistill.arms import ARMS, AUTO, CONTROLS, PLACEBOS, placebo_of
+from recdistill import report, run_arms, run_inspection, run_shift
+from recdistill.arms import ARMS, AUTO, placebo_of
 from recdistill.artefacts import manifest
-from recdistill.baselines import item_means
-from recdistill.evaluation import Measured, compare, compare_ratings, measure, measure_ratings, task
+from recdistill.evaluation import compare, compare_ratings, measure, task
+from recdistill.evidence import adjusted, curves, fidelity
 from recdistill.label_budget import Cell
-from recdistill.metrics import best_threshold, expected_rating, logloss, rows_needed
+from recdistill.metrics import expected_rating, rows_needed
 from recdistill.progress import Board
-from recdistill.ranker import Ranker, file_bytes
 from recdistill.rankings import candidates_of, mean_metrics, ranked
 from recdistill.run_folder import RunFolder
-from recdistill.score_column import ScoreColumn
+from recdistill.run_rankers import Entry, Scores, histories, measured, written
+from recdistill.segments import SMALL, compare_segments, is_small, segments_of
 from recdistill.tables import Table
-
-# Of what a ranker's folder says of how it was made.
-TOLD = ("seconds", "trials", "decision")
-Entry = dict[str, Any]
-Scorers = dict[str, tuple[Ranker | ScoreColumn, Entry]]
-Scores = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
 
 
 def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
@@ -47,13 +40,17 @@ def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
         pooled.append({"labels": share, "left_out": absent, **_pooled(run, found, tables["test"])})
         if candidates is not None:
             board.say(f"  ranking unseen items for {len(candidates.names):,} users")
-            pooled[-1]["ranking"] = ranked(run, cells, pooled[-1]["chosen"], candidates)
+            ranking = ranked(run, cells, pooled[-1]["chosen"], candidates)
+            small = ranking["users"] < SMALL
+            pooled[-1]["ranking"] = ranking | {"comparisons": adjusted(ranking["comparisons"], small=small)}
     return {
         "schema": 1,
         "command": command,
+        "versions": run.versions,
         "config": config.model_dump(mode="json"),
         "data": report.counted_parts(tables),
         "inspection": run_inspection.of_report(run),
+        "shift": run_shift.of_report(run, board),
         "unseen": report.unseen_shares(tables),
         "privileged": run.privileged,
         "source": [_on_source(run, seed) for seed in range(config.seeds)] if run.has_source else [],
@@ -64,70 +61,96 @@ def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
     }
 
 
-def measured(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
-    """One cell's rankers: their metrics, and their logits on the test rows.
-
-    Args:
-        run: the run's folder.
-        cell: whose rankers.
-        test: the test rows.
-    """
-    train, valid = run.labelled(cell)
-    seen = valid.take(valid.labelled)
-    rankers: dict[str, Entry] = {}
-    scores: Scores = {}
-    for name, (scorer, facts) in _scorers(run, cell, train).items():
-        on_valid, scores[name] = scorer.score(seen), scorer.score(test).astype(np.float64)
-        threshold = best_threshold(on_valid, seen.labels) if test.schema.classes == 1 else 0.0
-        found = _written(measure(scores[name], test, threshold=threshold))
-        rankers[name] = {"role": _role(name), **facts, "valid_logloss": logloss(on_valid, seen.labels), **found}
-    labelled = {"train": report.counted(train), "valid": report.counted(valid)}
-    entry: Entry = {"labels": cell.share, "seed": cell.seed, "labelled": labelled, "rankers": rankers}
-    if test.schema.classes > 1 and test.schema.item is not None:
-        means = item_means(train, test)
-        entry["item_means"] = {"role": "baseline", "params": 0, "bytes": 0, **_written(measure_ratings(means, test))}
-        scores["item_means"] = means
-    return entry, scores
-
-
 def _pooled(run: RunFolder, found: list[tuple[Entry, Scores]], test: Table) -> Entry:
-    """One share of labels over its seeds: mean metrics and paired differences.
+    """One share of labels over its seeds: mean metrics and paired differences, and what stands behind them.
 
     "chosen" is what distillation gives: in each seed the distilled arm that is best on that seed's own labelled
     validation rows. "placebo" is the control that has all of it but the teacher's knowledge.
     """
     cells = [entry for entry, _ in found]
     chosen = [_best(cell, [n for n in cell["rankers"] if n in ARMS and ARMS[n].teacher is not None]) for cell in cells]
-    rankers = {name: _mean([cell["rankers"][name] for cell in cells]) for name in cells[0]["rankers"]}
-    scores = {name: np.stack([s[name] for _, s in found]) for name in rankers}
-    for ranker, of in (("chosen", chosen), ("placebo", [placebo_of(name) for name in chosen])):
-        rankers[ranker] = _mean([cell["rankers"][name] for cell, name in zip(cells, of, strict=True)])
-        scores[ranker] = np.stack([s[name] for (_, s), name in zip(found, of, strict=True)])
-    pairs = [(name, control) for name in scores for control in run.controls if name != control]
-    pairs.append(("chosen", "placebo"))
-    named = [(name, ARMS[name].teacher) for name in scores if name in ARMS]
-    taught = [(name, teacher) for name, teacher in named if teacher is not None and teacher in scores]
-    taught.append(("chosen", run.teachers[-1]))
-    headline, grades = task(test.schema).headline, test.schema.class_grades
+    named = {name: [name] * len(cells) for name in cells[0]["rankers"]}  # whose figures each seed's are
+    named |= {"chosen": chosen, "placebo": [placebo_of(name) for name in chosen]}
+    entries = {name: [cell["rankers"][n] for cell, n in zip(cells, of, strict=True)] for name, of in named.items()}
+    scores = {name: np.stack([s[n] for (_, s), n in zip(found, of, strict=True)]) for name, of in named.items()}
+    rankers = {name: _mean(several) for name, several in entries.items()}
+    headline, effect = task(test.schema).headline, run.config.smallest_effect
     metrics = [metric for metric in task(test.schema).compared if metric in rankers["chosen"]["metrics"]]
-    wanted = [(a, b, metric) for a, b in pairs for metric in metrics] + [(a, b, headline) for a, b in taught]
+    wanted = _wanted(run, list(scores), metrics, headline)
     comparisons = [{"a": a, "b": b, **compare(scores[a], scores[b], test, metric)} for a, b, metric in wanted]
-    effect = run.config.smallest_effect
     needed = {
         c["b"]: rows_needed(c["rows_error"], len(test), effect=effect)
         for c in comparisons
         if (c["a"], c["metric"]) == ("chosen", headline) and c["b"] in run.controls
     }
+    first = Cell(cells[0]["labels"], cells[0]["seed"])
+    behind = {
+        "curves": _curves(run, rankers, scores, test),
+        "histories": histories(run, first, {name: of[0] for name, of in named.items()}),
+        **_by_segment(run, first, scores, test),
+        "fidelity": _fidelity(entries, scores, run.teachers[-1], test),
+    }
     if "item_means" in cells[0]:
         rankers["item_means"] = _mean([cell["item_means"] for cell in cells])
-        means, expected = np.stack([s["item_means"] for _, s in found]), expected_rating(scores["chosen"], grades)
+        means = np.stack([s["item_means"] for _, s in found])
+        expected = expected_rating(scores["chosen"], test.schema.class_grades)
         comparisons.append({"a": "chosen", "b": "item_means", **compare_ratings(expected, means, test, headline)})
-    if test.schema.truth is not None and not grades:
+    if test.schema.truth is not None and test.schema.classes == 1:
         rankers["best_possible"] = _bound(test)
     seeds = {"seeds": [cell["seed"] for cell in cells], "labelled": [cell["labelled"] for cell in cells]}
     enough = {"test_rows": len(test), "smallest_effect": effect, "needed": needed}
     names = {"headline": headline, "chosen": chosen, **_shipped(run, cells), "enough": enough}
-    return {**seeds, **names, "rankers": rankers, "comparisons": comparisons}
+    compared = adjusted(comparisons, small=is_small(test))
+    return {**seeds, **names, "rankers": rankers, "comparisons": compared, **behind}
+
+
+def _wanted(run: RunFolder, names: list[str], metrics: list[str], headline: str) -> list[tuple[str, str, str]]:
+    """Who is compared with whom in which metric: all with the controls, and students with their teacher."""
+    pairs = [(name, control) for name in names for control in run.controls if name != control]
+    pairs.append(("chosen", "placebo"))
+    named = [(name, ARMS[name].teacher) for name in names if name in ARMS]
+    taught = [(name, teacher) for name, teacher in named if teacher is not None and teacher in names]
+    taught.append(("chosen", run.teachers[-1]))
+    return [(a, b, metric) for a, b in pairs for metric in metrics] + [(a, b, headline) for a, b in taught]
+
+
+def _curves(run: RunFolder, rankers: dict[str, Entry], scores: Scores, test: Table) -> Entry:
+    """Of the first seed's teachers, controls, and what distillation and the strategy gave; of clicks alone."""
+    if test.schema.classes > 1:
+        return {}
+    shown = (*run.controls, "chosen", AUTO)
+    names = [name for name, entry in rankers.items() if entry["role"] == "teacher" or name in shown]
+    return {name: curves(scores[name][0], test.labels) for name in names}
+
+
+def _by_segment(run: RunFolder, cell: Cell, scores: Scores, test: Table) -> Entry:
+    """What is shipped against labels alone, by segment; nothing where it is the same, or not made.
+
+    Args:
+        run: the run's folder.
+        cell: whose labelled rows tell who is known.
+        scores: per ranker those of all seeds.
+        test: the test rows.
+    """
+    a, b = run.config.strategy, "hard_only"
+    if a not in scores or np.array_equal(scores[a], scores[b]):
+        return {"segments": [], "segments_skipped": 0}
+    segments = segments_of(test, train=run.labelled(cell)[0], source=run.tables().get("source"))
+    found = compare_segments(scores[a], scores[b], test, segments)
+    return {"segments": [{"a": a, "b": b, **one} for one in found.found], "segments_skipped": found.skipped}
+
+
+def _fidelity(entries: dict[str, list[Entry]], scores: Scores, teacher: str, test: Table) -> Entry:
+    """How all but teachers follow the best teacher, the mean over seeds."""
+    found = {}
+    for name, several in entries.items():
+        if several[0]["role"] != "teacher":
+            thresholds = [
+                (own["threshold"], best["threshold"]) for own, best in zip(several, entries[teacher], strict=True)
+            ]
+            pairs = zip(scores[name], scores[teacher], thresholds, strict=True)
+            found[name] = mean_metrics([fidelity(own, best, test, thresholds=of) for own, best, of in pairs])
+    return found
 
 
 def _shipped(run: RunFolder, cells: list[Entry]) -> Entry:
@@ -140,43 +163,16 @@ def _shipped(run: RunFolder, cells: list[Entry]) -> Entry:
     return {"shipped": [decision["chosen"] for decision in decisions], "decisions": decisions, **folders}
 
 
-def _role(name: str) -> str:
-    """Of a ranker in the report."""
-    if name in (*CONTROLS, *PLACEBOS):
-        return "control"
-    return "student" if name in (*ARMS, AUTO) else "teacher"
-
-
 def _bound(test: Table) -> Entry:
     """The best there can be: what the true click probabilities, known in synthetic worlds, reach."""
     truth = np.clip(test.numpy(str(test.schema.truth)), 1e-6, 1 - 1e-6)
     best = measure(np.log(truth / (1 - truth)), test, threshold=0.0)
-    return {"role": "bound", "params": 0, "bytes": 0, **_written(best)}
+    return {"role": "bound", "params": 0, "bytes": 0, **written(best)}
 
 
 def _best(cell: Entry, names: list[str]) -> str:
     """The ranker with the lowest logloss on the cell's labelled validation rows."""
     return min(names, key=lambda name: cell["rankers"][name]["valid_logloss"])  # of equals the first
-
-
-def _scorers(run: RunFolder, cell: Cell, train: Table) -> Scorers:
-    """What scores rows in a cell, teachers first, and what is known of it."""
-    scale = run.config.teacher.scores
-    teachers: Scorers = {name: _loaded(place) for name, place in run.teacher_models(cell).items()}
-    if scale is not None:
-        given = ScoreColumn(scale, run.config.teacher.clip)
-        unknown: Entry = {"params": 0, "bytes": 0, "choice": None}  # a system of the user's own
-        fitted = given.calibrated(train, kind=run.config.teacher.calibrated_by(classes=1))
-        teachers = {name: (s, unknown) for name, s in zip(run.teachers, (given, fitted), strict=True)}
-    names = [*run_arms.arms(run, cell.share), *([AUTO] if run.config.strategy == AUTO else [])]
-    return teachers | {name: _loaded(run.student(name, cell)) for name in names}
-
-
-def _loaded(folder: Path) -> tuple[Ranker | ScoreColumn, Entry]:
-    ranker, facts = Ranker.load(folder), manifest(folder)["facts"]
-    told = {name: facts[name] for name in TOLD if name in facts}
-    size = {"params": ranker.parameters, "bytes": file_bytes(folder)}
-    return ranker, {**size, "choice": facts.get("choice"), **told}
 
 
 def _on_source(run: RunFolder, seed: int) -> Entry:
@@ -194,7 +190,3 @@ def _mean(entries: list[Entry]) -> Entry:
         kept["choices"] = [entry["choice"] for entry in entries]
         kept["valid_logloss"] = math.fsum(entry["valid_logloss"] for entry in entries) / len(entries)
     return {**kept, "bytes": size, "metrics": mean_metrics([entry["metrics"] for entry in entries])}
-
-
-def _written(found: Measured) -> Entry:
-    return {"metrics": found.metrics, "users_skipped": found.skipped}

@@ -87,6 +87,11 @@ class RunFolder:
         return digest([sha256(self.prepared(part) / "manifest.json") for part in self.parts])
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Python's version and the packages', when the run began."""
+        return {name: told for name, told in read_json(self._versions).items() if name != "run"}
+
+    @property
     def inputs(self) -> list[Input] | None:
         """The files that the rows were read from; None where an earlier version did not write them down."""
         written = self._begun.get("inputs")

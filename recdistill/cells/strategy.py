@@ -64,7 +64,8 @@ def choose(run: RunFolder, cell: Cell, watch: Watch) -> str:
     """
     decision = decided(run, cell)
     chosen = run.student(decision.chosen, cell)
-    facts = {key: value for key, value in manifest(chosen)["facts"].items() if key in ("choice", "valid_logloss")}
+    kept = ("choice", "valid_logloss", "history")
+    facts = {key: value for key, value in manifest(chosen)["facts"].items() if key in kept}
     facts |= {"decision": decision.to_dict(), "seconds": _seconds(run, cell)}
     Ranker.load(chosen).save(run.student(AUTO, cell), prepared=run.identity, **facts)
     return decision.words

@@ -16,6 +16,7 @@ from recdistill.ranker import Ranker
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.tables import Table
+from recdistill.training import Fitted
 
 
 def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
@@ -36,8 +37,8 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
     for number, trial in enumerate(trials):
         student = start.copy()
         progress = watch.part(number, len(trials))
-        learn(run, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=progress)
-        held_out.offer(student, trial)
+        found = learn(run, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=progress)
+        held_out.offer(student, trial, found)
     spent = time.process_time() - started
     words = held_out.save(run.student(name, cell), run.identity, seconds=spent, trials=len(trials))
     return f"{words} with {held_out.trial.words(distilled=arm.distilled)}"
@@ -88,12 +89,12 @@ def learn(
     trial: Trial,
     seed: int,
     progress: Progress | None,
-) -> None:
+) -> Fitted:
     """Train a student in place, as one candidate of an arm is trained."""
     told = run.config.student
     fitting = told.fit.model_copy(update={**trial.fitting, "seed": seed})
     settings = listening(told.distill, arm, trial)
-    distill(student, examples, None, valid=valid, settings=settings, fitting=fitting, progress=progress)
+    return distill(student, examples, None, valid=valid, settings=settings, fitting=fitting, progress=progress)
 
 
 def starting(run: RunFolder, name: str, cell: Cell, train: Table, control: Ranker | None = None) -> Ranker:

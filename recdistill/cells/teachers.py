@@ -58,7 +58,7 @@ def pretrain(run: RunFolder, name: str, seed: int, watch: Watch) -> str:
     )
     headline = task(test.schema).headline
     reached = measure(ranker.score(test), test).metrics[headline]
-    facts = {f"source_{headline}": reached, "best_epoch": found.best_epoch}
+    facts = {f"source_{headline}": reached, "best_epoch": found.best_epoch, "history": list(found.history)}
     ranker.save(folder, prepared=run.identity, **facts)
     shutil.rmtree(state, ignore_errors=True)
     return f"{headline.upper()} {reached:.4f} on held-out source rows, best after {found.best_epoch} epochs"
@@ -85,8 +85,8 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
     for number, trial in enumerate(trials):
         progress = watch.part(number, len(trials))
         fitting = config.teacher.adapt.model_copy(update={**trial.fitting, "seed": cell.seed})
-        ranker = adaptation.adapt(teacher, rows, valid=valid, what=what, fitting=fitting, progress=progress)
-        held_out.offer(ranker, trial)
+        ranker, found = adaptation.fine_tuned(teacher, rows, valid=valid, what=what, fitting=fitting, progress=progress)
+        held_out.offer(ranker, trial, found)
     words = held_out.save(folder, run.identity, seconds=time.process_time() - started)
     return f"{words} on {int(kept.sum()):,} rows with {held_out.trial.words()}"
 

@@ -12,6 +12,7 @@ from recdistill.metrics import logloss
 from recdistill.models import build
 from recdistill.ranker import Ranker
 from recdistill.tables import Table
+from recdistill.training import Fitted
 
 
 class Best:
@@ -19,19 +20,21 @@ class Best:
 
     trial: Trial
     ranker: Ranker
+    fitted: Fitted
 
     def __init__(self, valid: Table) -> None:
         self.valid, self.logloss = valid.take(valid.labelled), math.inf
 
-    def offer(self, ranker: Ranker, trial: Trial) -> None:
+    def offer(self, ranker: Ranker, trial: Trial, fitted: Fitted) -> None:
         """Keep it if it is better."""
         found = logloss(ranker.score(self.valid), self.valid.labels)
         if found < self.logloss:
-            self.logloss, self.ranker, self.trial = found, ranker, trial
+            self.logloss, self.ranker, self.trial, self.fitted = found, ranker, trial, fitted
 
     def save(self, folder: Path, prepared: str, **facts: float) -> str:
         """Write it down, with the facts, and say how good it is."""
-        stored = {"valid_logloss": self.logloss, "choice": self.trial.model_dump(), **facts}
+        history = list(self.fitted.history)
+        stored = {"valid_logloss": self.logloss, "choice": self.trial.model_dump(), "history": history, **facts}
         self.ranker.save(folder, prepared=prepared, **stored)
         return f"validation logloss {self.logloss:.4f}"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.columns import decoded, is_list
+from recdistill.columns import as_numpy, decoded, is_list
 from recdistill.schema import Schema
 from recdistill.tables import Table
 from recdistill.transforms import Counts
@@ -124,6 +124,12 @@ def counted(values: pa.Array) -> Counts:
     """How often each value occurs, as text, so that 7 and "7" meet; missing ones left out."""
     found = Counts.of(values)
     return Counts(found.values.cast(pa.large_string()), found.counts)
+
+
+def times(column: pa.Array, counts: Counts) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """(rows,) how often each row's value was `counted`, elsewhere for the most part; 0 where it is missing."""
+    place = pc.fill_null(pc.index_in(decoded(column).cast(pa.large_string()), counts.values), len(counts))
+    return np.append(counts.counts, 0)[as_numpy(place)].astype(np.int64)
 
 
 def items(column: pa.Array) -> pa.Array:

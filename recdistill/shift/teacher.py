@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 from scipy.special import expit, logsumexp
 
-from recdistill.columns import as_numpy
 from recdistill.errors import DataError
-from recdistill.inspection.profiles import counted
+from recdistill.inspection.profiles import counted, times
 from recdistill.metrics import auc_difference, calibration_p, expected_calibration_error, normalised_entropy
 from recdistill.shift.rows import units
 from recdistill.tables import Table
@@ -132,18 +130,11 @@ def _segments(target: Table, source: Table) -> Iterator[tuple[str, Array]]:
         here, there = getattr(target.schema, role), getattr(source.schema, role)
         if here is None or there is None:
             continue
-        times = _times(target, here, source, there)
-        yield f"{role}s that the source has", times > 0
-        yield f"{role}s new to the source", times == 0
-        if role == "item" and (times > 0).any():
-            low, high = np.quantile(times[times > 0], (1 / 3, 2 / 3)).astype(int)
-            yield f"items of 1 to {low:,} source rows", (times > 0) & (times <= low)
-            yield f"items of {low + 1:,} to {high:,} source rows", (times > low) & (times <= high)
-            yield f"items of more than {high:,} source rows", times > high
-
-
-def _times(target: Table, here: str, source: Table, there: str) -> Array:
-    """(rows,) how many source rows have each target row's id."""
-    counts = counted(source.column(there))
-    place = pc.index_in(target.column(here).cast(counts.values.type), counts.values)
-    return np.append(counts.counts, 0)[as_numpy(pc.fill_null(place, len(counts))).astype(np.int64)]
+        known = times(target.column(here), counted(source.column(there)))
+        yield f"{role}s that the source has", known > 0
+        yield f"{role}s new to the source", known == 0
+        if role == "item" and (known > 0).any():
+            low, high = np.quantile(known[known > 0], (1 / 3, 2 / 3)).astype(int)
+            yield f"items of 1 to {low:,} source rows", (known > 0) & (known <= low)
+            yield f"items of {low + 1:,} to {high:,} source rows", (known > low) & (known <= high)
+            yield f"items of more than {high:,} source rows", known > high
