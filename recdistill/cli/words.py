@@ -70,4 +70,4 @@ def show(result: dict[str, Any], out: Path) -> None:
         board().say("\n  ".join([first, *others]))
     for caution in reports.cautions(result):
         board().say(f"Caution: {caution}")
-    board().say(f"report: {out / 'report' / 'report.md'}")
+    board().say(f"report: {out / 'report' / 'index.html'}")

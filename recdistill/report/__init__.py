@@ -1,4 +1,4 @@
-"""Reports: what `report.json` holds, in words and tables."""
+"""Reports: what `report.json` holds, in words, tables and pictures."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 from recdistill.artefacts import new_folder, write_json, write_text
 from recdistill.report.cautions import cautions
 from recdistill.report.counts import counted, counted_parts, unseen_shares
+from recdistill.report.html import html
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
 from recdistill.report.markdown import page
 from recdistill.report.words import answer, left_out, percent, summary, table
 
 
 def write(result: dict[str, Any], folder: Path) -> None:
-    """Write `report.json` and `report.md` as one folder artefact; the report that was there is replaced."""
+    """Write `report.json`, `report.md` and `index.html` as one folder artefact; the one that was there is replaced."""
     with new_folder(folder, kind="report") as temporary:
         write_json(temporary / "report.json", result)
         write_text(temporary / "report.md", page(result))
+        write_text(temporary / "index.html", html(result))
 
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "counted",
     "counted_parts",
     "finding_lines",
+    "html",
     "left_out",
     "more_columns",
     "overlap_table",

@@ -23,7 +23,7 @@ def reading(result: dict[str, Any]) -> list[str]:
     if skipped:
         words = ", ".join(f"{count:,} for {metric}" for metric, count in skipped.items())
         lines.append(f"Test users without a value (no click, or for gauc_mean one class only) are left out: {words}.")
-    return ["## How to read this", "", *(f"- {line}" for line in lines), ""]
+    return lines
 
 
 def _choosing(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:

@@ -1,0 +1,66 @@
+"""`index.html`: the whole report in one file that asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from recdistill.report.background import background
+from recdistill.report.cautions import cautions
+from recdistill.report.figures.drawing import PALETTE
+from recdistill.report.opening import cards
+from recdistill.report.sections import evidence
+from recdistill.report.words import percent
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def html(result: dict[str, Any]) -> str:
+    """The page of a result: the answer, the figures and tables it rests on, and how it was made.
+
+    Every value is escaped. The page's policy allows its own style sheet and its one script, which sorts tables, by
+    their hashes, and nothing else: no other script, no style of an element, no request.
+
+    Args:
+        result: as in `report.json`; what it does not hold is left out.
+    """
+    templates = _templates()
+    style = templates.get_template("page.css").render(palette=PALETTE)
+    script = templates.get_template("page.js").render()
+    shares = ", ".join(percent(pooled["labels"]) for pooled in result["pooled"])
+    return templates.get_template("page.html").render(
+        style=Markup(style),  # noqa: S704  # our own file
+        script=Markup(script),  # noqa: S704  # our own file
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'",
+        name=_name(result),
+        about=f"{shares} of the labels, {_seeds(result)}, {result['pooled'][0]['enough']['test_rows']:,} test rows",
+        cards=cards(result),
+        cautions=cautions(result),
+        chapters=[*evidence(result), *background(result)],
+        command=result["command"],
+    )
+
+
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("recdistill.report")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def _hash(text: str) -> str:
+    """As a content security policy writes it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _name(result: dict[str, Any]) -> str:
+    return str(result["config"]["data"].get("name", ""))
+
+
+def _seeds(result: dict[str, Any]) -> str:
+    count = len(result["pooled"][0]["seeds"])
+    return f"{count} seed{'s' if count > 1 else ''}"
