@@ -11,7 +11,7 @@ from recdistill.report.counts import counted, counted_parts, unseen_shares
 from recdistill.report.html import html
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
 from recdistill.report.markdown import page
-from recdistill.report.words import answer, left_out, percent, summary, table
+from recdistill.report.words import answer, left_out, percent, signed, summary, table
 
 
 def write(result: dict[str, Any], folder: Path) -> None:
@@ -34,6 +34,7 @@ __all__ = [
     "overlap_table",
     "page",
     "percent",
+    "signed",
     "summary",
     "table",
     "unseen_shares",

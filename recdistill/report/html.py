@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from recdistill.report.background import background
 from recdistill.report.cautions import cautions
-from recdistill.report.figures.drawing import PALETTE
+from recdistill.report.figures.drawing import PALETTE, UNPRINTABLE
 from recdistill.report.opening import cards
 from recdistill.report.sections import evidence
 from recdistill.report.words import percent
@@ -48,8 +48,14 @@ def html(result: dict[str, Any]) -> str:
 def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("recdistill.report")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=PackageLoader("recdistill.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: UNPRINTABLE.sub("\ufffd", value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _hash(text: str) -> str:

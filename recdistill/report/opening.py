@@ -37,17 +37,19 @@ class Card:
     Args:
         share: of the labels, in words.
         tiles: at a glance.
+        ship: what to ship.
         lines: the answer in words.
     """
 
     share: str
     tiles: Sequence[Tile]
+    ship: str
     lines: Sequence[str]
 
 
 def cards(result: dict[str, Any]) -> list[Card]:
     """One per share of labels."""
-    return [Card(percent(p["labels"]), [*_gains(p), *_size(p), _ship(p)], answer(p)) for p in result["pooled"]]
+    return [Card(percent(p["labels"]), [*_gains(p), *_size(p)], _ship(p), answer(p)) for p in result["pooled"]]
 
 
 def _gains(pooled: dict[str, Any]) -> list[Tile]:
@@ -59,7 +61,9 @@ def _gains(pooled: dict[str, Any]) -> list[Tile]:
             tiles.append(Tile("Distillation", "none", "alpha 0 was chosen: no teacher was heard", "open"))
         elif comparison is not None:
             delta, _, interval = signed(comparison).partition(" ")
-            words = f"{NAMES[pooled['headline']]} over {control} {interval}: {verdict(pooled, control)}"
+            said = verdict(pooled, control)
+            short = "not shown" if said.startswith("not shown") else said
+            words = f"{NAMES[pooled['headline']]} over {control} {interval}: {short}"
             tiles.append(Tile(word.capitalize(), delta, words, TONES[direction(comparison)]))
     return tiles
 
@@ -73,8 +77,6 @@ def _size(pooled: dict[str, Any]) -> list[Tile]:
     return [Tile("Size", f"1/{teacher['bytes'] / student['bytes']:.1f}", words)]
 
 
-def _ship(pooled: dict[str, Any]) -> Tile:
+def _ship(pooled: dict[str, Any]) -> str:
     """What to ship; several where the seeds do not agree."""
-    names = list(dict.fromkeys(pooled["shipped"]))
-    words = "labels alone: no gain over them is sure" if names == ["hard_only"] else "see below for the reason"
-    return Tile("Ship", " or ".join(names), words if len(names) == 1 else "by seed, see below")
+    return " or ".join(dict.fromkeys(pooled["shipped"]))

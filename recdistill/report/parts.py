@@ -35,10 +35,11 @@ class Grid:
 
     @property
     def numeric(self) -> list[bool]:
-        """Per column whether its cells are numbers, or empty."""
+        """Per column whether its cells are numbers, or empty; the first one's are names."""
         columns = zip(*self.lines, strict=True)
         found = [[cell for cell in column if cell] for column in columns]
-        return [bool(cells) and all(map(NUMBER.match, cells)) for cells in found] or [False] * len(self.header)
+        numbers = [bool(cells) and all(map(NUMBER.match, cells)) for cells in found]
+        return [False, *numbers[1:]] if numbers else [False] * len(self.header)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from recdistill.report.comparisons import against, comparison_grid, intervals, segment_grid, segment_intervals
+from recdistill.report.comparisons import (
+    against,
+    comparison_grid,
+    intervals,
+    method_words,
+    segment_grid,
+    segment_intervals,
+)
 from recdistill.report.figures.curves import ranking_curves, reliability
 from recdistill.report.figures.efficiency import efficiency
 from recdistill.report.figures.history import learning_curves
@@ -56,11 +64,14 @@ def evidence(result: dict[str, Any]) -> list[Section]:
 
 
 def _groups(result: dict[str, Any], make: Callable[[Pooled], Group]) -> Iterator[Group]:
-    """A share each, under its own heading where there are several."""
-    for pooled in result["pooled"]:
-        if group := make(pooled):
-            title = f"{percent(pooled['labels'])} of the labels" if len(result["pooled"]) > 1 else ""
-            yield Group(title, group.lines, group.figures, group.grids, group.closed)
+    """A share each, under its own heading where there are several; where each has one picture, these side by side."""
+    made = [(pooled, group) for pooled in result["pooled"] if (group := make(pooled))]
+    if made and all(len(group.figures) == 1 and not (group.lines or group.grids) for _, group in made):
+        yield Group(figures=[group.figures[0] for _, group in made])
+        return
+    for pooled, group in made:
+        title = f"{percent(pooled['labels'])} of the labels" if len(result["pooled"]) > 1 else ""
+        yield replace(group, title=title)
 
 
 def _gains(pooled: Pooled) -> Group:
@@ -85,8 +96,8 @@ def _gains(pooled: Pooled) -> Group:
 
 def _rankers(pooled: Pooled) -> Group:
     share = f"{percent(pooled['labels'])} of the labels"
-    methods = {c["method"] for c in pooled["comparisons"] if c["metric"] == pooled["headline"]}
-    caption = f"Rankers with {share}; differences with 95 % intervals ({', '.join(sorted(methods))})"
+    methods = {method_words(c) for c in pooled["comparisons"] if c["metric"] == pooled["headline"]}
+    caption = f"Rankers with {share}; differences with 95 % intervals ({' and '.join(sorted(methods))})"
     grids = [Grid(caption, table(pooled)), Grid(f"Labelled rows by seed, {share}", budget_table(pooled))]
     return Group(lines=[line for line in [rows_line(pooled)] if line], grids=grids)
 

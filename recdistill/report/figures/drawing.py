@@ -59,7 +59,7 @@ STYLE: dict[str, Any] = {
     "xtick.minor.size": 0,
 }
 DROPPED = {"style", "font-family", "id", "version", "stroke-linejoin", "stroke-dashoffset"}
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # by XML 1.0
 REFERENCE = re.compile(r"#([mpC]\w*[0-9a-f]{10})\b")  # to what matplotlib draws again
 WIDTH, HEIGHT, GAP = 440, 320, 17  # pixels; the gap is between two labels
 
@@ -130,7 +130,7 @@ def inline(svg: str, title: str) -> Markup:
 
 
 def printable(text: str, most: int = 0) -> str:
-    """Text without control characters; of a long one the start and the end.
+    """A line of text without control characters; of a long one the start and the end.
 
     Args:
         text: of anyone's.
@@ -139,7 +139,7 @@ def printable(text: str, most: int = 0) -> str:
     >>> printable("adapted_calibrated_all_warm", 15)
     'adapted…ll_warm'
     """
-    clean = UNPRINTABLE.sub("\ufffd", text)
+    clean = " ".join(UNPRINTABLE.sub("\ufffd", text).split())
     if not most or len(clean) <= most:
         return clean
     return f"{clean[: most // 2]}…{clean[len(clean) - (most - 1 - most // 2) :]}"

@@ -50,12 +50,13 @@ def forest(lines: Sequence[Interval], *, title: str, axis: str) -> Markup:
         axes.set_xlim(min(ends) - room, max(ends) + room)
         axes.set_ylim(len(lines), 0)
         axes.set_yticks([])
+        axes.grid(visible=False)
         axes.spines["left"].set_visible(False)
-        axes.axvline(0, color=INK, linewidth=1.2)
         across = axes.get_yaxis_transform()
         for place, line in enumerate(lines):
             colour = TONES[line.tone]
-            axes.plot([line.low, line.high], [place + 0.72] * 2, color=colour, clip_on=False)
+            axes.plot([0, 0], [place + 0.54, place + 0.9], color=INK, linewidth=1.2)
+            axes.plot([line.low, line.high], [place + 0.72] * 2, color=colour)
             face = colour if line.tone else "none"
             axes.plot(line.delta, place + 0.72, line.marker, color=colour, markerfacecolor=face, markersize=7)
             axes.text(0, place + 0.4, printable(line.name, 32), transform=across, fontsize=12.5)
