@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from recdistill.preparation import PrepareSettings, SplitBy, Threads, prepare
     from recdistill.prepared_table import PreparedTable
     from recdistill.ranker import Ranker
+    from recdistill.report import Report
     from recdistill.schema import Schema
     from recdistill.segments import SegmentComparisons, compare_segments, segments_of
     from recdistill.shift import Diagnosis, density_ratio, diagnose
@@ -56,6 +57,7 @@ _HOMES = {
     "PreparedTable": "prepared_table",
     "Ranker": "ranker",
     "RayData": "on_ray",
+    "Report": "report",
     "Schema": "schema",
     "SegmentComparisons": "segments",
     "SoftLabels": "soft_labels",
@@ -112,6 +114,7 @@ __all__ = [
     "PreparedTable",
     "Ranker",
     "RayData",
+    "Report",
     "Schema",
     "SegmentComparisons",
     "SoftLabels",

@@ -19,6 +19,7 @@ from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError
 from recdistill.models import build, model_name, with_hidden
 from recdistill.models.embeddings import PlainTables, embeddings_of
+from recdistill.notebook import shown
 from recdistill.prepared_table import PreparedTable
 from recdistill.tables import Table
 
@@ -82,6 +83,13 @@ class Ranker:
         rows.require_encoder(self.encoder)
         groups = [_in_parts(self.network, rows.read_group(g).batch(), found, size) for g in rows.groups(split)]
         return np.concatenate(groups) if groups else _in_parts(self.network, rows.examples(split).features, found, size)
+
+    def _repr_html_(self) -> str:
+        spec = self.encoder.spec
+        ids = [[name, kind, f"{rows:,} ids"] for kind in ("categorical", "multi") for name, rows in getattr(spec, kind)]
+        others = [[name, "number", ""] for name in spec.number] + [[n, "vector", f"{d} wide"] for n, d in spec.vector]
+        facts = {"network": type(self.network).__name__, "parameters": f"{self.parameters:,}"}
+        return shown("Ranker", facts=facts, table=[["feature", "kind", "size"], *ids, *others])
 
     @property
     def parameters(self) -> int:

@@ -109,6 +109,16 @@ class Schema:
         named = [name for name in single if name is not None]
         return tuple(dict.fromkeys([*named, *self.features, *self.privileged]))
 
+    @property
+    def roles(self) -> dict[str, str]:
+        """Per column what it is, in words: "user, categorical"."""
+        found: dict[str, list[str]] = {name: [] for name in self.columns}
+        for role, names in self.to_dict().items():
+            for name in [names] if isinstance(names, str) else names:
+                if role != "grades":
+                    found[name].append(role)
+        return {name: ", ".join(roles) or "row_id" for name, roles in found.items()}
+
     def kind(self, name: str) -> str:
         """The feature kind of a column."""
         for kind in FEATURE_KINDS:

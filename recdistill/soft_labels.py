@@ -13,6 +13,7 @@ from torch import nn
 from recdistill import soft_label_checks, soft_label_files
 from recdistill.artefacts import digest
 from recdistill.calibrators import Calibration
+from recdistill.notebook import shown
 from recdistill.own_teachers import Scale, as_callable, called, given, module_fingerprint
 from recdistill.prepared_table import PreparedTable
 from recdistill.ranker import Ranker
@@ -176,6 +177,9 @@ class SoftLabels:
         logits = called(score, table, batch_rows=batch_rows, scale=scale, clip=clip, name=name)
         return _for(table, logits, teacher=digest([module_fingerprint(module), logits.tolist()]))
 
+    def _repr_html_(self) -> str:
+        return shown("SoftLabels", facts={"rows": str(len(self.row_ids)), "sample": self.sample, "teacher": self.teacher})
+
     @property
     def raw(self) -> SoftLabels:
         """What the teacher said, without calibration."""
@@ -187,11 +191,7 @@ class SoftLabels:
         return SoftLabels(self.row_ids, self._said, **kept, **self._facts)
 
     def for_table(self, table: Table) -> Floats:
-        """The (rows,) or (rows, classes) logits in a table's order.
-
-        Raises:
-            DataError: they were made for other grades, or for other rows.
-        """
+        """The (rows,) or (rows, classes) logits in a table's order, refused as in `require`."""
         self.require(table.schema.class_grades, table.rows_fingerprint)
         return self.logits
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from recdistill.artefacts import manifest, new_folder, verify
 from recdistill.columns import as_arrow, as_numpy, hashed, missing, single, validated
 from recdistill.errors import DataError, nearest
+from recdistill.notebook import shown
 from recdistill.schema import Schema
 
 if TYPE_CHECKING:
@@ -80,6 +81,13 @@ class Table:
 
     def __repr__(self) -> str:
         return f"Table({len(self):,} rows, {len(self.schema.features)} features, labelled {self.labelled.sum():,})"
+
+    def _repr_html_(self) -> str:
+        lines = [[name, role] for name, role in self.schema.roles.items()]
+        facts = {"rows": f"{len(self):,}", "labelled": f"{self.labelled.sum():,}"}
+        if self.labelled.any() and self.schema.classes == 1:
+            facts["clicks"] = f"{100 * np.nanmean(self.labels):.1f} % of the labelled"
+        return shown("Table", facts=facts, table=[["column", "role"], *lines])
 
     def column(self, name: str) -> pa.Array:
         """One column as a single Arrow array."""

@@ -16,6 +16,7 @@ from scipy import stats
 
 from recdistill.errors import UsageError, nearest
 from recdistill.evaluation import compare, task
+from recdistill.notebook import shown
 from recdistill.ranker import Ranker
 from recdistill.splits import folds
 from recdistill.tables import Table
@@ -78,6 +79,15 @@ class Decision:
         said = ", ".join(f"{name} {gain.mean:+.4f} ({bound} {gain.low:+.4f})" for name, gain in found.items())
         reason = f"{self.best} gains {said} over {self.control} on {self.rows:,} labelled rows out of fold"
         return reason if self.chosen == self.best else f"{self.control}, though {reason}: not sure enough"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, metric, f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"]
+            for name, of in self.gains.items()
+            for metric, gain in of.items()
+        ]
+        bounds = f"gain over {self.control} [one-sided {100 * self.confidence:g} % bounds]"
+        return shown(f"Decision: {self.chosen}", lines=[self.words], table=[["candidate", "metric", bounds], *rows])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -17,7 +17,7 @@ FLOORS = [
     ("ground, of rows", "features"),
     ("F0", "schema artefacts batch settings progress streams memory windows losses metrics inputs serving optimisers"),
     ("F0, over metrics", "calibrators weights"),
-    ("F0, of tables", "columns"),
+    ("F0, of tables", "columns notebook"),
     ("F0, of values", "fingerprints sides"),
     ("F0, of files", "readers part_files"),
     ("F0, of processes", "ranks"),

@@ -8,6 +8,7 @@ from typing import Any
 from recdistill.artefacts import new_folder, write_json, write_text
 from recdistill.report.cautions import cautions
 from recdistill.report.counts import counted, counted_parts, unseen_shares
+from recdistill.report.held import Report
 from recdistill.report.html import html
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
 from recdistill.report.markdown import page
@@ -23,6 +24,7 @@ def write(result: dict[str, Any], folder: Path) -> None:
 
 
 __all__ = [
+    "Report",
     "answer",
     "cautions",
     "counted",

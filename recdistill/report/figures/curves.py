@@ -49,13 +49,14 @@ def _curve(kind: str, curves: dict[str, dict[str, list[float]]], pooled: dict[st
     title = f"{words}, {percent(pooled['labels'])} of the labels"
     shown = dict(list(curves.items())[:MOST])
     styles = looks(shown, pooled["rankers"])
-    with drawn(title, size=(440, 400)) as picture:
+    above = 20 * ((len(shown) + 1) // 2)  # the key's lines
+    with drawn(title, size=(440, 400 + above), margins=(above + 14, 14, 50, 56)) as picture:
         if kind == "roc":
             picture.axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
         for name, of in shown.items():
             picture.axes.plot(of["x"], of["y"], color=styles[name].colour, linestyle=styles[name].dash, linewidth=1.8)
         _unit(picture, across, up)
-        _key(picture, styles, "lower right" if kind == "roc" else "upper right")
+        _key(picture, styles)
     rows = [["ranker", across, up]]
     for name, of in curves.items():
         every = max(1, (len(of["x"]) - 1) // (STEPS - 1))
@@ -95,7 +96,7 @@ def _diagram(name: str, bins: list[dict[str, float]], look: Look, share: float) 
 
 
 def _reliable(title: str, name: str, bins: list[dict[str, float]], look: Look) -> Markup:
-    with drawn(title, size=(330, 330), margins=(30, 14, 46, 50)) as picture:
+    with drawn(title, size=(330, 330), margins=(30, 14, 50, 54)) as picture:
         axes = picture.axes
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
         for b in bins:
@@ -112,10 +113,11 @@ def _unit(picture: Drawing, across: str, up: str) -> None:
     picture.axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=across, ylabel=up)
 
 
-def _key(picture: Drawing, styles: dict[str, Look], where: str) -> None:
-    """Which line is whose."""
+def _key(picture: Drawing, styles: dict[str, Look]) -> None:
+    """Which line is whose, above the axes where no line runs."""
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], color=look.colour, linestyle=look.dash) for look in styles.values()]
-    names = [printable(name, 30) for name in styles]
-    picture.axes.legend(lines, names, loc=where, frameon=False, fontsize=11, handlelength=2.6)
+    names = [printable(name, 25) for name in styles]
+    place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1), "ncols": 2}
+    picture.axes.legend(lines, names, frameon=False, fontsize=11.5, handlelength=2.2, columnspacing=1.2, **place)

@@ -57,6 +57,8 @@ STYLE: dict[str, Any] = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "xtick.minor.size": 0,
+    "xtick.major.pad": 7,
+    "ytick.major.pad": 6,
 }
 DROPPED = {"style", "font-family", "id", "version", "stroke-linejoin", "stroke-dashoffset"}
 UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # by XML 1.0
@@ -77,7 +79,7 @@ def drawn(
     title: str,
     *,
     size: tuple[int, int] = (WIDTH, HEIGHT),
-    margins: tuple[int, int, int, int] = (14, 14, 46, 56),
+    margins: tuple[int, int, int, int] = (14, 14, 50, 56),
 ) -> Iterator[Drawing]:
     """A picture to draw into; its `svg` is there when the block ends.
 
@@ -92,7 +94,7 @@ def drawn(
     (width, height), (top, right, bottom, left) = size, margins
     with rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the reader's fonts draw the text
-        figure = Figure(figsize=(width / 72, height / 72))
+        figure = Figure(figsize=(width / 72, height / 72), dpi=72)  # so that a point is a pixel
         box = (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
         picture = Drawing(figure.add_axes(box))
         yield picture

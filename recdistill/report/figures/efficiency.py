@@ -10,7 +10,7 @@ from recdistill.report.parts import Figure, Grid
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, found, percent, signed
 
 SHOWN = ("source_teacher", "given_scores", "adapted_teacher", "source_finetuned", "hard_only", "auto", "chosen")
-MARGINS = (14, 118, 46, 58)
+MARGINS = (14, 122, 50, 58)
 POINTS = tuple[list[float], list[float]]
 
 

@@ -29,7 +29,7 @@ def _curves(metric: str, lines: Epochs, pooled: dict[str, Any]) -> Figure:
     title = f"Learning curves: {words}, {percent(pooled['labels'])} of the labels"
     named = [name for name in lines if name in KNOWN]
     styles = looks(named, pooled["rankers"])
-    with drawn(title, margins=(14, 118, 46, 62)) as picture:
+    with drawn(title, margins=(14, 122, 50, 62)) as picture:
         axes = picture.axes
         for name, values in lines.items():
             epochs = range(1, len(values) + 1)

@@ -38,7 +38,7 @@ def quality_and_size(pooled: dict[str, Any]) -> Figure | None:
     title = f"{NAMES[metric]} against bytes, {percent(pooled['labels'])} of the labels"
     named = [name for name in sized if name in KNOWN]
     styles = looks(named, sized)
-    with drawn(title, margins=(14, 20, 46, 62)) as picture:
+    with drawn(title, margins=(14, 20, 50, 62)) as picture:
         axes = picture.axes
         axes.set_xscale("log")
         for name, of in sized.items():
