@@ -162,7 +162,19 @@ def evaluate(folder: RunFolder, *, board: Board = SILENCE, command: str = "") ->
 
 
 def render(folder: RunFolder) -> dict[str, Any]:
-    """Write the report's page again from `report.json`."""
+    """Write the report's pages again from `report.json`."""
+    result = reported(folder)
+    report.write(result, folder.report)
+    return result
+
+
+def reported(folder: RunFolder) -> dict[str, Any]:
+    """The report of a finished run, as it was written.
+
+    Raises:
+        UsageError: a stage is missing.
+        DataError: the report was changed since, or written by an earlier version.
+    """
     require_before(folder, "report")
     if not is_whole(folder.report):
         raise UsageError(f"{folder.path} has no whole report; run `recdistill evaluate {folder.path}` first")
@@ -170,5 +182,4 @@ def render(folder: RunFolder) -> dict[str, Any]:
     result: dict[str, Any] = read_json(folder.report / "report.json")
     if any("enough" not in pooled for pooled in result["pooled"]):
         raise DataError(f"{folder.report} was written by an earlier version; run `recdistill evaluate {folder.path}`")
-    report.write(result, folder.report)
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def measured(run: RunFolder, cell: Cell, test: Table) -> tuple[Entry, Scores]:
     seen = valid.take(valid.labelled)
     rankers: dict[str, Entry] = {}
     scores: Scores = {}
-    for name, (scorer, facts) in _scorers(run, cell, train).items():
+    for name, (scorer, facts) in scorers(run, cell, train).items():
         on_valid, scores[name] = scorer.score(seen), scorer.score(test).astype(np.float64)
         threshold = best_threshold(on_valid, seen.labels) if test.schema.classes == 1 else 0.0
         entry = {"valid_logloss": logloss(on_valid, seen.labels), "threshold": threshold}
@@ -76,24 +76,33 @@ def written(found: Measured) -> Entry:
     return {"metrics": found.metrics, "users_skipped": found.skipped}
 
 
+def scorers(run: RunFolder, cell: Cell, train: Table, wanted: Collection[str] | None = None) -> Scorers:
+    """What scores rows in a cell, teachers first, and what is known of it.
+
+    Args:
+        run: the run's folder.
+        cell: whose rankers.
+        train: its training rows, which a column of scores is calibrated on.
+        wanted: the names of those to load; all by default.
+    """
+    scale = run.config.teacher.scores
+    names = [*run_arms.arms(run, cell.share), *([AUTO] if run.config.strategy == AUTO else [])]
+    places = run.teacher_models(cell) | {name: run.student(name, cell) for name in names}
+    found: Scorers = {name: _loaded(place) for name, place in places.items() if wanted is None or name in wanted}
+    if scale is None:
+        return found
+    given = ScoreColumn(scale, run.config.teacher.clip)
+    unknown: Entry = {"params": 0, "bytes": 0, "choice": None}  # a system of the user's own
+    fitted = given.calibrated(train, kind=run.config.teacher.calibrated_by(classes=1))
+    columns = {name: (s, unknown) for name, s in zip(run.teachers, (given, fitted), strict=True)}
+    return {name: column for name, column in columns.items() if wanted is None or name in wanted} | found
+
+
 def _role(name: str) -> str:
     """Of a ranker in the report."""
     if name in (*CONTROLS, *PLACEBOS):
         return "control"
     return "student" if name in (*ARMS, AUTO) else "teacher"
-
-
-def _scorers(run: RunFolder, cell: Cell, train: Table) -> Scorers:
-    """What scores rows in a cell, teachers first, and what is known of it."""
-    scale = run.config.teacher.scores
-    teachers: Scorers = {name: _loaded(place) for name, place in run.teacher_models(cell).items()}
-    if scale is not None:
-        given = ScoreColumn(scale, run.config.teacher.clip)
-        unknown: Entry = {"params": 0, "bytes": 0, "choice": None}  # a system of the user's own
-        fitted = given.calibrated(train, kind=run.config.teacher.calibrated_by(classes=1))
-        teachers = {name: (s, unknown) for name, s in zip(run.teachers, (given, fitted), strict=True)}
-    names = [*run_arms.arms(run, cell.share), *([AUTO] if run.config.strategy == AUTO else [])]
-    return teachers | {name: _loaded(run.student(name, cell)) for name in names}
 
 
 def _loaded(folder: Path) -> tuple[Ranker | ScoreColumn, Entry]:

@@ -178,7 +178,9 @@ class SoftLabels:
         return _for(table, logits, teacher=digest([module_fingerprint(module), logits.tolist()]))
 
     def _repr_html_(self) -> str:
-        return shown("SoftLabels", facts={"rows": str(len(self.row_ids)), "sample": self.sample, "teacher": self.teacher})
+        return shown(
+            "SoftLabels", facts={"rows": str(len(self.row_ids)), "sample": self.sample, "teacher": self.teacher}
+        )
 
     @property
     def raw(self) -> SoftLabels:

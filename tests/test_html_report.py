@@ -17,7 +17,12 @@ from reports import COMMITTED, committed, full, renamed
 from recdistill import report
 
 ALERT = "<script>alert(1)</script>"
-PAYLOADS = (ALERT, '"><img src=x onerror=alert(1)>', "</style></title><svg onload=alert(1)>", "$x^2 {{ 7*7 }}\x00\ud800")
+PAYLOADS = (
+    ALERT,
+    '"><img src=x onerror=alert(1)>',
+    "</style></title><svg onload=alert(1)>",
+    "$x^2 {{ 7*7 }}\x00\ud800",
+)
 MOST_BYTES = 1_500_000
 LOADING = {"src", "srcset", "href", "xlink:href", "action", "data", "poster", "background", "formaction", "ping"}
 EMPTY = {"meta", "br", "hr", "img", "input", "link", "base"}
@@ -88,7 +93,9 @@ def test_nothing_is_loaded(whole: str, page: Page) -> None:
     for tag, attributes in page.tags:
         for name in LOADING & set(attributes):
             assert attributes[name].startswith("#"), f"{tag} {name}={attributes[name]}"
-    assert not {"link", "img", "iframe", "object", "embed", "base", "form", "audio", "video"} & {t for t, _ in page.tags}
+    assert not {"link", "img", "iframe", "object", "embed", "base", "form", "audio", "video"} & {
+        t for t, _ in page.tags
+    }
     assert "@import" not in whole
     assert all(found.startswith("#") for found in re.findall(r"url\(['\"]?([^)'\"]*)", whole))
     assert not any("style" in attributes or "onclick" in attributes for _, attributes in page.tags)

@@ -33,6 +33,10 @@ def _a_run(path: Path) -> Path:
     return path
 
 
+def _runs(paths: list[Path]) -> list[Path]:
+    return [_a_run(path) for path in paths]
+
+
 def _a_run_or_table(path: Path) -> Path:
     from recdistill.run_folder import RunFolder
 
@@ -130,3 +134,25 @@ LabelsOut = Annotated[
 Split = Annotated[str, typer.Option(help="Of a prepared table: which rows.")]
 OverwriteOut = Annotated[bool, typer.Option("--overwrite", help="Of a prepared table: replace what is in --out.")]
 Run = Annotated[Path, typer.Argument(help="A run's folder, made by `prepare` or `run`.", callback=_a_run)]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(
+        help="A run's folder; several make a leaderboard of what they ship, their controls and their teachers.",
+        metavar="RUN...",
+        callback=_runs,
+    ),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        help="Of several runs: what each ranker is compared with. Default: hard_only of the first.",
+        metavar="RUN:RANKER",
+    ),
+]
+Every = Annotated[bool, typer.Option("--all", help="Of several runs: every arm of each.")]
+BoardOut = Annotated[
+    Path | None, typer.Option("--out", help="Of several runs: a folder for leaderboard.json and leaderboard.md.")
+]
+BoardOverwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Of several runs: replace the leaderboard that is in --out.")
+]

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recdistill.cli.app import app
+from recdistill.cli.comparing import compare_runs
 from recdistill.cli.options import (
+    Against,
     Assign,
+    BoardOut,
+    BoardOverwrite,
     By,
     ConfigFile,
+    Every,
     LabelledBy,
     LabelsOut,
     Made,
@@ -20,6 +25,7 @@ from recdistill.cli.options import (
     OverwriteOut,
     Roles,
     Run,
+    Runs,
     SideOf,
     Split,
     Taught,
@@ -178,12 +184,27 @@ def evaluate(run_folder: Run) -> None:
 
 
 @app.command()
-def report(run_folder: Run) -> None:
-    """Write the report's page again from its report.json, and show it."""
+def report(
+    run_folders: Runs,
+    against: Against = None,
+    every: Every = False,
+    out: BoardOut = None,
+    overwrite: BoardOverwrite = False,
+) -> None:
+    """Write the report's pages again from its report.json, and show it; of several runs show a leaderboard.
+
+    Runs are compared on the same test rows: `recdistill report runs/a runs/b --out leaderboards/first`.
+    """
+    if len(run_folders) > 1:
+        compare_runs(run_folders, against=against, every=every, out=out, overwrite=overwrite)
+        return
+    given = {"--against": against, "--all": every, "--out": out, "--overwrite": overwrite}
+    if found := [name for name, value in given.items() if value]:
+        raise UsageError(f"{', '.join(found)} is for the leaderboard of several runs, got one: {run_folders[0]}")
     from recdistill import experiment
     from recdistill.run_folder import RunFolder
 
-    show(experiment.render(RunFolder(run_folder)), run_folder)
+    show(experiment.render(RunFolder(run_folders[0])), run_folders[0])
 
 
 @app.command()

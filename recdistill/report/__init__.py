@@ -11,6 +11,13 @@ from recdistill.report.counts import counted, counted_parts, unseen_shares
 from recdistill.report.held import Report
 from recdistill.report.html import html
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
+from recdistill.report.leaderboard import (
+    leader_cautions,
+    leader_lines,
+    leader_page,
+    leader_table,
+    share_title,
+)
 from recdistill.report.markdown import page
 from recdistill.report.words import answer, left_out, percent, signed, summary, table
 
@@ -31,11 +38,16 @@ __all__ = [
     "counted_parts",
     "finding_lines",
     "html",
+    "leader_cautions",
+    "leader_lines",
+    "leader_page",
+    "leader_table",
     "left_out",
     "more_columns",
     "overlap_table",
     "page",
     "percent",
+    "share_title",
     "signed",
     "summary",
     "table",

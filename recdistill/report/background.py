@@ -44,10 +44,17 @@ def _shift(result: dict[str, Any]) -> list[Group]:
     head, *lines = page.opening(Verdict(*(tuple(verdict[name]) for name in ("shifts", "unknown", "words", "advice"))))
     grids = []
     if columns:
-        grids.append(Grid("Columns of both sides, the furthest apart first", page.column_lines([ColumnShift(**c) for c in columns])))
+        grids.append(
+            Grid(
+                "Columns of both sides, the furthest apart first",
+                page.column_lines([ColumnShift(**c) for c in columns]),
+            )
+        )
     if teacher := found.get("teacher"):
         whole, *parts = (Segment(**of) for of in (teacher["whole"], *teacher["segments"]))
-        grids.append(Grid("The teacher on labelled target rows", page.segment_lines(TeacherQuality(whole, tuple(parts)))))
+        grids.append(
+            Grid("The teacher on labelled target rows", page.segment_lines(TeacherQuality(whole, tuple(parts))))
+        )
     return [Group(lines=[head, *(line.strip() for line in lines)], figures=distances(columns), grids=grids)]
 
 
@@ -57,7 +64,9 @@ def _quality(result: dict[str, Any]) -> list[Group]:
         return []
     lines = [f"{line}." for line in finding_lines(inspection, "warning", "note")]
     rows, rest = overlap_table(inspection), more_columns(inspection)
-    grids = [Grid(f"Of the target's ids and rows, what the source has too{'; ' * bool(rest)}{rest}", rows)] if rows else []
+    grids = (
+        [Grid(f"Of the target's ids and rows, what the source has too{'; ' * bool(rest)}{rest}", rows)] if rows else []
+    )
     return [Group(lines=lines or ["Nothing to warn of or to note."], grids=grids)]
 
 

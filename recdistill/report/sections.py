@@ -20,7 +20,14 @@ from recdistill.report.figures.history import learning_curves
 from recdistill.report.figures.intervals import forest
 from recdistill.report.figures.size import quality_and_size
 from recdistill.report.parts import Figure, Grid, Group, Section
-from recdistill.report.run_words import beside_lines, budget_table, ranking_gains, ranking_lead, ranking_table, rows_line
+from recdistill.report.run_words import (
+    beside_lines,
+    budget_table,
+    ranking_gains,
+    ranking_lead,
+    ranking_table,
+    rows_line,
+)
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, deltas, percent, table
 
 Pooled = dict[str, Any]

@@ -34,7 +34,7 @@ def answer(pooled: dict[str, Any]) -> list[str]:
     better = " (lower is better)" if metric in LOWER_IS_BETTER else ""
     reached = f"{NAMES[metric]} {rankers['chosen']['metrics'][metric]:.4f}{better}{_size(rankers)}"
     lines = [
-        f"{percent(pooled['labels'])} of the labels: {_counted(pooled['chosen'])}, chosen on validation rows: "
+        f"{percent(pooled['labels'])} of the labels: {counted_names(pooled['chosen'])}, chosen on validation rows: "
         f"{reached}."
     ]
     heard = any(alphas(rankers["chosen"]))
@@ -56,7 +56,7 @@ def answer(pooled: dict[str, Any]) -> list[str]:
 
 def _shipping(pooled: dict[str, Any]) -> list[str]:
     """What to ship and why; and which arms look as if they harm."""
-    named = _counted(pooled["shipped"])
+    named = counted_names(pooled["shipped"])
     told = f"Ship: {named}{_unheard(pooled)}"
     if "decisions" not in pooled:
         as_told = ", as strategy says; nothing was tested" if "folders" in pooled else ""
@@ -236,7 +236,7 @@ def _gain(pooled: dict[str, Any], name: str, control: str, word: str) -> str:
     return signed(found(pooled, name, control)) + (silent(pooled, name) if word == "distillation" else "")
 
 
-def _counted(names: list[str]) -> str:
+def counted_names(names: list[str]) -> str:
     """`a` for one name, `a (2 of 3 seeds) or b (1)` for several."""
     counts = Counter(names).most_common()
     if len(counts) == 1:
