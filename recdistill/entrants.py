@@ -33,11 +33,6 @@ class Entrant:
     run: RunFolder
     result: dict[str, Any]
 
-    @property
-    def test(self) -> dict[str, Any]:
-        """What its test rows' manifest says of them: rows, schema and fingerprint."""
-        return dict(manifest(self.run.prepared("test"))["facts"])
-
     def seeds(self, share: float) -> set[int]:
         """The seeds of a share of labels; none where it has not that share."""
         return {seed for pooled in self.result["pooled"] if pooled["labels"] == share for seed in pooled["seeds"]}
@@ -58,33 +53,45 @@ def entrants_of(paths: Sequence[Path]) -> list[Entrant]:
         (place.name if alike[place.name] == 1 else str(path)): path for path, place in zip(paths, places, strict=True)
     }
     runs = {name: RunFolder(path) for name, path in named.items()}
-    found = [Entrant(name, run, experiment.reported(run)) for name, run in runs.items()]
-    for other in found[1:]:
-        _require_same_rows(found[0], other)
-    return found
+    first, *others = runs
+    for other in others:
+        _require_same_rows(runs, first, other)
+    return [Entrant(name, run, experiment.reported(run)) for name, run in runs.items()]
 
 
-def _require_same_rows(first: Entrant, other: Entrant) -> None:
-    there, here = first.test, other.test
+def tested_rows(run: RunFolder) -> dict[str, Any]:
+    """What the manifest of a run's test rows says of them: rows, schema and fingerprint.
+
+    Raises:
+        UsageError: they are not prepared.
+    """
+    config = run.config
+    if not run.is_prepared:
+        raise UsageError(f"{run.path} has no prepared rows of {config.data.name}; run `recdistill prepare` first")
+    return dict(manifest(run.prepared("test"))["facts"])
+
+
+def _require_same_rows(runs: dict[str, RunFolder], first: str, other: str) -> None:
+    there, here = tested_rows(runs[first]), tested_rows(runs[other])
     if there["fingerprint"] == here["fingerprint"]:
         return
     tasks = [task(Schema.from_dict(facts["schema"])).headline for facts in (there, here)]
     if tasks[0] != tasks[1]:
-        told = f"{tasks[0]} as the headline of {first.name} and {tasks[1]} of {other.name}"
+        told = f"{tasks[0]} as the headline of {first} and {tasks[1]} of {other}"
         raise DataError(f"runs on one leaderboard must have the same task, got {told}")
     if columns := differences(there["schema"], here["schema"]):
-        told = f"other ones in {first.name} (there) and {other.name} (here): {columns[0]}"
+        told = f"other ones in {first} (there) and {other} (here): {columns[0]}"
         raise DataError(f"runs on one leaderboard must have the same columns, got {told}")
-    rows = [f"{e.test['fingerprint'][:SHOWN]} ({e.test['rows']:,} rows) in {e.name}" for e in (first, other)]
+    rows = [f"{f['fingerprint'][:SHOWN]} ({f['rows']:,} rows) in {name}" for name, f in ((first, there), (other, here))]
     raise DataError(
         f"runs on one leaderboard must have the same test rows, got the fingerprints {' and '.join(rows)}; "
-        f"run one of them anew with the [data] and [split] of the other: {_why(first, other)}"
+        f"run one of them anew with the [data] and [split] of the other: {_why(runs, first, other)}"
     )
 
 
-def _why(first: Entrant, other: Entrant) -> str:
+def _why(runs: dict[str, RunFolder], first: str, other: str) -> str:
     """Where the settings that choose the test rows differ."""
-    told = [{part: plain(e.run.config)[part] for part in ("data", "split")} for e in (first, other)]
+    told = [{part: plain(runs[name].config)[part] for part in ("data", "split")} for name in (first, other)]
     if settings := differences(told[0], told[1]):
-        return f"{settings[0]} (there is {first.name}, here {other.name})"
+        return f"{settings[0]} (there is {first}, here {other})"
     return "their settings agree, so the files have changed in between"

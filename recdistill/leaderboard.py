@@ -10,7 +10,7 @@ import numpy as np
 
 from recdistill import report
 from recdistill.artefacts import digest, new_folder, write_json, write_text
-from recdistill.entrants import Entrant, entrants_of
+from recdistill.entrants import Entrant, entrants_of, tested_rows
 from recdistill.errors import UsageError, nearest
 from recdistill.evaluation import compare, task
 from recdistill.label_budget import Cell
@@ -73,7 +73,7 @@ def leaderboard(
         "command": command,
         "metric": task(test.schema).headline,
         "runs": [_told(entrant) for entrant in entrants],
-        "test": {**report.counted(test), "fingerprint": entrants[0].test["fingerprint"]},
+        "test": {**report.counted(test), "fingerprint": tested_rows(entrants[0].run)["fingerprint"]},
         "shares": found,
     }
 

@@ -73,8 +73,9 @@ POOLED: dict[str, Any] = {
 RESULT = {
     "config": {
         "tune": {"controls": [{}]},
-        "teacher": {"scores": None, "hidden": 0.5, "encoder": {"drop": []}},
-        "data": {"note": "Times are not known."},
+        "teacher": {"model": "dlrm", "scores": None, "hidden": 0.5, "encoder": {"drop": []}},
+        "student": {"model": "mlp"},
+        "data": {"name": "synthetic", "note": "Times are not known."},
     },
     "unseen": {"user": {"train": 0.25, "source": 1.0, "both": 0.25}, "item": {"train": 0.125}},
     "privileged": {"dwell": True, "margin": False},

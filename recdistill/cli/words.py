@@ -57,17 +57,19 @@ def show_inspection(inspection: dict[str, Any] | None, where: Path) -> None:
 
 
 def show(result: dict[str, Any], out: Path) -> None:
-    """The summary tables, the answers, and where the report is."""
+    """The answers first, then the summary tables, and where the report is."""
     from recdistill import report as reports
     from recdistill.terminal import console, show_table
 
-    for pooled in result["pooled"]:
-        seeds = len(pooled["seeds"])
-        title = f"{reports.percent(pooled['labels'])} of the labels, {seeds} seed{'s' if seeds > 1 else ''}"
-        show_table(console(), reports.summary(pooled), title)
+    say = board().say
     for pooled in result["pooled"]:
         first, *others = reports.answer(pooled)
-        board().say("\n  ".join([first, *others]))
+        say("\n  ".join([first, *others]))
     for caution in reports.cautions(result):
-        board().say(f"Caution: {caution}")
-    board().say(f"report: {out / 'report' / 'index.html'}")
+        say(f"Caution: {caution}")
+    for pooled in result["pooled"]:
+        show_table(console(), reports.summary(pooled), reports.summary_title(pooled))
+        if rest := reports.left_to_the_page(pooled):
+            say(f"and {len(rest)} more arms on the report's page")
+    say(f"report: {out / 'report' / 'index.html'}")
+    say(f"model card of what is shipped: {out / 'report' / 'MODEL_CARD.md'}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recdistill.artefacts import new_folder, write_json, write_text
+from recdistill.report.card import card
 from recdistill.report.cautions import cautions
 from recdistill.report.counts import counted, counted_parts, unseen_shares
 from recdistill.report.held import Report
@@ -19,20 +20,23 @@ from recdistill.report.leaderboard import (
     share_title,
 )
 from recdistill.report.markdown import page
-from recdistill.report.words import answer, left_out, percent, signed, summary, table
+from recdistill.report.summary import left_to_the_page, summary, summary_title
+from recdistill.report.words import answer, left_out, percent, signed, table
 
 
 def write(result: dict[str, Any], folder: Path) -> None:
-    """Write `report.json`, `report.md` and `index.html` as one folder artefact; the one that was there is replaced."""
+    """Write `report.json`, `report.md`, `index.html` and `MODEL_CARD.md` as one folder artefact, over the one before."""
     with new_folder(folder, kind="report") as temporary:
         write_json(temporary / "report.json", result)
         write_text(temporary / "report.md", page(result))
         write_text(temporary / "index.html", html(result))
+        write_text(temporary / "MODEL_CARD.md", card(result))
 
 
 __all__ = [
     "Report",
     "answer",
+    "card",
     "cautions",
     "counted",
     "counted_parts",
@@ -43,6 +47,7 @@ __all__ = [
     "leader_page",
     "leader_table",
     "left_out",
+    "left_to_the_page",
     "more_columns",
     "overlap_table",
     "page",
@@ -50,6 +55,7 @@ __all__ = [
     "share_title",
     "signed",
     "summary",
+    "summary_title",
     "table",
     "unseen_shares",
     "write",

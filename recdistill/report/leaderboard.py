@@ -130,7 +130,7 @@ def _reading(result: dict[str, Any]) -> list[str]:
         f"{lower}Differences are paired on the same rows, with 95 % intervals ({how}). Those of several seeds include "
         "their spread.",
         f"p is corrected by Holm over the {len(comparisons)} differences of all shares; below {LEVEL:g} one is called "
-        "significant. Intervals are not corrected. Rankers that are not the reference are not compared with each other.",
+        "significant. Intervals are not corrected. Only the reference is compared with the others.",
         "The best was picked by its test figures, so its own figure promises a little too much.",
         "hard_only is a run's student of the target's labels alone, source_finetuned the same student trained on the "
         "source and fine-tuned; neither hears a teacher. auto is what a run's strategy chose on the labelled rows.",

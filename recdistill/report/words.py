@@ -133,14 +133,6 @@ def table(pooled: dict[str, Any], metrics: tuple[str, ...] = ()) -> list[list[st
     return lines
 
 
-def summary(pooled: dict[str, Any]) -> list[list[str]]:
-    """The table's columns that fit a terminal: bytes, two metrics, and both deltas."""
-    lines = table(pooled, METRICS[pooled["headline"]][:2])
-    header = [name.split(" (")[0] for name in lines[0]]
-    kept = [i for i, name in enumerate(header) if name not in ("role", "alpha") and "best possible" not in name]
-    return [[line[i] for i in kept] for line in [header, *lines[1:]]]
-
-
 def verdict(pooled: dict[str, Any], control: str) -> str:
     """What the interval of the chosen student's gain over a control says."""
     comparison, enough = found(pooled, "chosen", control), pooled["enough"]
