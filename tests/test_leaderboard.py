@@ -27,17 +27,17 @@ OTHER = ("--set", "student.arguments.hidden=[4]")
 def test_a_leaderboard_is_what_the_rankers_say_of_the_test_rows(call: Call, tmp_path: Path) -> None:
     """Two runs of the same rows with other students; then one of them compared with its copy."""
     assert call("run", "tiny.toml", "--out", "a")[0] == 0
-    assert call("run", "tiny.toml", "--out", "b", *OTHER, "--set", "labels=[0.5, 1.0]", "--set", "seeds=2")[0] == 0
+    assert call("run", "tiny.toml", "--out", "b", *OTHER, "--set", "labels=[0.5, 0.75]", "--set", "seeds=2")[0] == 0
     code, output, errors = call("report", "a", "b", "--out", "board", "--against", "b:source_finetuned")
     assert (code, errors) == (0, "")
     result = json.loads((tmp_path / "board/leaderboard.json").read_text())
     assert verify(tmp_path / "board") == 2
-    half, whole = result["shares"]
-    assert [half["labels"], whole["labels"]] == [0.5, 1.0]
+    half, more = result["shares"]
+    assert [half["labels"], more["labels"]] == [0.5, 0.75]
     assert set(half["rankers"]) == {f"{run}:{name}" for run in "ab" for name in DEFAULT}
-    assert set(whole["rankers"]) == {f"b:{name}" for name in DEFAULT}, "a run stands where it has the share"
-    assert (half["seeds"], whole["seeds"]) == ([0], [0, 1]), "the seeds that all have"
-    assert half["against"] == whole["against"] == "b:source_finetuned"
+    assert set(more["rankers"]) == {f"b:{name}" for name in DEFAULT}, "a run stands where it has the share"
+    assert (half["seeds"], more["seeds"]) == ([0], [0, 1]), "the seeds that all have"
+    assert half["against"] == more["against"] == "b:source_finetuned"
 
     cell, test = Cell(0.5, 0), RunFolder(tmp_path / "a").tables()["test"]
     scores = {
@@ -54,7 +54,7 @@ def test_a_leaderboard_is_what_the_rankers_say_of_the_test_rows(call: Call, tmp_
         assert half["rankers"][name]["metrics"]["auc"] == pytest.approx(measure(of, test).metrics["auc"], abs=1e-12)
     reached = [entry["metrics"]["auc"] for entry in half["rankers"].values()]
     assert reached == sorted(reached, reverse=True), "best first"
-    comparisons = half["comparisons"] + whole["comparisons"]
+    comparisons = half["comparisons"] + more["comparisons"]
     assert [c["p_holm"] for c in comparisons] == pytest.approx(holm([c["p"] for c in comparisons]))
 
     assert output.index("50 % of the labels: best of 6 rankers is ") < output.index(
