@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-core test-slow test-gpu lint types clean
+.PHONY: help run test test-core test-slow test-gpu lint types docs clean
 
 help:  ## list the targets
 	@echo "recdistill: make TARGET"
@@ -49,8 +49,13 @@ types: $(READY)  ## mypy, strict
 	@echo "==> Checking types (mypy; the first time takes a minute)"
 	@$(BIN)/mypy
 
+docs: $(READY)  ## the pages of docs/ as a site, in docs/_build
+	@echo "==> Building the site; a warning is an error"
+	@$(BIN)/python -m sphinx -q -W -n --keep-going docs docs/_build
+	@echo "==> Open docs/_build/index.html"
+
 clean:  ## remove the virtual environments, builds and caches; runs/ and data/ stay
-	rm -rf .venv .venv-core build dist *.egg-info shims/*/build shims/*/*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-core build dist docs/_build *.egg-info shims/*/build shims/*/*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find recdistill tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call install,FOLDER,REQUIREMENTS,SIZE)

@@ -48,7 +48,7 @@ def rkd_distance(
 ) -> Tensor:
     """Relational distillation of distances (Park et al. CVPR 2019, arXiv:1904.05068).
 
-    The mean over pairs of rows of huber(|s_i − s_j| / μ_s − |t_i − t_j| / μ_t), huber with threshold 1, Euclidean
+    The mean over pairs of rows of huber(‖s_i − s_j‖ / μ_s − ‖t_i − t_j‖ / μ_t), huber with threshold 1, Euclidean
     distances and μ their mean over the pairs: neither scale, shift nor rotation of a side counts.
 
     Args:
@@ -80,7 +80,7 @@ def similarity(
 ) -> Tensor:
     """Similarity-preserving distillation (Tung & Mori ICCV 2019, arXiv:1907.09682).
 
-    The mean over rows of |g_s − g_t|², with g a row of H·Hᵀ, the row's dot products with all rows that count, divided
+    The mean over rows of ‖g_s − g_t‖², with g a row of H·Hᵀ, the row's dot products with all rows that count, divided
     by its length. Neither scale nor rotation of a side counts; a shift does.
 
     DIFF: the paper divides the sum by rows², which makes it the smaller the larger the batch; this divides by rows, so

@@ -101,7 +101,7 @@ class Scaled:
     """Numbers or vectors with mean 0 and deviation 1 on the fitted rows; missing numbers become the mean.
 
     Args:
-        log: take sign(x)·ln(1 + |x|) first.
+        log: take `sign(x)·ln(1 + |x|)` first.
         mean, deviation: per number (one entry) or per vector position, once fitted.
     """
 
