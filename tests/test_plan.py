@@ -17,7 +17,7 @@ import prepared
 import pytest
 import torch
 import traffic_of_ranks
-from test_readme import blocks_of
+from pages import blocks
 from tiny import TINY, Call
 
 from recdistill.errors import UsageError
@@ -542,10 +542,10 @@ def test_a_refusal_for_want_of_room_for_all_else() -> None:
 @pytest.mark.slow
 def test_the_page_of_the_documentation_is_what_the_command_says(call: Call, tmp_path: Path) -> None:
     pytest.importorskip("torchrec")
-    text = (ROOT / "docs/planning.md").read_text("utf-8")
-    (toml,) = [code for _, code in blocks_of("toml", text)]
+    page = blocks(ROOT / "docs/planning.md")
+    (toml,) = [block.code for block in page if block.language == "toml"]
     (tmp_path / "teacher.toml").write_text(toml)
-    shown = [code.partition("\n") for _, code in blocks_of("text", text)]
+    shown = [block.code.partition("\n") for block in page if block.language == "text"]
     assert [command for command, _, _ in shown] == [
         "$ recdistill plan teacher.toml --gpus 8 --gpu-memory 141GB",
         "$ recdistill plan teacher.toml --gpus 4 --gpu-memory 80GB",
