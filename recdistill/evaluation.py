@@ -190,7 +190,8 @@ def evaluate(
         thresholds: logits from which a row counts as a click, chosen on validation rows; 0 where there is none.
 
     Returns:
-        {"rankers": {name: {"params", "bytes", "metrics"}}, "comparisons": [...]}, as in `report.json`.
+        As in `report.json`,
+        {"rankers": {name: {"params", "bytes", "metrics"}}, "comparisons": [...]}.
 
     Raises:
         UsageError: no rankers, or an unknown name or metric.

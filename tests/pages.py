@@ -161,7 +161,7 @@ def _stored(path: Path) -> dict[str, Any]:
 @cache
 def _verbs() -> dict[str, Any]:
     """The verbs of the command line, which here take paths that are not there."""
-    verbs: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    verbs: dict[str, Any] = typer.main.get_command(app).commands
     for verb in verbs.values():
         for parameter in verb.params:
             parameter.callback = None
