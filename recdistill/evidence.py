@@ -12,6 +12,7 @@ from recdistill.tables import Table
 
 Array = np.ndarray[Any, Any]
 POINTS, DIGITS = 101, 5  # of a curve
+FEWEST_USERS = 20  # whose first rows are compared
 
 
 def curves(scores: Array, labels: Array) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def fidelity(student: Array, teacher: Array, test: Table, *, thresholds: tuple[f
 
     Returns:
         {"agreement", "kl", "rank_correlation", "overlap@10"}, see `metrics.fidelity`; the last is the mean over users
-        with more than 10 rows, and absent where there are none.
+        with more than 10 rows, and absent where they are fewer than `FEWEST_USERS`.
     """
     own, best = thresholds
     alike = agreement(student, teacher, student_threshold=own, teacher_threshold=best)
@@ -73,7 +74,7 @@ def fidelity(student: Array, teacher: Array, test: Table, *, thresholds: tuple[f
     found["rank_correlation"] = rank_correlation(student, teacher)
     if test.schema.user is not None:
         overlap = overlap_at_k(student, teacher, test.numpy(test.schema.user), k=10)
-        found |= {"overlap@10": overlap.mean} if len(overlap.values) else {}
+        found |= {"overlap@10": overlap.mean} if len(overlap.values) >= FEWEST_USERS else {}
     return found
 
 
@@ -84,7 +85,7 @@ def adjusted(comparisons: Iterable[dict[str, Any]], *, small: bool) -> list[dict
         comparisons: of one share of labels.
         small: whether there are too few users or clicks to trust their intervals.
     """
-    found = [{"small": small, **comparison} for comparison in comparisons]
+    found = [{**comparison, "small": comparison.get("small", small)} for comparison in comparisons]
     families: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for one in found:
         families.setdefault((one["b"], one["metric"]), []).append(one)
