@@ -51,7 +51,7 @@ def times(run: Path) -> dict[Path, int]:
 def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
     code, output, errors = call("run", "whole.toml", "--out", "r")
     assert (code, errors) == (0, "")
-    assert "report: r/report/report.md" in output
+    assert "report: r/report/index.html" in output
     result = json.loads((tmp_path / "r/report/report.json").read_text())
     pooled = {"auto", "chosen", "placebo", "best_possible"}
     assert set(result["rankers"]) == {*MODEL_TEACHERS, *MODEL_ARMS, *pooled}
