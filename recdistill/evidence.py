@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from recdistill.metrics import agreement, expected_rating, holm, mean_kl, overlap_at_k, rank_correlation, reliability
+from recdistill.metrics import (
+    agreement,
+    expected_rating,
+    holm,
+    mean_kl,
+    overlap_at_k,
+    rank_correlation,
+    reliability,
+    tied_pairs,
+)
 from recdistill.tables import Table
 
 Array = np.ndarray[Any, Any]
@@ -39,19 +48,6 @@ def curves(scores: Array, labels: Array) -> dict[str, Any]:
         "reliability": _reliability(scores, labels),
         "tied_pairs": round(tied_pairs(scores, labels), DIGITS),
     }
-
-
-def tied_pairs(scores: Array, labels: Array) -> float:
-    """The share of the pairs of a click and another row whose scores are the same, which AUC counts half.
-
-    Args:
-        scores: (rows,).
-        labels: (rows,) 0 or 1, both there.
-    """
-    group = np.unique(scores, return_inverse=True)[1]
-    clicks = np.bincount(group, labels)
-    others = np.bincount(group) - clicks
-    return float(clicks @ others / (clicks.sum() * others.sum()))
 
 
 def fidelity(student: Array, teacher: Array, test: Table, *, thresholds: tuple[float, float]) -> dict[str, float]:
