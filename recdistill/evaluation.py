@@ -16,12 +16,10 @@ from recdistill.metrics import (
     absolute_errors,
     auc_difference,
     expected_rating,
-    grouped_auc,
     mean_difference,
-    mrr,
     ndcg_at_k,
     pointwise_logloss,
-    recall_at_k,
+    ranking_metrics,
     rmse_difference,
 )
 from recdistill.ranker import Ranker
@@ -77,7 +75,7 @@ def measure(scores: Floats, test: Table, *, threshold: float = 0.0, k: int = 10)
         scores: (rows,) logits for the test rows; (rows, classes) for ratings.
         test: labelled rows.
         threshold: logit from which a row counts as a click; chosen on validation rows.
-        k: depth of recall@k and NDCG@k.
+        k: depth of recall@k, precision@k, hit@k and NDCG@k.
 
     Raises:
         DataError: no rows, unlabelled rows, scores of another task, or clicks of one class.
@@ -86,19 +84,18 @@ def measure(scores: Floats, test: Table, *, threshold: float = 0.0, k: int = 10)
     if test.schema.classes > 1:
         found = measure_ratings(expected_rating(scores, test.schema.grades), test).metrics
         return Measured(found | {name: metric(scores, labels) for name, metric in CLASS_METRICS.items()}, {})
-    values = {name: METRICS[name](scores, labels) for name in ("auc", "logloss")}
+    values = {name: METRICS[name](scores, labels) for name in ("auc", "pr_auc", "logloss", "brier")}
     values |= {n: METRICS[n](scores, labels, threshold=threshold) for n in ("accuracy", "precision", "recall", "f1")}
     if test.schema.user is None:
         return Measured(values, {})
     users = test.numpy(test.schema.user)
-    ranked = {
-        f"ndcg@{k}": ndcg_at_k(scores, labels, users, k=k),
-        f"recall@{k}": recall_at_k(scores, labels, users, k=k),
-        "mrr": mrr(scores, labels, users),
-        "gauc_mean": grouped_auc(scores, labels, users),
-    }
+    ranked = ranking_metrics(scores, labels, users, k=k)
+    grouped = ranked.pop("gauc")
     values |= {name: found.mean for name, found in ranked.items() if len(found.values)}
-    return Measured(values, {name: found.skipped for name, found in ranked.items()})
+    if len(grouped.values):
+        values |= {"gauc_mean": grouped.mean} | {f"gauc_{by}": grouped.mean_by(by) for by in grouped.weights}
+    skipped = {name: found.skipped for name, found in ranked.items()}
+    return Measured(values, skipped | {"gauc_mean": grouped.skipped})
 
 
 def measure_ratings(predicted: Floats, test: Table) -> Measured:

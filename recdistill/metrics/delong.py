@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from recdistill.errors import DataError
-from recdistill.metrics.classification import Array, checked
+from recdistill.metrics.classification import Array
 from recdistill.metrics.comparison import ENOUGH, Comparison, RowsError, own_variance, with_seeds
-from recdistill.metrics.sorting import codes, from_lowest, group_starts, rising
+from recdistill.metrics.sorting import codes, compact, cumulated, from_lowest, group_starts, rising
 
 
 def auc_difference(
@@ -35,13 +35,13 @@ def auc_difference(
     first, second = np.atleast_2d(np.asarray(scores_a)), np.atleast_2d(np.asarray(scores_b))
     if first.shape != second.shape:
         raise DataError(f"paired scores must have one shape, got {first.shape} and {second.shape}")
-    labels = checked(first[0], labels)[1]
-    rows = _Rows.of(labels, clusters)
-    deltas, variances, mean = np.empty(len(first)), np.empty(len(first)), np.zeros(len(labels))
+    positive = compact(first[0], labels)[1]
+    rows = _Rows.of(positive, clusters)
+    deltas, variances, mean = np.empty(len(first)), np.empty(len(first)), np.zeros(len(positive))
     for seed, (a, b) in enumerate(zip(first, second, strict=True)):
-        placed = _placements(checked(a, labels)[0], rows.positive)
-        placed -= _placements(checked(b, labels)[0], rows.positive)
-        deltas[seed] = placed[rows.positive].mean()
+        placed = _placements(compact(a, positive)[0], positive)
+        placed -= _placements(compact(b, positive)[0], positive)
+        deltas[seed] = placed[positive].mean()
         variances[seed] = rows.variance(placed)
         mean += placed / len(first)
     variance = rows.variance(mean) if len(first) > 1 else float(variances[0])
@@ -67,12 +67,11 @@ class _Rows:
     weights: Array
 
     @staticmethod
-    def of(labels: Array, clusters: Any) -> _Rows:
-        positive = labels == 1
+    def of(positive: Array, clusters: Any) -> _Rows:
         counts = np.bincount(positive, minlength=2)
         if not counts.all():
-            raise DataError(f"AUC needs both classes, got only {int(labels[0])} in {len(labels)} rows")
-        unit_of, units, present = None, len(labels), counts
+            raise DataError(f"AUC needs both classes, got only {int(positive[0])} in {len(positive)} rows")
+        unit_of, units, present = None, len(positive), counts
         if clusters is not None:
             unit_of = np.asarray(clusters)
             close = from_lowest(unit_of, 4 * len(unit_of))
@@ -107,14 +106,18 @@ def _placements(scores: Array, positive: Array) -> Array:
 
     A key holds score, label and number of a row, so that sorted keys are the sorted rows.
     """
-    keys = rising(scores).astype(np.uint64) << np.uint64(32)
-    keys |= positive.astype(np.uint64) << np.uint64(31)
-    keys |= np.arange(len(keys), dtype=np.uint64)
+    keys = rising(scores).astype(np.uint64)
+    keys <<= 1
+    keys |= positive
+    keys <<= 31
+    keys |= np.arange(len(keys), dtype=np.uint32)
     keys.sort()
-    low = keys.astype(np.uint32)
-    hit = (low >> np.uint32(31)).view(np.int32)
-    starts = group_starts(keys >> np.uint64(32))
-    hits_below = np.append(0, np.cumsum(hit))
+    starts = group_starts(keys >> 32)
+    keys &= (1 << 32) - 1
+    row = keys.astype(np.uint32)
+    hit = row >> 31
+    row &= (1 << 31) - 1
+    hits_below = cumulated(hit)
     ends = np.append(starts[1:], len(keys))
     hits = (hits_below[starts] + hits_below[ends]) / 2  # below the group, and half of its own
     misses = (starts + ends) / 2 - hits
@@ -124,5 +127,5 @@ def _placements(scores: Array, positive: Array) -> Array:
         sizes = ends - starts
         of_positives, of_negatives = np.repeat(of_positives, sizes), np.repeat(of_negatives, sizes)
     placed = np.empty(len(keys))
-    placed[low & np.uint32((1 << 31) - 1)] = np.where(hit, of_positives, of_negatives)
+    placed[row] = np.where(hit, of_positives, of_negatives)
     return placed
