@@ -48,7 +48,7 @@ def html(result: dict[str, Any]) -> str:
 def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    templates = Environment(
         loader=PackageLoader("recdistill.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -56,6 +56,13 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["breakable"] = _breakable
+    return templates
+
+
+def _breakable(name: str) -> Markup:
+    """A name that a narrow column breaks after an underscore, if it must."""
+    return Markup("_<wbr>").join(UNPRINTABLE.sub("\ufffd", name).split("_"))
 
 
 def _hash(text: str) -> str:
