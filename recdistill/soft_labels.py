@@ -178,9 +178,7 @@ class SoftLabels:
         return _for(table, logits, teacher=digest([module_fingerprint(module), logits.tolist()]))
 
     def _repr_html_(self) -> str:
-        return shown(
-            "SoftLabels", facts={"rows": str(len(self.row_ids)), "sample": self.sample, "teacher": self.teacher}
-        )
+        return shown("SoftLabels", facts={"rows": f"{len(self.row_ids):,}", **self._facts})
 
     @property
     def raw(self) -> SoftLabels:

@@ -75,7 +75,7 @@ def _gain(shares: list[dict[str, Any]]) -> Figure:
         name_lines(picture, ends)
     better = "below" if metric in LOWER_IS_BETTER else "above"
     caption = (
-        f"What transfer gains over labels alone: an interval wholly {better} 0 is a gain that the rows and seeds cannot "
+        f"What transfer gains over labels alone: an interval wholly {better} 0 is a gain that rows and seeds cannot "
         "explain. Bars are paired 95 % intervals."
     )
     return Figure(picture.svg, title, caption, Grid(title, rows))

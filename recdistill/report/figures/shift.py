@@ -10,7 +10,7 @@ from recdistill.report.parts import Figure, Grid
 MOST, LINE = 15, 34
 MEASURES = {"jensen_shannon": "Jensen-Shannon divergence in bits", "unseen": "share of ids that the source never has"}
 SEE = {
-    "jensen_shannon": "0 where a column's values are shared alike, 1 where none is in both. The furthest apart stand first.",
+    "jensen_shannon": "0 where a column's values are shared alike, 1 where none is in both. The furthest stand first.",
     "unseen": "Ids that the source never has are new to a teacher that learnt there: it cannot know them by name.",
 }
 
