@@ -195,7 +195,7 @@ def test_what_a_report_does_not_say_is_left_out(absent: str) -> None:
 
 
 def test_many_rankers_with_long_names_are_all_in_the_table() -> None:
-    text = report.html(reports.crowded())
+    text = report.html(reports.crowded()).replace("<wbr>", "")
     assert len(text.encode()) < MOST_BYTES
     for number in range(30):
         assert f"embedding_dim_{number:02d}_with_hidden" in text

@@ -60,7 +60,7 @@ def test_a_report_is_read_from_a_run_or_its_own_folder(tmp_path: Path) -> None:
         found = rd.Report.read(folder)
         assert found.result == result
         assert found.answer == report.answer(result["pooled"][0])
-    hostile = rd.Report(reports.renamed(result, lambda name: ALERT if name == "adapted_all" else name))
+    hostile = rd.Report(reports.renamed(result, lambda name: ALERT if name == "adapted_labelled_warm" else name))
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in hostile._repr_html_()
     assert "<script" not in hostile._repr_html_()
     with pytest.raises(UsageError, match="has no whole report"):

@@ -119,5 +119,5 @@ def _key(picture: Drawing, styles: dict[str, Look]) -> None:
 
     lines = [Line2D([], [], color=look.colour, linestyle=look.dash) for look in styles.values()]
     names = [printable(name, 25) for name in styles]
-    place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1), "ncols": 2}
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1), "ncols": 2}
     picture.axes.legend(lines, names, frameon=False, fontsize=11.5, handlelength=2.2, columnspacing=1.2, **place)

@@ -32,7 +32,7 @@ PALETTE = {
 INK, MUTED, RULE = (PALETTE[name][0] for name in ("ink", "muted", "rule"))
 BLUE, ORANGE, GREEN, PURPLE, BROWN = (PALETTE[name][0] for name in ("blue", "orange", "green", "purple", "brown"))
 NAMES = {light: name for name, (light, _) in PALETTE.items()}
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "recdistill",
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -178,7 +178,7 @@ def name_lines(picture: Drawing, ends: dict[str, tuple[float, str]]) -> None:
     axes.set_ylim(low, high)
     height = axes.get_window_extent().height
     places = [height * (value - low) / (high - low) for value, _ in ends.values()]
-    where = {"transform": axes.transAxes, "fontsize": 11.5, "va": "center"}
+    where: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 11.5, "va": "center"}
     for (name, (_, colour)), place in zip(ends.items(), apart(places, GAP, 0, height), strict=True):
         axes.text(1.02, place / height, printable(name, 17), color=colour, **where)
 

@@ -25,6 +25,8 @@ def learning_curves(pooled: dict[str, Any]) -> list[Figure]:
 
 
 def _curves(metric: str, lines: Epochs, pooled: dict[str, Any]) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     words = "training loss" if metric == "loss" else f"{NAMES.get(metric, metric)} on validation rows"
     title = f"Learning curves: {words}, {percent(pooled['labels'])} of the labels"
     named = [name for name in lines if name in KNOWN]
@@ -39,7 +41,7 @@ def _curves(metric: str, lines: Epochs, pooled: dict[str, Any]) -> Figure:
             else:
                 axes.plot(epochs, values, color=RULE, linewidth=1.4)
         axes.set(xlabel="epoch", ylabel=words)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         name_lines(picture, {name: (lines[name][-1], styles[name].colour) for name in named})
     longest = max(map(len, lines.values()))
     rows = [["ranker", *(f"epoch {number}" for number in range(1, longest + 1))]]

@@ -42,6 +42,8 @@ def forest(lines: Sequence[Interval], *, title: str, axis: str) -> Markup:
         title: what a reader hears who cannot see it.
         axis: what is differed, and in which direction better is.
     """
+    from matplotlib.ticker import MaxNLocator
+
     height = LINE * len(lines) + 56
     ends = [end for line in lines for end in (line.low, line.high)] + [0.0]
     room = 0.03 * (max(ends) - min(ends)) or 0.01
@@ -62,11 +64,5 @@ def forest(lines: Sequence[Interval], *, title: str, axis: str) -> Markup:
             axes.text(0, place + 0.4, printable(line.name, 32), transform=across, fontsize=12.5)
             axes.text(1, place + 0.4, line.words, transform=across, fontsize=11.5, color=MUTED, ha="right")
         axes.set_xlabel(axis)
-        axes.xaxis.set_major_locator(_few())
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     return picture.svg
-
-
-def _few() -> object:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(5)

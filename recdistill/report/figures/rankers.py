@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
+from typing import Any, Literal
 
 from recdistill.report.figures.drawing import BLUE, BROWN, GREEN, INK, MUTED, ORANGE, PURPLE
 
-Dash = str | tuple[int, tuple[float, ...]]
+Dash = Literal["-"] | tuple[int, tuple[float, ...]]
 MARKERS = {"student": "o", "control": "s", "teacher": "D", "baseline": "v", "bound": "_"}
 
 
