@@ -179,7 +179,7 @@ def test_it_stands_beside_the_report(tmp_path: Path) -> None:
     result = committed("criteo_few_rows")
     report.write(result, tmp_path / "report")
     assert {path.name for path in (tmp_path / "report").iterdir()} == {
-        *("index.html", "manifest.json", "report.json", "report.md"),
+        *("MODEL_CARD.md", "index.html", "manifest.json", "report.json", "report.md"),
     }
     assert (tmp_path / "report" / "index.html").read_text() == report.html(result)
 

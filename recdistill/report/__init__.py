@@ -25,7 +25,7 @@ from recdistill.report.words import answer, left_out, percent, signed, table
 
 
 def write(result: dict[str, Any], folder: Path) -> None:
-    """Write `report.json`, `report.md`, `index.html` and `MODEL_CARD.md` as one folder artefact, over the one before."""
+    """Write `report.json`, `report.md`, `index.html` and `MODEL_CARD.md` as one folder artefact; over the last one."""
     with new_folder(folder, kind="report") as temporary:
         write_json(temporary / "report.json", result)
         write_text(temporary / "report.md", page(result))
