@@ -2,6 +2,7 @@
 
     python benchmarks/transfer.py --workers 2
     python benchmarks/transfer.py --tasks new_market synthetic --workers 2
+    python benchmarks/transfer.py --workers 2 --reports
 
 A task is a TOML in `benchmarks/grid`, over `common.toml`. Each finished cell (a share of labels and a seed) is a JSON
 in `benchmarks/results/cells/TASK`; the command computes those that are missing, or that another configuration made, and
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -21,11 +23,11 @@ from typing import Any
 
 import numpy as np
 from transfer_cells import read
-from transfer_page import write_page
+from transfer_page import COMMAND, write_page
 
 from recdistill import experiment
 from recdistill.arms import AUTO, CONTROLS, placebo_of
-from recdistill.artefacts import digest, read_json, write_json
+from recdistill.artefacts import MANIFEST, digest, new_folder, read_json, write_json
 from recdistill.configuration import Config
 from recdistill.errors import UsageError
 from recdistill.evaluation import compare, task
@@ -34,9 +36,10 @@ from recdistill.label_budget import Cell
 from recdistill.progress import Board
 from recdistill.ranker import Ranker
 from recdistill.rankings import candidates_of
-from recdistill.results import Entry, Scores, measured
 from recdistill.run_folder import RunFolder
+from recdistill.run_rankers import Entry, Scores, measured
 from recdistill.settings import fill, plain, read_toml
+from recdistill.stages import require_before
 from recdistill.tables import Table
 from recdistill.terminal import TerminalBoard, console
 from recdistill.work import Workers
@@ -67,10 +70,14 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/transfer"), help="where what is trained is kept")
     parser.add_argument("--workers", type=int, default=2, help="processes that train at the same time")
     parser.add_argument("--only-page", action="store_true", help="write the page from the cells that are there")
+    words = "also the whole report of each task whose run is there with all its cells; alone it computes no cell"
+    parser.add_argument("--reports", action="store_true", help=words)
     asked = parser.parse_args()
     board = TerminalBoard(console())
-    for name in () if asked.only_page else asked.tasks:
+    for name in () if asked.only_page or asked.reports else asked.tasks:
         compute(name, run_of(asked.runs, name), asked.workers, board)
+    for name in asked.tasks if asked.reports else ():
+        keep_report(name, run_of(asked.runs, name), board)
     cells = read(CELLS)
     current = [cell for cell in cells if is_current(cell.entry)]
     if len(current) < len(cells):
@@ -102,6 +109,28 @@ def compute(name: str, out: Path, workers: int, board: Board) -> None:
         for cell, entry in found.items():
             write_json(place(name, cell), {"task": name, "config": plain(config), **time_of, **entry})
         board.say(f"{name}: seed {seed} took {took:.0f} s")
+
+
+def keep_report(name: str, out: Path, board: Board) -> None:
+    """Write the report of a task's run beside the page, where all of its cells are there."""
+    if not (folder := RunFolder(out)).is_run or unfinished(folder):
+        board.say(f"{name}: no report, its run is not there or not finished")
+        return
+    board.say(f"{name}: the report")
+    experiment.evaluate(folder, board=board, command=f"{COMMAND} --reports")
+    with new_folder(PAGE / name, kind="report") as temporary:
+        for path in folder.report.iterdir():
+            if path.name != MANIFEST:
+                shutil.copy2(path, temporary)
+
+
+def unfinished(folder: RunFolder) -> bool:
+    """Whether a stage of the run lacks something."""
+    try:
+        require_before(folder, "evaluate")
+    except UsageError:
+        return True
+    return False
 
 
 def configuration(name: str) -> Config:
