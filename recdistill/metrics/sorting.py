@@ -146,15 +146,15 @@ def tied_lists(scores: Any, labels: Any, lists: Any) -> TiedLists:
     keys.sort()
     starts = group_starts(keys >> 1).astype(np.int32)
     hits_above = cumulated(keys & 1)
-    code = keys[starts].view(np.int64)
-    code >>= 33
-    first = group_starts(code)
+    found = keys[starts].view(np.int64)
+    found >>= 33
+    first = group_starts(found)
     groups = np.diff(np.append(first, len(starts)))
     ends = np.append(starts[1:], np.int32(len(keys)))
     list_starts = starts[first]
     list_ends = np.append(list_starts[1:], np.int32(len(keys)))
     return TiedLists(
-        names=(code[first] + int(lists.min())).astype(lists.dtype) if distinct is None else distinct,
+        names=(found[first] + int(lists.min())).astype(lists.dtype) if distinct is None else distinct,
         rows=list_ends - list_starts,
         positives=hits_above[list_ends] - hits_above[list_starts],
         first=first,
