@@ -138,7 +138,7 @@ def tied_lists(scores: Any, labels: Any, lists: Any) -> TiedLists:
         distinct, code = np.unique(lists, return_inverse=True)
     if code.shape != scores.shape:
         raise DataError(f"each row needs a list, got {code.shape} lists for {scores.shape} scores")
-    keys = code.view(np.uint64)  # list, falling score and label, in one number
+    keys: Array = code.view(np.uint64)  # list, falling score and label, in one number
     keys <<= 32
     keys |= ~rising(scores)
     keys <<= 1
