@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from recdistill.configuration import DataSettings
 from recdistill.negatives import Catalogue
 from recdistill.pairs import unseen_pairs
-from recdistill.splits import keep_labels
+from recdistill.splits import Mask, folds, keep_labels
 from recdistill.tables import Table, concat
 
 
@@ -53,6 +55,28 @@ def labelled_rows(data: DataSettings, cell: Cell, *, train: Table, valid: Table,
     train = catalogue.with_negatives(train, per_click=per_click, seed=seed, known=(valid,), above=(test,))
     valid = catalogue.with_negatives(valid, per_click=per_click, seed=seed, known=(train,), above=(test,))
     return concat([train, unseen_pairs(train, rows=count, seed=seed, seen=(valid,))]), valid
+
+
+def cell_folds(data: DataSettings, train: Table, *, k: int, seed: int) -> list[Mask]:
+    """Make k masks over a cell's labelled training rows; of an implicit target a click and its negatives are together.
+
+    Apart, they would tell each other: negatives without their click make its user look as if they never clicked, and
+    every score out of fold is pulled the wrong way.
+
+    Args:
+        data: of the run.
+        train: what `labelled_rows` gave.
+        k: how many.
+        seed: of the cell.
+
+    Raises:
+        UsageError: as in `splits.folds`.
+    """
+    groups = None
+    if data.negatives:
+        clicks = np.arange(int((train.labels == 1).sum()))
+        groups = np.concatenate([clicks, np.repeat(clicks, data.negatives)])
+    return folds(train, k=k, seed=seed, groups=groups)
 
 
 def with_test_negatives(data: DataSettings, train: Table, valid: Table, test: Table) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ class Catalogue:
         Args:
             clicks: rows whose label is 1.
             per_click: negatives of each.
-            seed: of the drawing.
+            seed: of the drawing; with the same one other clicks get other draws, as test rows must from training rows.
             known: more rows of which no pair is drawn.
             above: more rows above whose ids those of the negatives are.
 
@@ -61,7 +62,9 @@ class Catalogue:
         item = placed(np.concatenate([t.numpy(schema.item) for t in rows]), items)
         if lacking := int((item < 0).sum()):
             raise DataError(f"the catalogue must have every item of the clicks, got {lacking} rows of others")
-        rng = np.random.default_rng(seed_of(seed, "negatives"))
+        # Of the seed alone two parts would draw the same items, and what one holds as negatives tell the other's labels.
+        rows_drawn_for = hashlib.blake2b(np.ascontiguousarray(clicks.row_ids).tobytes()).hexdigest()
+        rng = np.random.default_rng(seed_of(seed, "negatives", rows_drawn_for))
         taken = user * len(items) + item
         owner = np.repeat(user[: len(clicks)], per_click)
         drawn = untouched(owner, taken, np.arange(len(items)), len(items), rng=rng)

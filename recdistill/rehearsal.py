@@ -17,13 +17,12 @@ from recdistill.domains import privileged_columns
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.fit_settings import FitSettings
 from recdistill.inspection import unshared
-from recdistill.label_budget import Cell, labelled_rows
+from recdistill.label_budget import Cell, cell_folds, labelled_rows
 from recdistill.models import hidden_width
 from recdistill.ranker import Ranker
 from recdistill.rankings import candidates_of
 from recdistill.score_column import ScoreColumn
 from recdistill.soft_labels import SoftLabels
-from recdistill.splits import folds
 from recdistill.tables import Table
 
 Array = np.ndarray[Any, Any]
@@ -59,7 +58,7 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
     for seed in range(config.seeds):
         for share in config.labels:
             kept, _ = labelled_rows(config.data, Cell(share, seed), **parts)
-            masks = folds(kept, k=config.folds, seed=seed)
+            masks = cell_folds(config.data, kept, k=config.folds, seed=seed)
             _require_arms(config, source is not None, train, share)
             _try_calibration(config, kept, seed)
             if config.strategy == AUTO:

@@ -101,16 +101,26 @@ def keep_labels(train: Table, valid: Table, *, share: float, seed: int, implicit
     return kept[0], kept[1]
 
 
-def folds(table: Table, *, k: int, seed: int) -> list[Mask]:
+def folds(table: Table, *, k: int, seed: int, groups: np.ndarray[Any, Any] | None = None) -> list[Mask]:
     """Make k disjoint masks over the labelled rows, together all of them.
 
+    Args:
+        table: the rows.
+        k: how many.
+        seed: of the order.
+        groups: (labelled rows,) numbers; rows of one number are in one fold. Each row is by itself without.
+
     Raises:
-        UsageError: k is below 2 or above the number of labelled rows.
+        UsageError: k is below 2 or above the number of labelled rows, or of groups.
     """
     labelled = np.flatnonzero(table.labelled)
-    if not 2 <= k <= len(labelled):
-        raise UsageError(f"k folds need 2 <= k <= labelled rows, got {k=} for {len(labelled)} rows")
-    place = _places(table.row_ids[labelled], seed_of(seed, "folds"))
+    units = table.row_ids[labelled]
+    if groups is not None:
+        units = units[np.unique(groups, return_index=True)[1]][np.unique(groups, return_inverse=True)[1]]
+    if not 2 <= k <= len(np.unique(units)):
+        what = "labelled rows" if groups is None else "groups of labelled rows"
+        raise UsageError(f"k folds need 2 <= k <= {what}, got {k=} for {len(np.unique(units))}")
+    place = _places(units, seed_of(seed, "folds"))
     number = np.full(len(table), -1)
     number[labelled] = np.minimum((place * k).astype(int), k - 1)
     return [number == fold for fold in range(k)]

@@ -13,11 +13,10 @@ from recdistill.arms import ARMS, AUTO, Trial
 from recdistill.artefacts import manifest
 from recdistill.cells.students import learn, lesson, starting
 from recdistill.cells.teachers import soft_labels
-from recdistill.label_budget import Cell
+from recdistill.label_budget import Cell, cell_folds
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
 from recdistill.run_folder import RunFolder
-from recdistill.splits import folds
 from recdistill.transfer import Decision, decide, joined
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +39,7 @@ def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> 
     """
     arm, started = ARMS[name], time.process_time()
     train, valid = run.labelled(cell)
-    held = folds(train, k=run.config.folds, seed=cell.seed)[fold]
+    held = cell_folds(run.config.data, train, k=run.config.folds, seed=cell.seed)[fold]
     known = train.take(~held)  # the test rows are not among the unlabelled ones either
     warm = arm.warm and name not in run.controls
     control = Ranker.load(run.held_out(run.controls[-1], cell, fold)) if warm else None
@@ -74,7 +73,7 @@ def choose(run: RunFolder, cell: Cell, watch: Watch) -> str:
 def decided(run: RunFolder, cell: Cell) -> Decision:
     """What cross-validation says of the candidates of a cell."""
     train, _ = run.labelled(cell)
-    masks = folds(train, k=run.config.folds, seed=cell.seed)
+    masks = cell_folds(run.config.data, train, k=run.config.folds, seed=cell.seed)
     logits: dict[str, Array] = {}
     for name in run_arms.candidates(run, cell):
         rankers = [Ranker.load(run.held_out(name, cell, k)) for k in range(len(masks))]

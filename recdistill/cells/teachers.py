@@ -16,12 +16,12 @@ from recdistill.domains import privileged_columns
 from recdistill.errors import UsageError
 from recdistill.evaluation import measure, task
 from recdistill.inspection import unshared
-from recdistill.label_budget import Cell
+from recdistill.label_budget import Cell, cell_folds
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
-from recdistill.splits import folds, split
+from recdistill.splits import split
 from recdistill.tables import Table
 from recdistill.training import fit
 
@@ -79,7 +79,7 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
     trials, kept = config.tune.adapted, train.labelled
     if part != "whole":
         trials = (Trial(**manifest(run.adapted(cell, "whole"))["facts"]["choice"]),)
-        kept &= ~folds(train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
+        kept &= ~cell_folds(config.data, train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
     teacher, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)), train.with_labels_only(kept)
     what, held_out = config.teacher.adapted, Best(valid)
     for number, trial in enumerate(trials):
@@ -125,7 +125,7 @@ def soft_labels(run: RunFolder, teacher: str, cell: Cell, train: Table, *, witho
     elif teacher == "in_sample_teacher" or without is not None:
         soft = SoftLabels.from_teacher(Ranker.load(whole), train, in_sample=True, hidden=hidden)
     else:
-        masks = folds(train, k=config.folds, seed=cell.seed)
+        masks = cell_folds(config.data, train, k=config.folds, seed=cell.seed)
         others = [Ranker.load(run.adapted(cell, f"fold-{k}")) for k in range(len(masks))]
         soft = SoftLabels.out_of_fold(Ranker.load(whole), others, masks, train, hidden=hidden)
     return calibrated(config, soft, train, cell.seed) if teacher in CALIBRATED else soft
