@@ -62,7 +62,7 @@ class Catalogue:
         item = placed(np.concatenate([t.numpy(schema.item) for t in rows]), items)
         if lacking := int((item < 0).sum()):
             raise DataError(f"the catalogue must have every item of the clicks, got {lacking} rows of others")
-        # Of the seed alone two parts would draw the same items, and what one holds as negatives tell the other's labels.
+        # By the seed alone two parts would draw the same items: one's negatives would tell the other's labels.
         rows_drawn_for = hashlib.blake2b(np.ascontiguousarray(clicks.row_ids).tobytes()).hexdigest()
         rng = np.random.default_rng(seed_of(seed, "negatives", rows_drawn_for))
         taken = user * len(items) + item
