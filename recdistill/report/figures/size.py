@@ -17,7 +17,7 @@ def in_bytes(count: float) -> str:
     """A number of bytes in the unit that keeps it short.
 
     >>> in_bytes(242_792), in_bytes(1_887_708), in_bytes(12)
-    ('243 kB', '1.9 MB', '12 bytes')
+    ('243 kB', '1.89 MB', '12 bytes')
     """
     for size, unit in UNITS:
         if count >= size:
