@@ -67,7 +67,7 @@ def test_two_csv_files_go_from_init_to_a_report(call: Call, pair: tuple[str, str
     settings = [word for setting in SMALL for word in ("--set", setting)]
     code, output, errors = call("run", "experiment.toml", "--out", "runs/mine", "--workers", "1", *settings)
     assert (code, errors) == (0, "")
-    assert "report: runs/mine/report/report.md" in output
+    assert "report: runs/mine/report/index.html" in output
     result = json.loads((tmp_path / "runs/mine/report/report.json").read_text())
     assert {"hard_only", "source_finetuned", "adapted_all"} <= set(result["rankers"])
     assert result["data"]["source"]["rows"] == 2000
