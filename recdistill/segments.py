@@ -24,6 +24,7 @@ from recdistill.tables import Table
 Array = np.ndarray[Any, Any]
 ROLES = ("user", "item")
 FEW, LISTED = 50, 12  # a column of so few values has segments, of its most frequent ones
+FEWEST_UNITS, FEWEST_OF_A_CLASS = 20, 10  # with fewer, variances are those of chance and differences of none stand out
 SMALL = 200  # users and clicks below which intervals are not to be trusted
 
 
@@ -144,11 +145,12 @@ def _answers(test: Table) -> Table:
 
 
 def _suffices(test: Table, metric: str) -> bool:
-    """Whether an interval can be had."""
+    """Whether there are units enough, and for AUC rows of each class, that an interval says something."""
     clicked = test.labels == 1
     counting = clicked if metric == "ndcg@10" else np.ones(len(test), dtype=bool)
     units = len(test) if test.schema.user is None else len(np.unique(test.numpy(test.schema.user)[counting]))
-    return units >= 2 and (metric != "auc" or (clicked.any() and not clicked.all()))
+    rarer = min(int(clicked.sum()), int((~clicked).sum()))
+    return units >= FEWEST_UNITS and (metric != "auc" or rarer >= FEWEST_OF_A_CLASS)
 
 
 def _mean(scores: Array, test: Table, metric: str) -> float:

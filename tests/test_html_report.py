@@ -199,3 +199,10 @@ def test_many_rankers_with_long_names_are_all_in_the_table() -> None:
     assert len(text.encode()) < MOST_BYTES
     for number in range(30):
         assert f"embedding_dim_{number:02d}_with_hidden" in text
+
+
+def test_names_are_text_in_markdown_too() -> None:
+    """No tag of a name is left as one, but in code, where it is text; the page's own words have none."""
+    page = re.sub(r"^    .*$", "", report.page(renamed(full(), _hostile)), flags=re.MULTILINE)
+    assert not re.search(r"(?<!\\)<(script|img|svg|/)", page)
+    assert "\\<script" in page

@@ -455,3 +455,25 @@ def test_few_clusters_or_few_positives_are_told() -> None:
     assert mean_difference(*scores, clusters=few).small
     assert not mean_difference(*scores, clusters=many).small
     assert over_seeds([0.1], [0.02], units=199, method="delong").small
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_a_few_seeds_give_no_absurd_interval(seeds: int) -> None:
+    """Noise of each seed's own in every row, no drift: differences of areas stay within -1 and 1, and mostly near 0."""
+    widths = []
+    for world in range(50):
+        rng = np.random.default_rng(world)
+        labels = np.arange(400) % 2
+        a, b = rng.normal(size=(2, seeds, 400)) + labels
+        found = auc_difference(a, b, labels)
+        assert -1 <= found.low <= found.delta <= found.high <= 1
+        widths.append(found.high - found.low)
+    assert np.median(widths) < 0.3
+
+
+def test_the_bootstraps_p_knows_no_floor_and_no_difference_is_certain() -> None:
+    rng = np.random.default_rng(0)
+    better = mean_difference(rng.normal(size=400) + 3, rng.normal(size=400))
+    assert holm([better.p] * 1000).max() < 1e-6
+    same = np.ones(40)
+    assert mean_difference(same, same).p == 1

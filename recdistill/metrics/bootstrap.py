@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from recdistill.errors import DataError
 from recdistill.metrics.classification import Array
@@ -18,8 +19,9 @@ def mean_difference(
 ) -> Comparison:
     """Paired difference of means by bootstrap over clusters, rows or lists.
 
-    One seed: the percentile interval. Several seeds: the bootstrap's variance for the mean over seeds, to which the
-    variance between seeds over their number is added, with Student's t as in `auc_difference`.
+    One seed: the percentile interval; p is by Student's t, since shares of resamples end at 1 over their number, which
+    no correction for many comparisons lets through. Several seeds: the bootstrap's variance for the mean over seeds, to
+    which the variance between seeds over their number is added, with Student's t as in `auc_difference`.
 
     Args:
         values_a, values_b: (rows,) or (seeds, rows), e.g. each row's logloss or each user's NDCG.
@@ -47,9 +49,9 @@ def mean_difference(
         rows = RowsError(float(drawn.var(ddof=1)), count, method, small, own)
         return with_seeds(difference.mean(1), rows)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    tail = min((drawn <= 0).sum(), (drawn >= 0).sum()) + 1
-    p, error = min(1.0, 2 * tail / (resamples + 1)), float(drawn.std(ddof=1))
-    return Comparison(float(difference.mean()), float(low), float(high), p, method, error, small)
+    delta, error = float(difference.mean()), float(drawn.std(ddof=1))
+    p = float(2 * stats.t.sf(abs(delta) / error, count - 1)) if error else float(delta == 0)
+    return Comparison(delta, float(low), float(high), p, method, error, small)
 
 
 def rmse_difference(

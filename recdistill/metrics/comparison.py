@@ -62,8 +62,9 @@ def with_seeds(deltas: Array, rows: RowsError, confidence: float = 0.95) -> Comp
 
     The variance is V + B: V comes from the rows, and B = (s² − W)/S, at least 0, from the S seeds, with s² the variance
     of their differences and W the part of it that the rows contribute, which is in V already. Several seeds: the t
-    distribution with Welch-Satterthwaite degrees of freedom. One seed: the normal, and B is not known. In simulations
-    with three seeds 95 % intervals of AUC held the truth in 92 to 98 % of worlds, as seeds drifted much or not at all.
+    distribution with Welch-Satterthwaite degrees of freedom, at least S − 1. One seed: the normal, and B is not known.
+    In simulations with three seeds 95 % intervals of AUC held the truth in 92 to 98 % of worlds, as seeds drifted much
+    or not at all.
 
     Args:
         deltas: (seeds,).
@@ -78,7 +79,7 @@ def with_seeds(deltas: Array, rows: RowsError, confidence: float = 0.95) -> Comp
         return Comparison(delta, delta, delta, 1.0 if delta == 0 else 0.0, rows.method, 0.0, rows.small)
     freedom = np.inf
     if seeds > 1:
-        freedom = total**2 / (rows.variance**2 / (rows.units - 1) + spread**2 / (seeds - 1))
+        freedom = max(seeds - 1, total**2 / (rows.variance**2 / (rows.units - 1) + spread**2 / (seeds - 1)))
     half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
     p = float(2 * stats.t.sf(abs(delta) / error, freedom))
     return Comparison(delta, delta - half, delta + half, p, rows.method, float(np.sqrt(rows.variance)), rows.small)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,8 @@ def auc_difference(
     variance = rows.variance(mean) if len(first) > 1 else float(variances[0])
     method = "delong" if clusters is None else "delong_cluster"
     error = RowsError(variance, rows.units, method, rows.small, own=own_variance(variances, variance))
-    return with_seeds(deltas, error, confidence)
+    found = with_seeds(deltas, error, confidence)
+    return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))  # areas are in [0, 1]
 
 
 @dataclass(frozen=True)

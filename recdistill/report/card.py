@@ -157,7 +157,7 @@ def _loading(pooled: dict[str, Any]) -> list[str]:
 
 def _versions(result: dict[str, Any]) -> list[str]:
     lines = [f"- {escaped(name)} {escaped(str(version))}" for name, version in (result.get("versions") or {}).items()]
-    lines += [f"- made by `{result['command'].replace('`', '')}`"] if result["command"] else []
+    lines += [f"- made by `{' '.join(result['command'].replace('`', '').split())}`"] if result["command"] else []
     return ["## Versions", "", *lines, ""] if lines else []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recdistill.metrics.comparison import ENOUGH
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, percent
 
 FEW = 100  # rows, of clicks those of the rarer class
@@ -12,9 +13,20 @@ FEW = 100  # rows, of clicks those of the rarer class
 def cautions(result: dict[str, Any]) -> list[str]:
     """A sentence each, the gravest first."""
     found = [_teacher(result), *map(_harm, result["pooled"]), *map(_choice, result["pooled"])]
+    found.append(few_to_test(result["data"].get("test", {})))
     if len(result["pooled"][0]["seeds"]) == 1:
         found.append("one seed: how much another draw of labels and weights would change is not known (--set seeds=3).")
     return [caution for caution in found if caution]
+
+
+def few_to_test(test: dict[str, float]) -> str:
+    """What is to be said of few test rows; nothing of as many as intervals were shown to hold for.
+
+    Args:
+        test: counts of "users" and "positives", where the rows have them.
+    """
+    few = [f"{test[of]:,.0f} {of}" for of in ("users", "positives") if test.get(of, ENOUGH) < ENOUGH]
+    return f"the test rows have {' and '.join(few)}: below {ENOUGH} intervals may be too narrow." if few else ""
 
 
 def _teacher(result: dict[str, Any]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from recdistill.report.cautions import few_to_test
 from recdistill.report.markdown_table import escaped, markdown_table
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, counted_names, percent, signed
 
-LEVEL, FEWEST = 0.05, 200
+LEVEL = 0.05
 SHOWN = 12  # digits of a configuration's digest
 METHODS = {
     "delong": "DeLong's for paired areas, rows independent",
@@ -57,16 +58,13 @@ def leader_page(result: dict[str, Any]) -> str:
     lines += [f"All are tested on the same {test['rows']:,} rows (fingerprint `{test['fingerprint']}`).", ""]
     lines += ["## How to read this", "", *(f"- {line}" for line in _reading(result)), ""]
     if result["command"]:
-        lines += ["## Made by", "", f"    {result['command']}", ""]
+        lines += ["## Made by", "", f"    {' '.join(result['command'].split())}", ""]
     return "\n".join(lines)
 
 
 def leader_cautions(result: dict[str, Any]) -> list[str]:
     """What makes the leaderboard's intervals weaker than they look."""
-    test, found = result["test"], []
-    few = [f"{test[of]:,.0f} {of}" for of in ("users", "positives") if test.get(of, FEWEST) < FEWEST]
-    if few:
-        found.append(f"the test rows have {' and '.join(few)}: below {FEWEST} intervals may be too narrow.")
+    found = [few] if (few := few_to_test(result["test"])) else []
     if any(len(share["seeds"]) == 1 for share in result["shares"]):
         found.append("one seed: how much another draw of labels and weights would change is not in the intervals.")
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from recdistill.report.cautions import cautions
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
+from recdistill.report.markdown_table import escaped, markdown_table
 from recdistill.report.reading import reading
 from recdistill.report.run_words import (
     beside_lines,
@@ -25,9 +26,9 @@ def page(result: dict[str, Any]) -> str:
     """The page of a result."""
     lines = ["# Does transfer help here?", ""]
     for pooled in result["pooled"]:
-        first, *others = answer(pooled)
+        first, *others = map(escaped, answer(pooled))
         lines += [f"- {first}", *(f"  - {line}" for line in others)]
-    lines += ["", *_apart(f"**Caution:** {caution}" for caution in cautions(result))]
+    lines += ["", *_plain(f"**Caution:** {escaped(caution)}" for caution in cautions(result))]
     lines += [
         *_data(result),
         *_inspected(result.get("inspection")),
@@ -35,13 +36,13 @@ def page(result: dict[str, Any]) -> str:
         *["## How to read this", "", *(f"- {line}" for line in reading(result)), ""],
     ]
     if result["command"]:
-        lines += ["## Made by", "", f"    {result['command']}", ""]
+        lines += ["## Made by", "", f"    {' '.join(result['command'].split())}", ""]
     return "\n".join(lines)
 
 
 def _data(result: dict[str, Any]) -> list[str]:
-    note = result["config"]["data"]["note"]
-    lines = ["## Data", "", *([note, ""] if note else []), *_table(counts_table(result)), ""]
+    note = escaped(result["config"]["data"]["note"] or "")
+    lines = ["## Data", "", *([note, ""] if note else []), *markdown_table(counts_table(result)), ""]
     return [*lines, *_apart(data_lines(result))]
 
 
@@ -51,15 +52,15 @@ def _inspected(inspection: dict[str, Any] | None) -> list[str]:
     table, findings = overlap_table(inspection), finding_lines(inspection, "warning", "note")
     lines = ["## What the rows are like", ""]
     if table:
-        lines += ["Of the target's ids and rows, what the source has too:", "", *_table(table), ""]
+        lines += ["Of the target's ids and rows, what the source has too:", "", *markdown_table(table), ""]
     if rest := more_columns(inspection):
         lines += [f"{rest}.".capitalize(), ""]
-    return [*lines, *(f"- {line}." for line in findings or ["nothing to warn of or to note"]), ""]
+    return [*lines, *(f"- {escaped(line)}." for line in findings or ["nothing to warn of or to note"]), ""]
 
 
 def _share(pooled: dict[str, Any]) -> list[str]:
-    lines = [f"## {percent(pooled['labels'])} of the labels", "", *_table(budget_table(pooled)), ""]
-    lines += [*_table(table(pooled)), "", *_apart(beside_lines(pooled)), *_ranking(pooled)]
+    lines = [f"## {percent(pooled['labels'])} of the labels", "", *markdown_table(budget_table(pooled)), ""]
+    lines += [*markdown_table(table(pooled)), "", *_apart(beside_lines(pooled)), *_ranking(pooled)]
     return [*lines, *_apart([rows_line(pooled)])]
 
 
@@ -67,18 +68,13 @@ def _ranking(pooled: dict[str, Any]) -> list[str]:
     if (ranking := pooled.get("ranking")) is None:
         return []
     lead, gains = ranking_lead(ranking, strong="**"), ranking_gains(pooled)
-    return [lead, "", *_table(ranking_table(ranking)), "", gains, ""]
+    return [lead, "", *markdown_table(ranking_table(ranking)), "", escaped(gains), ""]
 
 
 def _apart(lines: Iterable[str]) -> list[str]:
-    """Each line a paragraph; empty ones are left out."""
+    """Each line a paragraph, its values text; empty ones are left out."""
+    return _plain(map(escaped, lines))
+
+
+def _plain(lines: Iterable[str]) -> list[str]:
     return [part for line in lines if line for part in (line, "")]
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    header, *body = rows
-    return [_row(header), "|" + "---|" * len(header), *map(_row, body)]
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

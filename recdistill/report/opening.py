@@ -11,6 +11,7 @@ from recdistill.report.figures.size import in_bytes
 from recdistill.report.words import NAMES, alphas, answer, deltas, found, percent, signed, verdict
 
 TONES = {1: "gain", -1: "loss", 0: "open"}
+PLAINLY = {"it helps": "gain", "it harms": "loss"}  # what a verdict says; of all others the figure decides nothing
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,21 @@ class Card:
 
 def cards(result: dict[str, Any]) -> list[Card]:
     """One per share of labels."""
-    return [Card(percent(p["labels"]), [*_gains(p), *_size(p)], _ship(p), answer(p)) for p in result["pooled"]]
+    return [
+        Card(percent(p["labels"]), [*_shipped(p), *_gains(p), *_size(p)], _ship(p), answer(p)) for p in result["pooled"]
+    ]
+
+
+def _shipped(pooled: dict[str, Any]) -> list[Tile]:
+    """What the strategy's student gains over labels alone, where a strategy chose it."""
+    comparison = found(pooled, "auto", "hard_only")
+    if comparison is None:
+        return []
+    if not (comparison["delta"] or comparison["high"] - comparison["low"]):
+        return [Tile("Shipped", "labels alone", f"auto keeps {_ship(pooled)}", "open")]
+    delta, _, interval = signed(comparison).partition(" ")
+    words = f"auto's student: {NAMES[pooled['headline']]} over hard_only {interval}"
+    return [Tile("Shipped", delta, words, TONES[direction(comparison)])]
 
 
 def _gains(pooled: dict[str, Any]) -> list[Tile]:
@@ -63,8 +78,8 @@ def _gains(pooled: dict[str, Any]) -> list[Tile]:
             delta, _, interval = signed(comparison).partition(" ")
             said = verdict(pooled, control)
             short = "not shown" if said.startswith("not shown") else said
-            words = f"{NAMES[pooled['headline']]} over {control} {interval}: {short}"
-            tiles.append(Tile(word.capitalize(), delta, words, TONES[direction(comparison)]))
+            words = f"chosen student: {NAMES[pooled['headline']]} over {control} {interval}: {short}"
+            tiles.append(Tile(word.capitalize(), delta, words, PLAINLY.get(said, "open")))
     return tiles
 
 
