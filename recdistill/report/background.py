@@ -42,6 +42,10 @@ def _shift(result: dict[str, Any]) -> list[Group]:
         return []
     verdict, columns = found["verdict"], found.get("columns") or []
     head, *lines = page.opening(Verdict(*(tuple(verdict[name]) for name in ("shifts", "unknown", "words", "advice"))))
+    if rows := found.get("labelled_rows"):
+        lines.append(
+            f"Where labels are asked, this reads those of all {rows:,} training rows, whatever share students had."
+        )
     grids = []
     if columns:
         grids.append(
