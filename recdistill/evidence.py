@@ -41,7 +41,8 @@ def curves(scores: Array, labels: Array) -> dict[str, Any]:
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     false, true, _ = roc_curve(labels, scores)
-    precisions, recalls, _ = precision_recall_curve(labels, scores)
+    # The last point of scikit-learn's, precision 1 at recall 0, is no score's.
+    precisions, recalls = (values[:-1] for values in precision_recall_curve(labels, scores)[:2])
     return {
         "roc": _thinned(false, true, along=false + true),
         "pr": _thinned(recalls[::-1], precisions[::-1], along=recalls[::-1]),

@@ -55,7 +55,7 @@ class Ranker:
             (rows,) float32 logits, or (rows, classes).
 
         Raises:
-            DataError: a score is not finite, or the table was prepared by another encoder.
+            DataError: a score is not finite, the table was prepared by another encoder, or the rows are none.
         """
         require_finite(scores := self._found(rows, split, self.network, batch_size))
         return scores
@@ -77,6 +77,9 @@ class Ranker:
 
     def _found(self, rows: Table | Batch | PreparedTable, split: str, found: Found, size: int) -> Floats:
         """What is found of rows, so many at a time; of a prepared table also a row group at a time."""
+        if not isinstance(rows, Table | Batch | PreparedTable):
+            rule = "rows to score are an rd.Table, e.g. rd.Table.from_pandas(frame, schema)"
+            raise DataError(f"{rule}, got {type(rows).__name__}")
         if not isinstance(rows, PreparedTable):
             batch = self.encoder.encode(rows) if isinstance(rows, Table) else rows
             return _in_parts(self.network, batch, found, size)

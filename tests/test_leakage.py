@@ -156,7 +156,7 @@ def test_a_privileged_column_is_only_warned_of() -> None:
     leaking = leaking.with_schema(replace(leaking.schema, privileged=(*leaking.schema.privileged, "leak")))
     found = answers.answer_findings({"train": leaking}, {"train": single_column_auc(leaking)})
     assert [finding.level for finding in found] == ["warning"]
-    assert found[0].words.endswith("does it say more than the label?")
+    assert found[0].words.endswith("ask whether it says more than the label")
 
 
 def test_of_many_rows_some_are_drawn_by_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:

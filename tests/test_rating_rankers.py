@@ -250,3 +250,10 @@ def test_hidden_ratings_are_gone(parts: tuple[Table, ...]) -> None:
     assert few.labelled.sum() == pytest.approx(0.05 * len(train), abs=1)
     assert few.column("stars").null_count == len(few) - few.labelled.sum()
     assert (np.sum(folds(few, k=3, seed=0), axis=0) == few.labelled).all()
+
+
+def test_rows_of_another_kind_are_named(parts: tuple[Table, Table, Table, Table, Table]) -> None:
+    encoder = Encoder.fit(parts[0])
+    ranker = Ranker(encoder, build("lr", encoder.spec, seed=0))
+    with pytest.raises(DataError, match=r"rows to score are an rd.Table, e.g. .*, got DataFrame"):
+        ranker.score(parts[0].arrow.to_pandas())  # type: ignore[arg-type]

@@ -158,7 +158,7 @@ def _told(name: str, sides: Mapping[str, Table], found: Mapping[str, Mapping[str
     if sure and not privileged:
         rule = "a feature must not be the label itself"
         return Finding("error", "leakage", f"{rule}, got {name!r}, whose AUC alone is {reached}: leave it out")
-    question = "does it say more than the label?" if privileged else "is it known before the answer?"
+    question = "ask whether it says more than the label" if privileged else "ask whether it is known before the answer"
     return Finding("warning", "leakage", f"{name} alone tells the label, with an AUC of {reached}: {question}")
 
 
