@@ -34,7 +34,8 @@ def of_report(run: RunFolder, board: Board) -> dict[str, Any] | None:
     if config.teacher.scores is None:
         teacher, soft = Ranker.load(run.pretrained("source_teacher", seed)), None
     else:
-        teacher, soft = None, SoftLabels.load(run.soft_labels(run.teachers[0], most))
+        given = SoftLabels.from_column(target, scale=config.teacher.scores, clip=config.teacher.clip)
+        teacher, soft = None, given  # not those of the run's folder: no arm need have asked for them
     try:
         return diagnose(tables["source"], target, teacher=teacher, soft=soft).to_dict()
     except DataError as error:

@@ -103,7 +103,7 @@ def test_a_page_of_a_result_without_it_is_as_before() -> None:
     section = with_it[start:end]
     assert "| item_id | 1,000 | 900 (90.0 %) | 5,000 | 99.9 % |" in section
     assert section.index("| user_id |") < section.index("| item_id |"), "the least shared first"
-    assert "- warning: price: another | unit?." in section
+    assert "- warning: price: another \\| unit?." in section
     assert "- note: source and target share no user_id." in section
 
 
