@@ -75,14 +75,9 @@ def fidelity(student: Array, teacher: Array, test: Table, *, thresholds: tuple[f
     return found
 
 
-def adjusted(comparisons: Iterable[dict[str, Any]], *, small: bool) -> list[dict[str, Any]]:
-    """Comparisons with "p_holm", adjusted for all rankers compared with the same one in the same metric, and "small".
-
-    Args:
-        comparisons: of one share of labels.
-        small: whether there are too few users or clicks to trust their intervals.
-    """
-    found = [{**comparison, "small": comparison.get("small", small)} for comparison in comparisons]
+def adjusted(comparisons: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A share of labels' comparisons with "p_holm", adjusted for all with the same second ranker in the same metric."""
+    found = [dict(comparison) for comparison in comparisons]
     families: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for one in found:
         families.setdefault((one["b"], one["metric"]), []).append(one)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from recdistill import datasets, report, run_arms, run_inspection
-from recdistill.artefacts import is_whole, read_json, verify
 from recdistill.configuration import Config
 from recdistill.devices import device_of
 from recdistill.errors import DataError, UsageError
@@ -176,10 +175,7 @@ def reported(folder: RunFolder) -> dict[str, Any]:
         DataError: the report was changed since, or written by an earlier version.
     """
     require_before(folder, "report")
-    if not is_whole(folder.report):
-        raise UsageError(f"{folder.path} has no whole report; run `recdistill evaluate {folder.path}` first")
-    verify(folder.report)
-    result: dict[str, Any] = read_json(folder.report / "report.json")
+    result = report.Report.read(folder.path).result
     if any("enough" not in pooled for pooled in result["pooled"]):
         raise DataError(f"{folder.report} was written by an earlier version; run `recdistill evaluate {folder.path}`")
     return result

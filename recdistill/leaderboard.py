@@ -146,9 +146,9 @@ def _share(entrants: Sequence[Entrant], share: float, reference: tuple[str, str]
 def _scored(entrant: Entrant, cells: Sequence[Cell], wanted: Collection[str] | None) -> dict[str, Scores]:
     """By ranker its logits on the test rows in every cell: (seeds, rows), or with classes as a last axis."""
     run, found = entrant.run, []
+    test = run.tables()["test"]
     for cell in cells:
         train, _ = run.labelled(cell)
-        test = run.tables()["test"]
         found.append({name: of.score(test) for name, (of, _) in scorers(run, cell, train, wanted).items()})
     return {name: np.stack([of[name] for of in found]).astype(np.float64) for name in found[0]}
 

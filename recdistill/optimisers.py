@@ -208,8 +208,8 @@ class Optimisers:
     def drop_traces(self) -> None:
         """Set to 0 what is below `TRACE`, in the weights that every step changes and in what is kept of them.
 
-        Decay and dead units shrink numbers for ever, and a processor multiplies float32's last ones, below 1.2e-38, a
-        hundred times slower than others. Rows of tables that are updated one by one are left alone.
+        Decay and dead units shrink numbers for ever, and a processor multiplies float32's last ones, below 1.2e-38, far
+        slower than others. Rows of tables that are updated one by one are left alone.
         """
         for part in (p for p in self.parts if isinstance(p, torch.optim.Optimizer) and not isinstance(p, RowOptimiser)):
             weights = [weight for group in part.param_groups for weight in group["params"]]

@@ -18,7 +18,7 @@ from recdistill.progress import Board
 from recdistill.rankings import candidates_of, mean_metrics, ranked
 from recdistill.run_folder import RunFolder
 from recdistill.run_rankers import Entry, Scores, histories, measured, written
-from recdistill.segments import SMALL, compare_segments, is_small, segments_of
+from recdistill.segments import compare_segments, segments_of
 from recdistill.tables import Table
 
 
@@ -41,8 +41,7 @@ def evaluated(run: RunFolder, *, command: str, board: Board) -> dict[str, Any]:
         if candidates is not None:
             board.say(f"  ranking unseen items for {len(candidates.names):,} users")
             ranking = ranked(run, cells, pooled[-1]["chosen"], candidates)
-            small = ranking["users"] < SMALL
-            pooled[-1]["ranking"] = ranking | {"comparisons": adjusted(ranking["comparisons"], small=small)}
+            pooled[-1]["ranking"] = ranking | {"comparisons": adjusted(ranking["comparisons"])}
     return {
         "schema": 1,
         "command": command,
@@ -100,8 +99,7 @@ def _pooled(run: RunFolder, found: list[tuple[Entry, Scores]], test: Table) -> E
     seeds = {"seeds": [cell["seed"] for cell in cells], "labelled": [cell["labelled"] for cell in cells]}
     enough = {"test_rows": len(test), "smallest_effect": effect, "needed": needed}
     names = {"headline": headline, "chosen": chosen, **_shipped(run, cells), "enough": enough}
-    compared = adjusted(comparisons, small=is_small(test))
-    return {**seeds, **names, "rankers": rankers, "comparisons": compared, **behind}
+    return {**seeds, **names, "rankers": rankers, "comparisons": adjusted(comparisons), **behind}
 
 
 def _wanted(run: RunFolder, names: list[str], metrics: list[str], headline: str) -> list[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from recdistill.errors import DataError, nearest
 from recdistill.evaluation import compare, measure_ratings, task
 from recdistill.inspection.profiles import counted, times
 from recdistill.metrics import METRICS, RATING_METRICS, expected_rating, holm, logloss, ndcg_at_k
+from recdistill.metrics.comparison import ENOUGH
 from recdistill.schema import Schema
 from recdistill.tables import Table
 
@@ -25,7 +26,6 @@ Array = np.ndarray[Any, Any]
 ROLES = ("user", "item")
 FEW, LISTED = 50, 12  # a column of so few values has segments, of its most frequent ones
 FEWEST_UNITS, FEWEST_OF_A_CLASS = 20, 10  # with fewer, variances are those of chance and differences of none stand out
-SMALL = 200  # users and clicks below which intervals are not to be trusted
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def compare_segments(
 
 
 def is_small(test: Table) -> bool:
-    """Whether intervals over these labelled rows are not to be trusted: fewer than `SMALL` users, rows or clicks."""
-    return min(count for count in (len(test), *_counts(test)) if count is not None) < SMALL
+    """Whether intervals over these labelled rows are not to be trusted: fewer than `ENOUGH` users, rows or clicks."""
+    return min(count for count in (len(test), *_counts(test)) if count is not None) < ENOUGH
 
 
 def _compared(segment: Segment, first: Array, second: Array, test: Table, metric: str) -> dict[str, Any]:

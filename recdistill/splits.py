@@ -116,10 +116,12 @@ def folds(table: Table, *, k: int, seed: int, groups: np.ndarray[Any, Any] | Non
     labelled = np.flatnonzero(table.labelled)
     units = table.row_ids[labelled]
     if groups is not None:
-        units = units[np.unique(groups, return_index=True)[1]][np.unique(groups, return_inverse=True)[1]]
-    if not 2 <= k <= len(np.unique(units)):
+        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+        units = units[first][group]
+    count = len(np.unique(units))
+    if not 2 <= k <= count:
         what = "labelled rows" if groups is None else "groups of labelled rows"
-        raise UsageError(f"k folds need 2 <= k <= {what}, got {k=} for {len(np.unique(units))}")
+        raise UsageError(f"k folds need 2 <= k <= {what}, got {k=} for {count}")
     place = _places(units, seed_of(seed, "folds"))
     number = np.full(len(table), -1)
     number[labelled] = np.minimum((place * k).astype(int), k - 1)

@@ -123,10 +123,10 @@ def test_a_constant_ranker_has_curves() -> None:
 
 def test_p_values_are_adjusted_among_rankers_of_one_question() -> None:
     told = [("a", "x", "auc", 0.01), ("b", "x", "auc", 0.04), ("a", "x", "logloss", 0.02), ("a", "y", "auc", 0.03)]
-    found = adjusted([{"a": a, "b": b, "metric": m, "p": p} for a, b, m, p in told], small=False)
+    found = adjusted([{"a": a, "b": b, "metric": m, "p": p, "small": False} for a, b, m, p in told])
     assert [one["p_holm"] for one in found] == [*holm([0.01, 0.04]), 0.02, 0.03]
     assert not any(one["small"] for one in found)
-    assert adjusted([{"b": "x", "metric": "auc", "p": 0.5, "small": True}], small=False)[0]["small"]  # as it was told
+    assert adjusted([{"b": "x", "metric": "auc", "p": 0.5, "small": True}])[0]["small"]  # as it was told
 
 
 @pytest.mark.parametrize("file", sorted(RESULTS.glob("*/report.json")), ids=lambda file: file.parent.name)

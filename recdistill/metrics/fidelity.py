@@ -89,8 +89,8 @@ def overlap_at_k(student: Any, teacher: Any, lists: Any, *, k: int = 10) -> PerL
         ValueError: k is below 1.
     """
     student, teacher = _paired(student, teacher)
-    both = top_k_chances(student, lists, k=k) * top_k_chances(teacher, lists, k=k)
     names, list_of = np.unique(np.asarray(lists), return_inverse=True)
+    both = top_k_chances(student, list_of, k=k) * top_k_chances(teacher, list_of, k=k)
     kept = np.bincount(list_of) > k
     return PerList(names[kept], np.bincount(list_of, both)[kept] / k, int((~kept).sum()))
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from recdistill.errors import DataError
 from recdistill.metrics.classification import Array
+from recdistill.metrics.sorting import codes
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,11 @@ def exposure(scores: Any, lists: Any, items: Any, *, catalogue: int, k: int = 10
         DataError: bad input, or an item outside the catalogue.
         ValueError: k is below 1.
     """
-    items = np.asarray(items)
-    chances = top_k_chances(scores, lists, k=k)
+    items, (names, list_of) = np.asarray(items), np.unique(np.asarray(lists), return_inverse=True)
+    chances = top_k_chances(scores, list_of, k=k)
     if items.shape != chances.shape or not ((items >= 0) & (items < catalogue)).all():
         got = f"{items.shape} from {items.min(initial=0)} to {items.max(initial=0)}"
         raise DataError(f"items must be (rows,) positions below {catalogue}, got {got} for {chances.shape} rows")
-    names, list_of = np.unique(np.asarray(lists), return_inverse=True)
     length = np.minimum(np.bincount(list_of), k)[list_of]
     with np.errstate(divide="ignore"):  # what is shown for certain leaves no chance to be unseen
         unseen = np.log1p(-chances)
@@ -126,7 +126,7 @@ def top_k_chances(scores: Any, lists: Any, *, k: int) -> Array:
         raise ValueError(f"k must be at least 1, got {k=}")
     if scores.ndim != 1 or scores.shape != lists.shape or not len(scores) or not np.isfinite(scores).all():
         raise DataError(f"scores must be finite, one for each row's list, got {scores.shape=}, {lists.shape=}")
-    list_of = np.unique(lists, return_inverse=True)[1]
+    list_of = codes(lists)
     order = np.lexsort((-scores, list_of))
     first_of_list = np.append(True, np.diff(list_of[order]) != 0)
     first_of_tie = np.flatnonzero(first_of_list | np.append(True, np.diff(scores[order]) != 0))

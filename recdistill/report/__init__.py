@@ -17,10 +17,9 @@ from recdistill.report.leaderboard import (
     leader_lines,
     leader_page,
     leader_table,
-    share_title,
 )
 from recdistill.report.markdown import page
-from recdistill.report.summary import left_to_the_page, summary, summary_title
+from recdistill.report.summary import left_to_the_page, share_title, summary, summary_title
 from recdistill.report.words import answer, left_out, percent, signed, table
 
 

@@ -12,7 +12,7 @@ from recdistill.report.words import LOWER_IS_BETTER, NAMES, signed
 METHODS = {"delong": "DeLong", "bootstrap": "bootstrap"}
 FIRST = ("auto", "chosen")
 LAST = {"student": 0, "control": 1, "teacher": 2}
-LOWER = {*LOWER_IS_BETTER, "logloss", "mae", "brier", "normalised_entropy", "calibration_error"}
+LOWER = {*LOWER_IS_BETTER, "logloss", "mae"}
 
 
 def method_words(comparison: dict[str, Any]) -> str:

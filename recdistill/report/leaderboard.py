@@ -6,6 +6,7 @@ from typing import Any
 
 from recdistill.report.cautions import few_to_test
 from recdistill.report.markdown_table import escaped, markdown_table
+from recdistill.report.summary import share_title
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, counted_names, percent, signed
 
 LEVEL = 0.05
@@ -68,12 +69,6 @@ def leader_cautions(result: dict[str, Any]) -> list[str]:
     if any(len(share["seeds"]) == 1 for share in result["shares"]):
         found.append("one seed: how much another draw of labels and weights would change is not in the intervals.")
     return found
-
-
-def share_title(share: dict[str, Any]) -> str:
-    """A share of labels and its seeds."""
-    seeds = len(share["seeds"])
-    return f"{percent(share['labels'])} of the labels, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def _leaders(share: dict[str, Any], metric: str) -> list[str]:

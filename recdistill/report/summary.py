@@ -24,9 +24,13 @@ def summary(pooled: dict[str, Any]) -> list[list[str]]:
 
 def summary_title(pooled: dict[str, Any]) -> str:
     """Of which labels the summary is, and what its gains are."""
-    seeds = len(pooled["seeds"])
-    gains = f"gains in {NAMES[pooled['headline']]} with 95 % intervals"
-    return f"{percent(pooled['labels'])} of the labels, {seeds} seed{'s' if seeds > 1 else ''}; {gains}"
+    return f"{share_title(pooled)}; gains in {NAMES[pooled['headline']]} with 95 % intervals"
+
+
+def share_title(share: dict[str, Any]) -> str:
+    """A share of labels and its seeds."""
+    seeds = len(share["seeds"])
+    return f"{percent(share['labels'])} of the labels, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def left_to_the_page(pooled: dict[str, Any]) -> list[str]:

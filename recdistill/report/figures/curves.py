@@ -27,7 +27,7 @@ KINDS = {
 }
 STEPS = 11  # points of a curve in its table
 MOST = 8  # curves in one picture
-FROM = ("source_teacher", "given_scores", "scores")
+FROM = ("source_teacher", "given_scores")
 
 
 def ranking_curves(pooled: dict[str, Any]) -> list[Figure]:
