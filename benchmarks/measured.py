@@ -68,9 +68,17 @@ def _family(pid: int) -> list[int]:
     found, waiting = [], [pid]
     while waiting:
         found.append(waiting.pop())
-        for task in Path(f"/proc/{found[-1]}/task").glob("*/children"):
-            waiting += map(int, _words(task))
+        for thread in _threads(found[-1]):
+            waiting += map(int, _words(thread / "children"))
     return found
+
+
+def _threads(pid: int) -> list[Path]:
+    """The folders of a process's threads; none where it is gone."""
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
 
 
 def _resident(pid: int) -> int:

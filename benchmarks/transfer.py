@@ -4,7 +4,7 @@
     python benchmarks/transfer.py --tasks new_market synthetic --workers 2
     python benchmarks/transfer.py --workers 2 --reports
 
-A task is a TOML in `benchmarks/grid`, over `common.toml`. Each finished cell (a share of labels and a seed) is a JSON
+A task is a TOML in `benchmarks/experiments`. Each finished cell (a share of labels and a seed) is a JSON
 in `benchmarks/results/cells/TASK`; the command computes those that are missing, or that another configuration made, and
 writes the page in `benchmarks/results/transfer` from all that are there. Data sets are found below $RECDISTILL_DATA; a
 task without its data is left out, and said so. What is trained is kept in `--runs`, so the same command continues.
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transfer_cells import read
+from transfer_cells import TASKS, read
 from transfer_page import COMMAND, write_page
 
 from recdistill import experiment
@@ -46,17 +46,6 @@ from recdistill.work import Workers
 
 HERE = Path(__file__).parent
 CELLS, PAGE = HERE / "results" / "cells", HERE / "results" / "transfer"
-TASKS = (
-    "synthetic",
-    "privileged",
-    "scores_only",
-    "ratings",
-    "criteo",
-    "new_market",
-    "new_catalogue",
-    "amazon_sport_cloth",
-    "amazon_cloth_sport",
-)
 # What the target's unseen items are ranked by, where the task asks for that; a ranking takes far longer than a score.
 RANKED = ("hard_only", "source_finetuned", "adapted_labelled_warm", "adapted_all_warm")
 # Soft labels of rows that the teacher was adapted on, by teachers that were not adapted on them and by one that was.
@@ -135,12 +124,7 @@ def unfinished(folder: RunFolder) -> bool:
 
 def configuration(name: str) -> Config:
     """A task's, every default filled in."""
-    return fill(Config, told(name))
-
-
-def told(name: str) -> dict[str, Any]:
-    """What a task's TOML says, over what all tasks share."""
-    return read_toml(HERE / "grid" / "common.toml") | read_toml(HERE / "grid" / f"{name}.toml")
+    return fill(Config, read_toml(HERE / "experiments" / f"{name}.toml"))
 
 
 def identity(config: Config) -> str:

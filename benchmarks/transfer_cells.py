@@ -16,6 +16,17 @@ from recdistill.metrics import Comparison, holm, over_seeds
 from recdistill.report.words import LOWER_IS_BETTER
 
 Entry = dict[str, Any]
+TASKS = (
+    "synthetic",
+    "privileged",
+    "scores_only",
+    "ratings",
+    "criteo",
+    "new_market",
+    "new_catalogue",
+    "amazon_sport_cloth",
+    "amazon_cloth_sport",
+)
 
 
 @dataclass(frozen=True)
@@ -72,10 +83,14 @@ class Cell:
 
     @property
     def cost(self) -> float:
-        """What "auto" took, in distillations with unlabelled rows; where there are none, of labelled rows."""
+        """What "auto" took, in distillations with unlabelled rows; where there are none, of labelled rows.
+
+        A distillation is a teacher's soft labels and a student with its whole tuning budget.
+        """
         arms = [name for name in self.students if self.rankers[name]["role"] == "student" and "warm" not in name]
         one = next((name for name in reversed(arms) if name.endswith("_all")), arms[-1])
-        return float(self.rankers["auto"]["seconds"] / self.rankers[one]["seconds"])
+        taken = self.rankers[one]
+        return float(self.rankers["auto"]["seconds"] / (taken["seconds"] + taken["labelling_seconds"]))
 
     def found(self, a: str, b: str, metric: str | None = None) -> Entry | None:
         """A paired difference."""

@@ -8,12 +8,11 @@ from pathlib import Path
 from statistics import mean
 
 from transfer_answers import of_auto, of_distillation, told
-from transfer_cells import Cell, mean_metric, pooled, shares
+from transfer_cells import TASKS, Cell, mean_metric, pooled, shares
 
 from recdistill.artefacts import write_text
 from recdistill.report.words import NAMES, percent
 
-GRID = Path(__file__).parent / "grid"
 COMMAND = "python benchmarks/transfer.py --workers 2"
 SHOWN = (
     "source_teacher", "adapted_teacher", "given_scores", "calibrated_scores", "hard_only", "source_finetuned",
@@ -55,7 +54,7 @@ def page(cells: Sequence[Cell]) -> Lines:
 
 def _head(cells: Sequence[Cell]) -> Lines:
     tasks = Counter(cell.key[0] for cell in cells)
-    missing = sorted(path.stem for path in GRID.glob("*.toml") if path.stem not in (*tasks, "common"))
+    missing = [name for name in TASKS if name not in tasks]
     absent = [f"**Not computed yet:** {', '.join(missing)}.", ""] if missing else []
     return [
         "# Does transfer help, and what of it is distillation?",

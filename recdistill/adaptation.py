@@ -54,12 +54,15 @@ def fine_tuned(
     teacher: Ranker,
     table: Table,
     *,
-    valid: Table,
+    valid: Table | None,
     what: What = "all",
     fitting: FitSettings | None = None,
     progress: Progress | None = None,
 ) -> tuple[Ranker, Fitted]:
-    """What `adapt` gives, and what came of its fit. Arguments and errors are those of `adapt`."""
+    """What `adapt` gives, and what came of its fit; without validation rows it is trained for all epochs.
+
+    Arguments and errors are those of `adapt`.
+    """
     fitting, adapted = fitting or FitSettings(), teacher.extended(table)
     if what != "all" and fitting.embedding_backend != "torch":
         got = f"{what=} with embedding_backend={fitting.embedding_backend!r}"

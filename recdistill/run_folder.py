@@ -241,7 +241,7 @@ def _read(path: Path, identity: str) -> dict[str, Table]:
     return {part: Table.read(path / "prepared" / part) for part in RunFolder(path).parts}
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)  # cells take turns in every stage
 def _labelled(path: Path, identity: str, cell: Cell) -> tuple[Table, Table]:
     run = RunFolder(path)
     tables = {part: run.tables()[part] for part in ("train", "valid", "test")}

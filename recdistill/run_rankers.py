@@ -21,7 +21,7 @@ from recdistill.score_column import ScoreColumn
 from recdistill.tables import Table
 
 # Of what a ranker's folder says of how it was made.
-TOLD = ("seconds", "trials", "decision")
+TOLD = ("seconds", "labelling_seconds", "trials", "decision")
 Entry = dict[str, Any]
 Scorers = dict[str, tuple[Ranker | ScoreColumn, Entry]]
 Scores = dict[str, np.ndarray[Any, np.dtype[np.float64]]]

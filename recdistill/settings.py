@@ -39,11 +39,37 @@ S = TypeVar("S", bound=Settings)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file's values.
+    """A TOML file's values. `extends = "other.toml"`, from beside it, has it say only what differs from another file.
 
     Raises:
-        UsageError: the file is missing or is not TOML.
+        UsageError: a file is missing or is not TOML, or one extends itself.
     """
+    return _extended(path, ())
+
+
+def _extended(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise UsageError(f"{path} extends itself, through {' and '.join(one.name for one in above)}")
+    values = _toml(path)
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise UsageError(f"{path}: extends names a TOML file, got {base!r}")
+    return _over(_extended(path.parent / base, (*above, path.resolve())), values)
+
+
+def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values over others, group by group."""
+    groups = {
+        key: _over(base[key], value)
+        for key, value in values.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+    }
+    return {**base, **values, **groups}
+
+
+def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from recdistill.arms import ARMS, AUTO, Trial
 from recdistill.artefacts import manifest
 from recdistill.cells.students import learn, lesson, starting
 from recdistill.cells.teachers import soft_labels
+from recdistill.cells.trying import stopwatch
 from recdistill.label_budget import Cell, cell_folds
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
@@ -37,8 +37,7 @@ def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> 
         fold: which is left out.
         watch: told how far it is.
     """
-    arm, started = ARMS[name], time.process_time()
-    train, valid = run.labelled(cell)
+    arm, (train, valid), spent = ARMS[name], run.labelled(cell), stopwatch()
     held = cell_folds(run.config.data, train, k=run.config.folds, seed=cell.seed)[fold]
     known = train.take(~held)  # the test rows are not among the unlabelled ones either
     warm = arm.warm and name not in run.controls
@@ -49,7 +48,7 @@ def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> 
         soft = soft_labels(run, arm.teacher, cell, known, without=fold)
     examples = lesson(run.config.student.distill, arm, student.encoder, known, soft, seed=cell.seed)
     learn(run, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=watch.part(0, 1))
-    student.save(run.held_out(name, cell, fold), prepared=run.identity, seconds=time.process_time() - started)
+    student.save(run.held_out(name, cell, fold), prepared=run.identity, seconds=spent())
     return f"without {int(held.sum()):,} of {int(train.labelled.sum()):,} labelled rows"
 
 
@@ -87,9 +86,10 @@ def _chosen(run: RunFolder, name: str, cell: Cell) -> Trial:
 
 
 def _seconds(run: RunFolder, cell: Cell) -> float:
-    """What "auto" took: the arms that it knows, its candidates by fold, and the adaptation of their teacher."""
+    """What "auto" took: the arms that it knows, its candidates by fold, and their teacher's adaptation and labels."""
     parts = ["whole", *(f"fold-{k}" for k in range(run.config.folds))]
     places = [run.student(name, cell) for name in run_arms.contenders(run, cell)]
     places += [run.held_out(name, cell, k) for name in run_arms.candidates(run, cell) for k in range(run.config.folds)]
     places += [run.adapted(cell, part) for part in parts if run.config.teacher.scores is None]
+    places += [run.soft_labels(run.teachers[-1], cell)]
     return math.fsum(manifest(place)["facts"]["seconds"] for place in places)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from recdistill.arms import ARMS, Arm, Trial
-from recdistill.cells.trying import Best, new_ranker
+from recdistill.artefacts import manifest
+from recdistill.cells.trying import Best, new_ranker, stopwatch
 from recdistill.distillation import DistillSettings, distill, examples_for
 from recdistill.encoder import Encoder
 from recdistill.examples import Examples
@@ -28,10 +27,10 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
         cell: whose labels.
         watch: told how far it is.
     """
-    arm, started = ARMS[name], time.process_time()
-    train, valid = run.labelled(cell)
+    arm, (train, valid), spent = ARMS[name], run.labelled(cell), stopwatch()
     start, labeller = starting(run, name, cell, train), run.teachers[-1] if arm.placebo == "permuted" else arm.teacher
     soft = None if labeller is None else SoftLabels.load(run.soft_labels(labeller, cell))
+    labelling = 0.0 if labeller is None else manifest(run.soft_labels(labeller, cell))["facts"]["seconds"]
     examples = lesson(run.config.student.distill, arm, start.encoder, train, soft, seed=cell.seed)
     trials, held_out = run.config.tune.of(arm), Best(valid)
     for number, trial in enumerate(trials):
@@ -39,8 +38,8 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
         progress = watch.part(number, len(trials))
         found = learn(run, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=progress)
         held_out.offer(student, trial, found)
-    spent = time.process_time() - started
-    words = held_out.save(run.student(name, cell), run.identity, seconds=spent, trials=len(trials))
+    facts = {"seconds": spent(), "labelling_seconds": labelling, "trials": len(trials)}
+    words = held_out.save(run.student(name, cell), run.identity, **facts)
     return f"{words} with {held_out.trial.words(distilled=arm.distilled)}"
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import Literal
 
 from recdistill import adaptation
 from recdistill.arms import CALIBRATED, Trial
 from recdistill.artefacts import manifest
 from recdistill.calibration import calibrate
-from recdistill.cells.trying import Best, new_ranker
+from recdistill.cells.trying import Best, new_ranker, stopwatch
 from recdistill.configuration import Config, TeacherSettings
 from recdistill.domains import privileged_columns
 from recdistill.errors import UsageError
@@ -71,23 +70,26 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
         run: the run's folder.
         cell: whose labels.
         part: "whole" for all labelled rows, tried with every candidate of the budget; "fold-k" for all but the k-th
-            fold's, with the candidate that "whole" chose.
+            fold's, with the candidate that "whole" chose, for as many epochs as were best there.
         watch: told how far it is.
     """
-    config, folder, started = run.config, run.adapted(cell, part), time.process_time()
-    train, valid = run.labelled(cell)
-    trials, kept = config.tune.adapted, train.labelled
+    config, (train, valid), spent = run.config, run.labelled(cell), stopwatch()
+    what, told = config.teacher.adapted, config.teacher.adapt.model_copy(update={"seed": cell.seed})
+    trials, kept, stop_by = config.tune.adapted, train.labelled, valid
     if part != "whole":
-        trials = (Trial(**manifest(run.adapted(cell, "whole"))["facts"]["choice"]),)
+        chosen = manifest(run.adapted(cell, "whole"))["facts"]
+        trials, stop_by = (Trial(**chosen["choice"]),), None
+        told = told.model_copy(update={"epochs": chosen["best_epoch"]})  # none, where adapting made it worse
         kept &= ~cell_folds(config.data, train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
     teacher, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)), train.with_labels_only(kept)
-    what, held_out = config.teacher.adapted, Best(valid)
+    held_out = Best(valid)
     for number, trial in enumerate(trials):
-        progress = watch.part(number, len(trials))
-        fitting = config.teacher.adapt.model_copy(update={**trial.fitting, "seed": cell.seed})
-        ranker, found = adaptation.fine_tuned(teacher, rows, valid=valid, what=what, fitting=fitting, progress=progress)
+        progress, fitting = watch.part(number, len(trials)), told.model_copy(update=trial.fitting)
+        ranker, found = adaptation.fine_tuned(
+            teacher, rows, valid=stop_by, what=what, fitting=fitting, progress=progress
+        )
         held_out.offer(ranker, trial, found)
-    words = held_out.save(folder, run.identity, seconds=time.process_time() - started)
+    words = held_out.save(run.adapted(cell, part), run.identity, seconds=spent())
     return f"{words} on {int(kept.sum()):,} rows with {held_out.trial.words()}"
 
 
@@ -100,9 +102,9 @@ def label(run: RunFolder, teacher: str, cell: Cell, watch: Watch) -> str:
         cell: whose labels the teacher was adapted on.
         watch: told how far it is.
     """
-    train, _ = run.labelled(cell)
+    (train, _), spent = run.labelled(cell), stopwatch()
     soft = soft_labels(run, teacher, cell, train)
-    soft.save(run.soft_labels(teacher, cell), prepared=run.identity)
+    soft.save(run.soft_labels(teacher, cell), prepared=run.identity, seconds=spent())
     return f"{len(soft.logits):,} rows, {soft.sample.replace('_', ' ')}"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from recdistill.arms import Trial
@@ -13,6 +15,14 @@ from recdistill.models import build
 from recdistill.ranker import Ranker
 from recdistill.tables import Table
 from recdistill.training import Fitted
+
+
+def stopwatch() -> Callable[[], float]:
+    """Processor seconds from now on; what torch loads at the first step of a process is not among them."""
+    import torch._dynamo  # noqa: F401
+
+    started = time.process_time()
+    return lambda: time.process_time() - started
 
 
 class Best:
@@ -33,8 +43,9 @@ class Best:
 
     def save(self, folder: Path, prepared: str, **facts: float) -> str:
         """Write it down, with the facts, and say how good it is."""
-        history = list(self.fitted.history)
-        stored = {"valid_logloss": self.logloss, "choice": self.trial.model_dump(), "history": history, **facts}
+        history, epoch = list(self.fitted.history), self.fitted.best_epoch
+        chosen = {"valid_logloss": self.logloss, "choice": self.trial.model_dump(), "best_epoch": epoch}
+        stored = {**chosen, "history": history, **facts}
         self.ranker.save(folder, prepared=prepared, **stored)
         return f"validation logloss {self.logloss:.4f}"
 
