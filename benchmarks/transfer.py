@@ -4,10 +4,11 @@
     python benchmarks/transfer.py --tasks new_market synthetic --workers 2
     python benchmarks/transfer.py --workers 2 --reports
 
-A task is a TOML in `benchmarks/experiments`. Each finished cell (a share of labels and a seed) is a JSON
-in `benchmarks/results/cells/TASK`; the command computes those that are missing, or that another configuration made, and
-writes the page in `benchmarks/results/transfer` from all that are there. Data sets are found below $RECDISTILL_DATA; a
-task without its data is left out, and said so. What is trained is kept in `--runs`, so the same command continues.
+A task is a TOML in `benchmarks/experiments`. Each finished cell (a share of labels and a seed) is a JSON in
+`benchmarks/results/cells/TASK`; the command computes those that are missing, or that another configuration made, and
+writes the page in `benchmarks/results/transfer` from all that are there. `--reports` writes each task's report, in
+`benchmarks/results/TASK`. Data sets are found below $RECDISTILL_DATA; a task without its data is left out, and said so.
+What is trained is kept in `--runs`, so the same command continues.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ from recdistill.terminal import TerminalBoard, console
 from recdistill.work import Workers
 
 HERE = Path(__file__).parent
-CELLS, PAGE = HERE / "results" / "cells", HERE / "results" / "transfer"
+RESULTS = HERE / "results"
+CELLS, PAGE = RESULTS / "cells", RESULTS / "transfer"
 # What the target's unseen items are ranked by, where the task asks for that; a ranking takes far longer than a score.
 RANKED = ("hard_only", "source_finetuned", "adapted_labelled_warm", "adapted_all_warm")
 # Soft labels of rows that the teacher was adapted on, by teachers that were not adapted on them and by one that was.
@@ -101,13 +103,13 @@ def compute(name: str, out: Path, workers: int, board: Board) -> None:
 
 
 def keep_report(name: str, out: Path, board: Board) -> None:
-    """Write the report of a task's run beside the page, where all of its cells are there."""
+    """Write the report of a task's run into the task's own folder, where all of its cells are there."""
     if not (folder := RunFolder(out)).is_run or unfinished(folder):
         board.say(f"{name}: no report, its run is not there or not finished")
         return
     board.say(f"{name}: the report")
-    experiment.evaluate(folder, board=board, command=f"{COMMAND} --reports")
-    with new_folder(PAGE / name, kind="report") as temporary:
+    experiment.evaluate(folder, board=board, command=f"{COMMAND} --tasks {name} --reports")
+    with new_folder(RESULTS / name, kind="report") as temporary:
         for path in folder.report.iterdir():
             if path.name != MANIFEST:
                 shutil.copy2(path, temporary)

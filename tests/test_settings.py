@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -70,6 +71,35 @@ def test_toml_is_read_as_it_stands(tmp_path: Path) -> None:
     file.write_text('seeds = 3\n[branch]\nname = "plain"\n[branch.leaf]\nhidden = [1, 2]\n')
     assert read_toml(file) == {"seeds": 3, "branch": {"name": "plain", "leaf": {"hidden": [1, 2]}}}
     assert fill(Tree, read_toml(file)) == Tree(seeds=3, branch=Branch(leaf=Leaf(hidden=(1, 2))))
+
+
+def test_a_file_says_only_what_differs_from_the_one_that_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "base.toml").write_text(
+        "seeds = 1\nlabels = [0.1, 1.0]\n[data]\nname = 'a'\nroot = 'here'\n"
+    )
+    (tmp_path / "team.toml").write_text("extends = 'shared/base.toml'\nseeds = 2\n[data]\nname = 'b'\n")
+    (tmp_path / "mine.toml").write_text("extends = 'team.toml'\nlabels = [0.5]\n[teacher]\nmodel = 'dlrm'\n")
+    found = read_toml(tmp_path / "mine.toml")
+    group = {"name": "b", "root": "here"}
+    assert found == {"seeds": 2, "labels": [0.5], "data": group, "teacher": {"model": "dlrm"}}
+
+
+@pytest.mark.parametrize(
+    ("files", "rule"),
+    [
+        ({"a": "extends = 'a.toml'"}, "a.toml extends itself, through a.toml"),
+        ({"a": "extends = 'b.toml'", "b": "extends = 'a.toml'"}, "a.toml extends itself, through a.toml and b.toml"),
+        ({"a": "extends = 3"}, "a.toml: extends names a TOML file, got 3"),
+        ({"a": "extends = 'b.toml'"}, "b.toml does not exist"),
+        ({"a": "extends = 'b.toml'", "b": "x ="}, "b.toml is not TOML"),
+    ],
+)
+def test_what_cannot_be_extended_is_named(tmp_path: Path, files: dict[str, str], rule: str) -> None:
+    for name, text in files.items():
+        (tmp_path / f"{name}.toml").write_text(text)
+    with pytest.raises(UsageError, match=re.escape(rule)):
+        read_toml(tmp_path / "a.toml")
 
 
 def test_toml_that_is_not_there_or_not_toml_is_refused(tmp_path: Path) -> None:

@@ -75,12 +75,13 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
     """
     config, (train, valid), spent = run.config, run.labelled(cell), stopwatch()
     what, told = config.teacher.adapted, config.teacher.adapt.model_copy(update={"seed": cell.seed})
-    trials, kept, stop_by = config.tune.adapted, train.labelled, valid
+    trials, kept = config.tune.adapted, train.labelled
+    stop_by: Table | None = valid
     if part != "whole":
         chosen = manifest(run.adapted(cell, "whole"))["facts"]
         trials, stop_by = (Trial(**chosen["choice"]),), None
         told = told.model_copy(update={"epochs": chosen["best_epoch"]})  # none, where adapting made it worse
-        kept &= ~cell_folds(config.data, train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
+        kept = kept & ~cell_folds(config.data, train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
     teacher, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)), train.with_labels_only(kept)
     held_out = Best(valid)
     for number, trial in enumerate(trials):

@@ -54,7 +54,10 @@ def _a_run_or_table(path: Path) -> Path:
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Argument(help="A TOML file; without one, the built-in synthetic world.", callback=a_file),
+    typer.Argument(
+        help="A TOML file, which may extend another (docs/own_data.md); without one, the synthetic world.",
+        callback=a_file,
+    ),
 ]
 Out = Annotated[Path, typer.Option(help="The run's folder. The same command again continues there.")]
 Assign = Annotated[
