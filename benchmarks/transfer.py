@@ -18,11 +18,15 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transfer_cells import TASKS, read
 from transfer_page import COMMAND, write_page
 
@@ -94,7 +98,7 @@ def compute(name: str, out: Path, workers: int, board: Board) -> None:
             experiment.train_teachers(folder, crew)
             experiment.label(folder, crew)
             experiment.distil(folder, crew)
-        found = {cell: written(folder, cell) for cell in folder.cells}
+        found = all_written(folder, workers)
         took = time.monotonic() - started
         time_of = {"wall_seconds": None if begun else round(took / len(found), 1), "workers": workers}
         for cell, entry in found.items():
@@ -161,6 +165,13 @@ def is_current(entry: Entry) -> bool:
         return identity(fill(Config, entry["config"])) == identity(configuration(entry["task"]))
     except UsageError:
         return False
+
+
+def all_written(folder: RunFolder, workers: int) -> dict[Cell, Entry]:
+    """The cells as they are committed, several at the same time."""
+    spawned = get_context("spawn")
+    with ProcessPoolExecutor(workers, spawned, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return dict(zip(folder.cells, pool.map(partial(written, folder), folder.cells), strict=True))
 
 
 def written(folder: RunFolder, cell: Cell) -> Entry:

@@ -8,8 +8,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from scipy import stats
-
 from recdistill.arms import ARMS, PLACEBOS, placebo_of
 from recdistill.artefacts import read_json
 from recdistill.metrics import Comparison, holm, over_seeds
@@ -132,9 +130,6 @@ def pooled(cells: Sequence[Cell], a: str | None, b: str | None, metric: str | No
 def harmed(cells: Sequence[Cell], metric: str, level: float = 0.05) -> Iterator[tuple[Cell, Entry, float]]:
     """The cells in which "auto" is significantly below labels alone, after Holm over all cells.
 
-    The p value is that of a normal difference with the rows' error, clustered by user where there are users: that of a
-    bootstrap cannot fall below one in its resamples, which Holm's factor would put above any level.
-
     Args:
         cells: of every task.
         metric: "headline" or "logloss".
@@ -145,17 +140,10 @@ def harmed(cells: Sequence[Cell], metric: str, level: float = 0.05) -> Iterator[
     """
     found = [cell.found("auto", "hard_only", None if metric == "headline" else metric) for cell in cells]
     known = [(cell, one) for cell, one in zip(cells, found, strict=True) if one is not None]
-    adjusted = holm([p_value(one) for _, one in known])
+    adjusted = holm([one["p"] for _, one in known])
     for (cell, one), p in zip(known, adjusted, strict=True):
         if p < level and gain(one["delta"], one["metric"]) < 0:
             yield cell, one, float(p)
-
-
-def p_value(found: Entry) -> float:
-    """Two-sided, of no difference."""
-    if not found["rows_error"]:
-        return 0.0 if found["delta"] else 1.0
-    return float(2 * stats.norm.sf(abs(found["delta"]) / found["rows_error"]))
 
 
 def gain(delta: float, metric: str) -> float:

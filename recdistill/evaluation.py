@@ -15,10 +15,12 @@ from recdistill.metrics import (
     RATING_METRICS,
     absolute_errors,
     auc_difference,
+    bootstrap_difference,
     expected_rating,
     mean_difference,
     ndcg_at_k,
     pointwise_logloss,
+    pr_auc,
     ranking_metrics,
     rmse_difference,
 )
@@ -114,7 +116,8 @@ def compare(first: Floats, second: Floats, test: Table, metric: str) -> dict[str
     Args:
         first, second: (rows,) or (seeds, rows) logits on the same test rows; for ratings with classes as a last axis.
         test: labelled rows; with a user column, rows cluster by user.
-        metric: "auc", "logloss" or "ndcg@10"; for ratings "rmse", "mae" or "logloss".
+        metric: "auc", "logloss", "ndcg@10" or "pr_auc" (which takes a while, for it is resampled); for ratings "rmse",
+            "mae" or "logloss".
 
     Raises:
         DataError: the metric has no paired interval, or needs a user column.
@@ -131,6 +134,8 @@ def compare(first: Floats, second: Floats, test: Table, metric: str) -> dict[str
         found = mean_difference(losses[0], losses[1], clusters=users)
     elif metric == "auc" and row_axes == 1:
         found = auc_difference(first, second, labels, clusters=users)
+    elif metric == "pr_auc" and row_axes == 1:
+        found = bootstrap_difference(pr_auc, first, second, labels, clusters=users)
     elif metric == "ndcg@10" and row_axes == 1 and users is not None:
         values = [np.stack([ndcg_at_k(s, labels, users).values for s in scores]) for scores in (first, second)]
         found = mean_difference(values[0], values[1], unit="list")

@@ -147,7 +147,7 @@ def rank(ranker: Ranker, candidates: Candidates, *, k: int = 10) -> Ranked:
 
 
 def compare_ranked(a: Ranked | Sequence[Ranked], b: Ranked | Sequence[Ranked], metric: str) -> dict[str, Any]:
-    """The paired difference of two rankers over users, by bootstrap, as `evaluation.compare` gives it.
+    """The paired difference of two rankers over users, as `evaluation.compare` gives it.
 
     Args:
         a, b: rankings of the same candidates; several of each are seeds.

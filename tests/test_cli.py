@@ -55,7 +55,7 @@ def test_a_run_reports_resumes_and_verifies(call: Call, tmp_path: Path) -> None:
     result = json.loads((tmp_path / "r/report/report.json").read_text())
     pooled = {"auto", "chosen", "placebo", "best_possible"}
     assert set(result["rankers"]) == {*MODEL_TEACHERS, *MODEL_ARMS, *pooled}
-    assert {c["method"] for c in result["comparisons"]} == {"delong_cluster", "bootstrap_cluster"}
+    assert {c["method"] for c in result["comparisons"]} == {"delong_cluster", "t_cluster"}
     assert all(c["low"] <= c["delta"] <= c["high"] for c in result["comparisons"])
     kept = result["pooled"][0]["labelled"][0]
     assert kept["train"]["labelled"] == pytest.approx(0.5 * result["data"]["train"]["rows"], abs=1)

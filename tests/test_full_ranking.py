@@ -254,7 +254,7 @@ def test_paired_differences_are_over_users(parts: Parts) -> None:
     a, b, c, d = (rank(ranker(train, seed=seed), candidates) for seed in range(4))
     found = compare_ranked(a, b, "mrr")
     expected = mean_difference(a.values["mrr"].values, b.values["mrr"].values, unit="list")
-    assert (found["metric"], found["cluster"], found["method"]) == ("full:mrr", "user_id", "bootstrap_cluster")
+    assert (found["metric"], found["cluster"], found["method"]) == ("full:mrr", "user_id", "t_cluster")
     assert (found["delta"], found["low"], found["high"]) == (expected.delta, expected.low, expected.high)
     seeds = compare_ranked([a, c], [b, d], "ndcg@10")["delta"]
     means = [ranked.metrics["full:ndcg@10"] for ranked in (a, b, c, d)]

@@ -19,6 +19,7 @@ from recdistill.metrics import (
     auc_difference,
     average_precision,
     best_threshold,
+    bootstrap_difference,
     brier,
     calibration_p,
     expected_calibration_error,
@@ -217,7 +218,9 @@ def test_delong_equals_the_slow_reference() -> None:
     found = auc_difference(a.round(1), b.round(1), labels)
     delta, variance = slow_delong(a.round(1), b.round(1), labels)
     assert found.delta == pytest.approx(delta, abs=1e-12)
-    assert (found.high - found.low) / 2 == pytest.approx(1.959964 * math.sqrt(variance), rel=1e-6)
+    assert (found.high - found.low) / 2 == pytest.approx(
+        stats.t.ppf(0.975, len(labels) - 1) * math.sqrt(variance), rel=1e-6
+    )
     assert found.method == "delong"
 
 
@@ -269,13 +272,13 @@ def test_clustered_intervals_cover() -> None:
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.02, 0.1])
-def test_bootstrap_intervals_over_seeds_cover(spread: float) -> None:
+def test_intervals_of_means_over_seeds_cover(spread: float) -> None:
     """The true difference is 0; three seeds differ by `spread`, 200 units by 1."""
     rng = np.random.default_rng(5)
     covered = 0
     for _ in range(400):
         noise = rng.normal(size=200) + rng.normal(scale=spread, size=(3, 1))
-        found = mean_difference(noise, np.zeros_like(noise), resamples=200)
+        found = mean_difference(noise, np.zeros_like(noise))
         assert found.low <= found.delta <= found.high
         covered += found.low <= 0 <= found.high
     assert 0.92 <= covered / 400 <= 0.99
@@ -431,9 +434,13 @@ def test_delong_is_the_same_whatever_its_scores_scale_and_its_clusters_names(dat
         assert (again.low, again.high) == pytest.approx((found.low, found.high), abs=1e-12)
 
 
+def mean_score(scores: np.ndarray, labels: np.ndarray) -> float:
+    return float(scores.mean())
+
+
 def test_the_bootstrap_agrees_with_scipys() -> None:
     values = np.random.default_rng(0).normal(0.2, 1, 60) ** 3
-    found = mean_difference(values, np.zeros(60), resamples=20_000)
+    found = bootstrap_difference(mean_score, values, np.zeros(60), np.zeros(60), resamples=20_000)
     theirs = stats.bootstrap(
         (values,), np.mean, method="percentile", n_resamples=20_000, random_state=np.random.default_rng(1)
     )
@@ -473,7 +480,58 @@ def test_a_few_seeds_give_no_absurd_interval(seeds: int) -> None:
 
 def test_the_bootstraps_p_knows_no_floor_and_no_difference_is_certain() -> None:
     rng = np.random.default_rng(0)
-    better = mean_difference(rng.normal(size=400) + 3, rng.normal(size=400))
+    scores, labels = rng.normal(size=(2, 400)), np.zeros(400)
+    better = bootstrap_difference(mean_score, scores[0] + 3, scores[1], labels, resamples=50)
     assert holm([better.p] * 1000).max() < 1e-6
-    same = np.ones(40)
-    assert mean_difference(same, same).p == 1
+    assert bootstrap_difference(mean_score, scores[0], scores[0], labels, resamples=20).p == 1
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_means_are_compared_as_the_bootstrap_compares_them(clustered: bool, seeds: int) -> None:
+    rng = np.random.default_rng(seeds)
+    user = rng.integers(0, 300, 1_000)
+    a, b = rng.normal(size=(2, seeds, 1_000)) + rng.normal(size=(2, 1, 300))[:, :, user]
+    clusters = user if clustered else None
+    closed = mean_difference(a, b, clusters=clusters)
+    drawn = bootstrap_difference(mean_score, a, b, np.zeros(1_000), clusters=clusters)
+    assert closed.method == ("t_cluster" if clustered else "t")
+    assert drawn.method == ("bootstrap_cluster" if clustered else "bootstrap")
+    assert drawn.delta == pytest.approx(closed.delta, abs=1e-12)
+    assert drawn.rows_error == pytest.approx(closed.rows_error, rel=0.1)
+    assert drawn.high - drawn.low == pytest.approx(closed.high - closed.low, rel=0.12)
+
+
+def test_a_clusters_mean_has_the_error_of_its_clusters() -> None:
+    """With clusters of one size it is the plain t of the clusters' means, whatever the rows."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 4)) + 2 * rng.normal(size=(50, 1))
+    found = mean_difference(values.ravel(), np.zeros(200), clusters=np.repeat(np.arange(50), 4))
+    theirs = stats.ttest_1samp(values.mean(1), 0)
+    assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    assert found.p == pytest.approx(theirs.pvalue)
+    rows = stats.ttest_1samp(values.ravel(), 0)
+    assert mean_difference(values.ravel(), np.zeros(200)).p == pytest.approx(rows.pvalue)
+
+
+def test_the_bootstrap_draws_clusters_as_wholes() -> None:
+    rows = np.array([5, 7, 5, 9, 7, 5])
+    seen: list[np.ndarray] = []
+
+    def kept(scores: np.ndarray, labels: np.ndarray) -> float:
+        seen.append(np.sort(scores))
+        return float(scores.sum())
+
+    bootstrap_difference(kept, np.arange(6.0), np.arange(6.0), np.zeros(6), clusters=rows, resamples=30)
+    wholes = [np.flatnonzero(rows == unit).tolist() for unit in (5, 7, 9)]
+    for drawn in seen:
+        counts = np.bincount(drawn.astype(int), minlength=6)
+        assert sum(counts[whole[0]] for whole in wholes) == 3
+        assert all(len(set(counts[whole])) == 1 for whole in wholes)
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    with pytest.raises(DataError, match=r"a label for each row, got \(1, 3\), \(1, 3\) and labels \(2,\)"):
+        bootstrap_difference(mean_score, np.zeros(3), np.zeros(3), np.zeros(2))
+    with pytest.raises(DataError, match="at least 2 clusters, got 1"):
+        bootstrap_difference(mean_score, np.zeros(3), np.zeros(3), np.zeros(3), clusters=np.zeros(3))

@@ -153,7 +153,7 @@ def test_the_difference_of_rmses_is_exact_and_its_interval_that_of_a_bootstrap()
         rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
         drawn.append(rmse(a[rows], ratings[rows]) - rmse(b[rows], ratings[rows]))
     assert found.high - found.low == pytest.approx(np.diff(np.quantile(drawn, [0.025, 0.975]))[0], rel=0.1)
-    assert found.method == "bootstrap_cluster"
+    assert found.method == "t_cluster"
     turned = rmse_difference(b, a, ratings, clusters=user)
     assert (turned.delta, turned.low, turned.high) == pytest.approx((-found.delta, -found.high, -found.low))
 
@@ -226,7 +226,7 @@ def test_compare_clusters_by_user_where_there_is_one() -> None:
         assert over_seeds["delta"] == pytest.approx(0, abs=1e-12)
     assert compare_ratings(*predicted, test, "mae") == compare(*scores, test, "mae")
     alone = Table(test.arrow, replace(SCHEMA, user=None))
-    assert compare(*scores, alone, "rmse")["method"] == "bootstrap"
+    assert compare(*scores, alone, "rmse")["method"] == "t"
 
 
 def test_scores_of_another_task_are_refused() -> None:

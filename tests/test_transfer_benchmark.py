@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
+from scipy import stats
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.append(str(BENCHMARKS))
@@ -106,6 +107,7 @@ def made(deltas: dict[int, float], error: float = 0.01) -> list[Cell]:
                         "metric": metric,
                         "delta": delta,
                         "rows_error": error,
+                        "p": float(2 * stats.norm.sf(abs(delta) / error)),
                         "method": "m",
                     }
                     for metric in ("auc", "logloss")

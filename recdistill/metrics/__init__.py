@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from recdistill.metrics.bootstrap import mean_difference, rmse_difference
+from recdistill.metrics.bootstrap import bootstrap_difference
 from recdistill.metrics.calibration import (
     ReliabilityBins,
     calibration_p,
@@ -26,6 +26,7 @@ from recdistill.metrics.comparison import Comparison, holm, over_seeds
 from recdistill.metrics.delong import auc_difference
 from recdistill.metrics.fidelity import agreement, mean_kl, overlap_at_k, rank_correlation
 from recdistill.metrics.likelihood import brier, logloss, pointwise_logloss
+from recdistill.metrics.means import mean_difference, rmse_difference
 from recdistill.metrics.power import rows_needed
 from recdistill.metrics.ranking import (
     PerList,
@@ -84,6 +85,7 @@ __all__ = [
     "auc_difference",
     "average_precision",
     "best_threshold",
+    "bootstrap_difference",
     "brier",
     "calibration_p",
     "class_accuracy",

@@ -9,7 +9,7 @@ from recdistill.report.figures.rankers import MARKERS
 from recdistill.report.parts import Grid
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, signed
 
-METHODS = {"delong": "DeLong", "bootstrap": "bootstrap"}
+METHODS = {"delong": "DeLong", "t": "paired t"}
 FIRST = ("auto", "chosen")
 LAST = {"student": 0, "control": 1, "teacher": 2}
 LOWER = {*LOWER_IS_BETTER, "logloss", "mae"}

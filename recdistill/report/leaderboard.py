@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from recdistill.report.cautions import few_to_test
+from recdistill.report.comparisons import method_words
 from recdistill.report.markdown_table import escaped, markdown_table
 from recdistill.report.summary import share_title
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, counted_names, percent, signed
 
 LEVEL = 0.05
 SHOWN = 12  # digits of a configuration's digest
-METHODS = {
-    "delong": "DeLong's for paired areas, rows independent",
-    "delong_cluster": "DeLong's for paired areas, rows clustered by user (Obuchowski)",
-    "bootstrap": "bootstrap over rows",
-    "bootstrap_cluster": "bootstrap over users",
-}
 
 
 def leader_lines(result: dict[str, Any]) -> list[str]:
@@ -41,7 +36,7 @@ def leader_table(share: dict[str, Any], metric: str) -> list[list[str]]:
         size = f"{entry['bytes']:,}" if entry["bytes"] else ""
         line = [name, _kind(entry), *(f"{entry['metrics'][m]:.4f}" for m in (metric, "logloss")), size]
         if comparison := by_name.get(name):
-            line += [signed(comparison), f"{comparison['p_holm']:.2g}", comparison["method"]]
+            line += [signed(comparison), f"{comparison['p_holm']:.2g}", method_words(comparison)]
         elif against:
             line += ["the reference", "", ""]
         lines.append(line)
@@ -116,9 +111,8 @@ def _runs(result: dict[str, Any]) -> list[list[str]]:
 
 def _reading(result: dict[str, Any]) -> list[str]:
     comparisons = [comparison for share in result["shares"] for comparison in share["comparisons"]]
-    methods = sorted({comparison["method"] for comparison in comparisons})
     lower = "A negative difference is a gain. " if result["metric"] in LOWER_IS_BETTER else ""
-    how = "; ".join(f"{method}: {METHODS[method]}" for method in methods)
+    how = "; ".join(sorted({method_words(comparison) for comparison in comparisons}))
     lines = [
         f"{lower}Differences are paired on the same rows, with 95 % intervals ({how}). Those of several seeds include "
         "their spread.",
