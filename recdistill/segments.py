@@ -48,7 +48,8 @@ class SegmentComparisons:
     """Two rankers by segment.
 
     Args:
-        found: a paired difference for each, the worst for the first ranker first; as `report.json` holds it.
+        found: a paired difference for each, as `report.json` holds it; first those that are worst for the first ranker
+            at best, by the better end of the interval, so that the noise of small segments does not lead.
         skipped: how many segments were too small for an interval: of one class, or of fewer than 2 users.
     """
 
@@ -112,8 +113,8 @@ def compare_segments(
             found.append(_compared(segment, a, b, rows, metric))
     for one, p in zip(found, holm([one["p"] for one in found]), strict=True):
         one["p_holm"] = float(p)
-    worse = 1 if metric in ("auc", "ndcg@10") else -1
-    found.sort(key=lambda one: (worse * one["delta"], one["column"], one["segment"]))
+    better = ("high", 1) if task(test.schema).higher_is_better and metric != "logloss" else ("low", -1)
+    found.sort(key=lambda one: (better[1] * one[better[0]], one["column"], one["segment"]))
     return SegmentComparisons(tuple(found), len(segments) - len(found))
 
 

@@ -310,7 +310,7 @@ def test_holm_refuses_what_is_no_probability() -> None:
 def test_over_seeds_of_one_seed_is_its_own_interval() -> None:
     found = over_seeds([0.1], [0.02], units=500, method="delong")
     assert (found.delta, found.rows_error) == (0.1, 0.02)
-    assert found.high - found.low == pytest.approx(2 * 1.959964 * 0.02, rel=1e-6)
+    assert found.high - found.low == pytest.approx(2 * stats.t.ppf(0.975, 499) * 0.02, rel=1e-6)
 
 
 def test_over_seeds_that_agree_exactly_is_exact() -> None:

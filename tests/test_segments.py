@@ -136,12 +136,12 @@ def test_each_segment_is_the_comparison_of_its_rows_and_the_worst_is_first() -> 
         )
         assert one["value_a"] == pytest.approx(np.mean([auc(s[rows], own.labels) for s in FIRST]))
         assert one["small"] == is_small(own)
-    deltas = [one["delta"] for one in result.found]
-    assert deltas == sorted(deltas)
+    at_best = [one["high"] for one in result.found]
+    assert at_best == sorted(at_best)
     adjusted = holm([one["p"] for one in result.found])
     assert [one["p_holm"] for one in result.found] == pytest.approx(adjusted)
     losses = rd.compare_segments(FIRST, SECOND, TEST, segments[:6], metric="logloss").found
-    assert [one["delta"] for one in losses] == sorted((one["delta"] for one in losses), reverse=True)
+    assert [one["low"] for one in losses] == sorted((one["low"] for one in losses), reverse=True)
     assert losses[0]["value_a"] == pytest.approx(
         np.mean([logloss(s[masks[_of(losses[0])]], TEST.take(masks[_of(losses[0])]).labels) for s in FIRST])
     )
@@ -175,8 +175,8 @@ def test_ratings_are_compared_by_their_expected_rating_the_higher_error_first() 
     first, second = rng.normal(size=(2, 300, 3))
     found = rd.compare_segments(first, second, test, rd.segments_of(test, train=test)).found
     assert len(found) == 3
-    deltas = [one["delta"] for one in found]
-    assert deltas == sorted(deltas, reverse=True)
+    at_best = [one["low"] for one in found]
+    assert at_best == sorted(at_best, reverse=True)
     rows = test.numpy("kind") == found[0]["segment"]
     expected = np.exp(first[rows]) @ [1, 2, 3] / np.exp(first[rows]).sum(1)
     assert found[0]["value_a"] == pytest.approx(rmse(expected, columns["stars"][rows]))

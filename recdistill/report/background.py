@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from recdistill.shift import page
 from recdistill.shift.columns import ColumnShift
 from recdistill.shift.teacher import Segment, TeacherQuality
 from recdistill.shift.verdict import Verdict
+
+NUMBERED = re.compile(r"^\d+\. ")
 
 
 def background(result: dict[str, Any]) -> list[Section]:
@@ -59,7 +62,8 @@ def _shift(result: dict[str, Any]) -> list[Group]:
         grids.append(
             Grid("The teacher on labelled target rows", page.segment_lines(TeacherQuality(whole, tuple(parts))))
         )
-    return [Group(lines=[head, *(line.strip() for line in lines)], figures=distances(columns), grids=grids)]
+    said = [NUMBERED.sub("", line.strip()) for line in lines]  # here they are bullets
+    return [Group(lines=[head, *said], figures=distances(columns), grids=grids)]
 
 
 def _quality(result: dict[str, Any]) -> list[Group]:

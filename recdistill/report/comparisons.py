@@ -13,6 +13,7 @@ METHODS = {"delong": "DeLong", "t": "paired t"}
 FIRST = ("auto", "chosen")
 LAST = {"student": 0, "control": 1, "teacher": 2}
 LOWER = {*LOWER_IS_BETTER, "logloss", "mae"}
+LEVEL = 0.05  # of the tests together
 
 
 def method_words(comparison: dict[str, Any]) -> str:
@@ -75,13 +76,13 @@ def _p(value: float | None) -> str:
 
 
 def segment_intervals(segments: list[dict[str, Any]]) -> list[Interval]:
-    """The lines of the dot plot of segments."""
+    """The lines of the dot plot of segments; a gain or a loss is what is one after Holm's correction over them."""
     return [
         Interval(
             name=f"{of['column']}: {of['segment']}",
             **{end: of[end] for end in ("delta", "low", "high")},
             words=signed(of),
-            tone=direction(of),
+            tone=direction(of) if of["p_holm"] < LEVEL else 0,
         )
         for of in segments
         if of["delta"] is not None

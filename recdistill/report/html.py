@@ -6,7 +6,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from recdistill.report.background import background
 from recdistill.report.cautions import cautions
@@ -57,6 +57,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["breakable"] = _breakable
+    templates.filters["coded"] = _coded
     return templates
 
 
@@ -65,13 +66,24 @@ def _breakable(name: str) -> Markup:
     return Markup("_<wbr>").join(UNPRINTABLE.sub("\ufffd", name).split("_"))
 
 
+def _coded(line: str) -> Markup:
+    """A line whose words between backticks are code."""
+    parts = UNPRINTABLE.sub("\ufffd", line).split("`")
+    if len(parts) % 2 == 0:  # one of them is a letter of a name
+        return escape("`".join(parts))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
+
+
 def _hash(text: str) -> str:
     """As a content security policy writes it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _name(result: dict[str, Any]) -> str:
-    return str(result["config"]["data"].get("name", ""))
+    """Of the data; of files, their names."""
+    data = result["config"]["data"]
+    files = [str(file) for side in ("source", "target") if (file := data.get("arguments", {}).get(side))]
+    return " → ".join(files) if data.get("name") == "files" and files else str(data.get("name", ""))
 
 
 def _seeds(result: dict[str, Any]) -> str:

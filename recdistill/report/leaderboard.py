@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from recdistill.report.cautions import few_to_test
-from recdistill.report.comparisons import method_words
+from recdistill.report.comparisons import LEVEL, method_words
 from recdistill.report.markdown_table import escaped, markdown_table
 from recdistill.report.summary import share_title
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, counted_names, percent, signed
 
-LEVEL = 0.05
 SHOWN = 12  # digits of a configuration's digest
 
 

@@ -56,7 +56,7 @@ def evidence(result: dict[str, Any]) -> list[Section]:
         (
             "segments",
             "Where it helps and where it harms",
-            "What is shipped against labels alone in groups of test rows, the worst first.",
+            "What is shipped against labels alone in groups of test rows, the worst first as far as that is sure.",
             _segments,
         ),
         ("unseen", "Ranking of unseen items", "Each user's items in order, those seen in training left out.", _ranking),
@@ -92,7 +92,8 @@ def _gains(pooled: Pooled) -> Group:
         caption = (
             f"Filled: the paired 95 % interval is wholly {better} 0 (blue, a gain) or on its other side (orange, a "
             "loss); open: not shown to differ. Circles are students, squares controls, diamonds teachers: only what a "
-            f"student gains is {word}."
+            f"student gains is {word}. Each interval is for its own comparison; p values corrected for their number "
+            "stand in the table."
         )
         svg = forest(lines, title=title, axis=f"{NAMES[metric]} − that of {control}")
         figures.append(Figure(svg, title, caption, comparison_grid(title, against(pooled, control))))
@@ -135,7 +136,10 @@ def _segments(pooled: Pooled) -> Group:
     metric, share = found[0]["metric"], f"{percent(pooled['labels'])} of the labels"
     title = f"{NAMES.get(metric, metric)} of {found[0]['a']} over {found[0]['b']} by segment, {share}"
     drawn = found[:MOST]
-    caption = "The worst segments stand first. An interval that holds 0 is no reason to worry, or to be glad."
+    caption = (
+        "First the segments that may be worst at best: by the better end of their interval. Filled: a gain (blue) or a "
+        f"loss (orange) after Holm's correction over {len(found)} segments; open: not shown to differ."
+    )
     if len(found) > MOST:
         caption += f" The worst {MOST} of {len(found)}; the table has all."
     axis = f"{NAMES.get(metric, metric)} − that of {found[0]['b']}"
