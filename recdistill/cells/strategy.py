@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 
 
 def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> str:
-    """A candidate made without the rows of a fold, with the setting that its arm chose on the validation rows.
+    """A candidate made without the rows of a fold, with the setting and epochs that its arm chose on validation rows.
 
     Its soft labels and what a warm one starts from leave the fold out too. An adapted teacher's are of the teacher of
     the fold, which learnt the labels of the rows that it teaches; the shipped student's are out of fold. To have both
@@ -37,17 +37,19 @@ def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> 
         fold: which is left out.
         watch: told how far it is.
     """
-    arm, (train, valid), spent = ARMS[name], run.labelled(cell), stopwatch()
+    arm, (train, _), spent = ARMS[name], run.labelled(cell), stopwatch()
     held = cell_folds(run.config.data, train, k=run.config.folds, seed=cell.seed)[fold]
     known = train.take(~held)  # the test rows are not among the unlabelled ones either
     warm = arm.warm and name not in run.controls
     control = Ranker.load(run.held_out(run.controls[-1], cell, fold)) if warm else None
     student = starting(run, name, cell, known, control)
-    trial, soft = _chosen(run, name, cell), None
+    facts, soft = manifest(run.student(name, cell))["facts"], None
+    trial, told = Trial(**facts["choice"]), run.config.student
+    told = told.model_copy(update={"fit": told.fit.model_copy(update={"epochs": facts["best_epoch"]})})
     if arm.teacher is not None and trial.alpha:
         soft = soft_labels(run, arm.teacher, cell, known, without=fold)
-    examples = lesson(run.config.student.distill, arm, student.encoder, known, soft, seed=cell.seed)
-    learn(run, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=watch.part(0, 1))
+    examples = lesson(told.distill, arm, student.encoder, known, soft, seed=cell.seed)
+    learn(told, student, examples, None, arm=arm, trial=trial, seed=cell.seed, progress=watch.part(0, 1))
     student.save(run.held_out(name, cell, fold), prepared=run.identity, seconds=spent())
     return f"without {int(held.sum()):,} of {int(train.labelled.sum()):,} labelled rows"
 
@@ -79,10 +81,6 @@ def decided(run: RunFolder, cell: Cell) -> Decision:
         parts = [ranker.score(train.take(fold)) for ranker, fold in zip(rankers, masks, strict=True)]
         logits[name] = joined(parts, masks)
     return decide(logits, train.take(train.labelled), confidence=run.config.confidence)
-
-
-def _chosen(run: RunFolder, name: str, cell: Cell) -> Trial:
-    return Trial(**manifest(run.student(name, cell))["facts"]["choice"])
 
 
 def _seconds(run: RunFolder, cell: Cell) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from recdistill.arms import ARMS, Arm, Trial
 from recdistill.artefacts import manifest
 from recdistill.cells.trying import Best, new_ranker, stopwatch
+from recdistill.configuration import StudentSettings
 from recdistill.distillation import DistillSettings, distill, examples_for
 from recdistill.encoder import Encoder
 from recdistill.examples import Examples
@@ -27,16 +28,16 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
         cell: whose labels.
         watch: told how far it is.
     """
-    arm, (train, valid), spent = ARMS[name], run.labelled(cell), stopwatch()
+    arm, told, (train, valid), spent = ARMS[name], run.config.student, run.labelled(cell), stopwatch()
     start, labeller = starting(run, name, cell, train), run.teachers[-1] if arm.placebo == "permuted" else arm.teacher
     soft = None if labeller is None else SoftLabels.load(run.soft_labels(labeller, cell))
     labelling = 0.0 if labeller is None else manifest(run.soft_labels(labeller, cell))["facts"]["seconds"]
-    examples = lesson(run.config.student.distill, arm, start.encoder, train, soft, seed=cell.seed)
+    examples = lesson(told.distill, arm, start.encoder, train, soft, seed=cell.seed)
     trials, held_out = run.config.tune.of(arm), Best(valid)
     for number, trial in enumerate(trials):
         student = start.copy()
         progress = watch.part(number, len(trials))
-        found = learn(run, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=progress)
+        found = learn(told, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=progress)
         held_out.offer(student, trial, found)
     facts = {"seconds": spent(), "labelling_seconds": labelling, "trials": len(trials)}
     words = held_out.save(run.student(name, cell), run.identity, **facts)
@@ -79,18 +80,17 @@ def listening(told: DistillSettings, arm: Arm, trial: Trial) -> DistillSettings:
 
 
 def learn(
-    run: RunFolder,
+    told: StudentSettings,
     student: Ranker,
     examples: Examples,
-    valid: Table,
+    valid: Table | None,
     *,
     arm: Arm,
     trial: Trial,
     seed: int,
     progress: Progress | None,
 ) -> Fitted:
-    """Train a student in place, as one candidate of an arm is trained."""
-    told = run.config.student
+    """Train a student in place, as one candidate of an arm is trained; without validation rows for all epochs."""
     fitting = told.fit.model_copy(update={**trial.fitting, "seed": seed})
     settings = listening(told.distill, arm, trial)
     return distill(student, examples, None, valid=valid, settings=settings, fitting=fitting, progress=progress)
