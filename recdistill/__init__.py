@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recdistill.encoder_settings import EncoderSettings
     from recdistill.evaluation import evaluate
     from recdistill.examples import Examples
+    from recdistill.exporting import export
     from recdistill.fit_settings import FitSettings
     from recdistill.full_ranking import compare_ranked, rank_all
     from recdistill.labelling import label_prepared
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from recdistill.report import Report
     from recdistill.schema import Schema
     from recdistill.segments import SegmentComparisons, compare_segments, segments_of
+    from recdistill.serving import Scorer
     from recdistill.shift import Diagnosis, density_ratio, diagnose
     from recdistill.soft_labels import SoftLabels
     from recdistill.splits import keep_labels, split
@@ -59,6 +61,7 @@ _HOMES = {
     "RayData": "on_ray",
     "Report": "report",
     "Schema": "schema",
+    "Scorer": "serving",
     "SegmentComparisons": "segments",
     "SoftLabels": "soft_labels",
     "SplitBy": "preparation",
@@ -81,6 +84,7 @@ _HOMES = {
     "diagnose": "shift",
     "distill": "distillation",
     "evaluate": "evaluation",
+    "export": "exporting",
     "fit": "training",
     "item_means": "baselines",
     "keep_labels": "splits",
@@ -116,6 +120,7 @@ __all__ = [
     "RayData",
     "Report",
     "Schema",
+    "Scorer",
     "SegmentComparisons",
     "SoftLabels",
     "SplitBy",
@@ -140,6 +145,7 @@ __all__ = [
     "diagnose",
     "distill",
     "evaluate",
+    "export",
     "fit",
     "item_means",
     "keep_labels",

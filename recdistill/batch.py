@@ -33,22 +33,13 @@ class Batch:
     vector: tuple[Tensor, ...]
 
     @staticmethod
-    def of_arrays(
-        ids: list[Array], multi: list[Array], number: list[Array], vector: list[Array], *, rows: int
-    ) -> Batch:
-        """A batch of numpy arrays, one per feature.
-
-        Args:
-            ids, number: (rows,) of each feature.
-            multi, vector: (rows, longest list) and (rows, dim) of each feature.
-            rows: how many, for where a kind has no feature.
-        """
-        return Batch(
-            torch.from_numpy(np.stack(ids, 1) if ids else np.zeros((rows, 0), np.int32)),
-            tuple(map(torch.from_numpy, multi)),
-            torch.from_numpy(np.stack(number, 1) if number else np.zeros((rows, 0), np.float32)),
-            tuple(map(torch.from_numpy, vector)),
+    def of(inputs: Mapping[str, Array]) -> Batch:
+        """A batch of what `features.inputs` gives."""
+        tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
+        lists, vectors = (
+            tuple(tensor for name, tensor in tensors.items() if name.startswith(kind)) for kind in ("multi_", "vector_")
         )
+        return Batch(tensors["ids"], lists, tensors["number"], vectors)
 
     def __len__(self) -> int:
         return self.ids.shape[0]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from recdistill.artefacts import read_json, write_json
 from recdistill.errors import DataError, nearest
-from recdistill.features import UNSEEN, FeatureSpec, padded
+from recdistill.features import UNSEEN, FeatureSpec, inputs, padded
 from recdistill.schema import FEATURE_KINDS, Schema
 from recdistill.tables import Table
 from recdistill.transforms import Hashing, Scaled, Transform, Vocabulary, fingerprint_of, restore, state
@@ -113,14 +113,7 @@ class Encoder:
         """
         from recdistill.batch import Batch  # torch takes seconds to import, and preparing needs none of it
 
-        coded = {name: self._encode(table, name) for name in self.columns}
-        batch = Batch.of_arrays(
-            [coded[name] for name, _ in self.spec.categorical],
-            [coded[name] for name, _ in self.spec.multi],
-            [coded[name][:, 0] for name in self.spec.number],
-            [coded[name] for name, _ in self.spec.vector],
-            rows=len(table),
-        )
+        batch = Batch.of(inputs(self.spec, {name: self.coded(table, name) for name in self.columns}, len(table)))
         batch.check(self.spec)
         return batch
 
@@ -173,7 +166,12 @@ class Encoder:
             columns[entry["name"]] = entry["kind"], restore(entry["transform"], values)
         return Encoder(columns)
 
-    def _encode(self, table: Table, name: str) -> np.ndarray[Any, Any]:
+    def coded(self, table: Table, name: str) -> np.ndarray[Any, Any]:
+        """One feature of all rows: (rows,) or (rows, longest) int32 ids, or (rows, dim) float32.
+
+        Raises:
+            DataError: the column is missing or of another type.
+        """
         kind, transform = self.columns[name]
         column = _column(table, name, kind)
         with _named(name):

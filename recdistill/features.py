@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+Array = np.ndarray[Any, Any]
 PAD = -1
 UNSEEN = 0
 
@@ -42,6 +43,27 @@ class FeatureSpec:
         """The reverse of `to_dict`."""
         pairs = {k: tuple((name, int(n)) for name, n in values[k]) for k in ("categorical", "multi", "vector")}
         return FeatureSpec(number=tuple(values["number"]), **pairs)
+
+
+def inputs(spec: FeatureSpec, coded: Mapping[str, Array], rows: int) -> dict[str, Array]:
+    """What a network reads, by name, from what each feature's column was encoded to.
+
+    Args:
+        spec: of the features.
+        coded: per feature its ids or scaled values: (rows,) or (rows, longest) int32, (rows, dim) float32.
+        rows: how many, for where a kind has no feature.
+
+    Returns:
+        "ids" (rows, categorical features) int32, "number" (rows, numbers) float32, and per list and vector feature, in
+        the spec's order, "multi_0" … (rows, longest) int32 and "vector_0" … (rows, dim) float32.
+    """
+    ids, numbers = [coded[name] for name, _ in spec.categorical], [coded[name][:, 0] for name in spec.number]
+    return {
+        "ids": np.stack(ids, 1) if ids else np.zeros((rows, 0), np.int32),
+        "number": np.stack(numbers, 1) if numbers else np.zeros((rows, 0), np.float32),
+        **{f"multi_{place}": coded[name] for place, (name, _) in enumerate(spec.multi)},
+        **{f"vector_{place}": coded[name] for place, (name, _) in enumerate(spec.vector)},
+    }
 
 
 def padded(lengths: np.ndarray[Any, Any], ids: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int32]]:

@@ -131,7 +131,11 @@ def _check_command(words: list[str], files: dict[str, str]) -> None:
     elif first == "make":
         if unknown := [word for word in rest if not re.search(rf"^{word}:", (ROOT / "Makefile").read_text(), re.M)]:
             raise ValueError(f"the Makefile has no target {unknown}")
-    elif words != ["pip", "install", "."]:
+    elif words[:2] == ["pip", "install"]:
+        known = (".", "--no-deps", "-r", *(path.name for path in ROOT.glob("requirements*.txt")))
+        if unknown := [word for word in words[2:] if word not in known]:
+            raise ValueError(f"pip is not known to install {unknown}")
+    elif first != "export" or not re.fullmatch(r"[A-Z_]+=\S+", " ".join(rest)):
         raise ValueError(f"nothing is known of the command {shlex.join(words)!r}")
 
 

@@ -53,6 +53,42 @@ def test_wheel_needs_torch_as_a_range_and_pins_torchrec_as_a_set(wheel: Path) ->
     assert torchrec == {"torch==2.13.*", "torchrec==1.8.0", "fbgemm-gpu==1.8.0"}
 
 
+def test_a_student_is_served_without_torch(wheel: Path, tmp_path: Path) -> None:
+    """In an environment of requirements-serving.txt alone it scores a file as it does here."""
+    pytest.importorskip("onnxscript")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    import recdistill as rd
+    from recdistill.transforms import Hashing
+
+    _, target = rd.datasets.synthetic.load(seed=0, source_rows=100, target_rows=3_000)
+    encoder = rd.Encoder.fit(target, {"region": Hashing(5)})
+    student = rd.Ranker(encoder, rd.models.build("deepfm", encoder.spec, seed=0, arguments={"embedding_dim": 4}))
+    rd.export(student, tmp_path / "student", rows=target)
+    pq.write_table(target.arrow, tmp_path / "rows.parquet")
+    here = rd.Scorer.load(tmp_path / "student").predict(target.arrow)
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    for asked in (["-r", str(ROOT / "requirements-serving.txt")], ["--no-deps", str(wheel)]):
+        done = subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *asked],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    code = (
+        "import importlib.util as u\n"
+        "assert not [name for name in ('torch', 'pandas', 'pydantic', 'scipy') if u.find_spec(name)]\n"
+        "from recdistill.serving import Scorer, score_file\n"
+        "score_file(Scorer.load('student'), 'rows.parquet', 'scores.parquet')"
+    )
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(tmp_path / "scores.parquet")["score"].equals(pa.chunked_array([here]))
+
+
 def test_environment_is_consistent() -> None:
     done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -18,6 +18,7 @@ from recdistill.distillation import Blend, DistillSettings, distill
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, Interrupted
 from recdistill.examples import Examples
+from recdistill.features import FeatureSpec, inputs
 from recdistill.fit_settings import FitSettings
 from recdistill.losses import binary_kd
 from recdistill.models import build
@@ -55,7 +56,7 @@ def examples(rows: int, seed: int, *, classes: int = 1) -> tuple[torch.Tensor, E
     label = torch.from_numpy(np.where(rng.random(rows) < 0.3, np.nan, rng.integers(0, max(2, classes), rows))).float()
     teacher = torch.from_numpy(rng.normal(0, 2, shape)).float()
     teacher[rng.random(rows) < 0.3] = torch.nan
-    features = Batch.of_arrays([], [], [], [], rows=rows)
+    features = Batch.of(inputs(FeatureSpec(), {}, rows))
     weight = torch.from_numpy(rng.random(rows)).float()
     return torch.from_numpy(rng.normal(0, 2, shape)).float(), Examples(features, label, teacher, weight)
 

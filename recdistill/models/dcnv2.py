@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense
+from recdistill.models.layers import dense, squeezed
 
 
 class DCNv2(nn.Module):
@@ -80,7 +80,7 @@ class DCNv2(nn.Module):
         start = self.embeddings(batch).flatten(1)  # (batch, fields · dim)
         crossed = self.cross(start)
         top = self.deep(crossed) if self.stacked else torch.cat([crossed, self.deep(start)], 1)
-        return self.out(top).squeeze(1)
+        return squeezed(self.out(top))
 
 
 class Cross(nn.Module):

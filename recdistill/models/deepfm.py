@@ -11,7 +11,7 @@ from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
 from recdistill.models.fm import mixing, pairwise
-from recdistill.models.layers import dense
+from recdistill.models.layers import dense, squeezed
 
 
 class DeepFM(nn.Module):
@@ -60,5 +60,5 @@ class DeepFM(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         fields = self.second.fields(batch)
-        deep = fields.dense(self.deep).squeeze(1)
-        return self.bias + self.first.fields(batch).total.squeeze(1) + pairwise(fields, self.mix) + deep
+        deep = squeezed(fields.dense(self.deep))
+        return self.bias + squeezed(self.first.fields(batch).total) + pairwise(fields, self.mix) + deep

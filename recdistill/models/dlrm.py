@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense
+from recdistill.models.layers import dense, squeezed
 
 
 class DLRM(nn.Module):
@@ -74,4 +74,4 @@ class DLRM(nn.Module):
             dense_vector = self.bottom(batch.number)
             vectors = torch.cat([dense_vector[:, None], vectors], 1)
         dots = torch.bmm(vectors, vectors.transpose(1, 2))[:, self.pairs[0], self.pairs[1]]  # (batch, pairs)
-        return self.top(torch.cat([dense_vector, dots], 1)).squeeze(1)
+        return squeezed(self.top(torch.cat([dense_vector, dots], 1)))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense
+from recdistill.models.layers import dense, squeezed
 
 
 class FinalMLP(nn.Module):
@@ -78,7 +78,7 @@ class FinalMLP(nn.Module):
         """(batch,) logits, or (batch, classes)."""
         vectors = self.embeddings(batch)  # (batch, fields, dim)
         first, second = (stream(gate(vectors)) for gate, stream in zip(self.gates, self.streams, strict=True))
-        return self.fusion(first, second).squeeze(1)
+        return squeezed(self.fusion(first, second))
 
 
 def positions(spec: FeatureSpec, names: Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings, Fields
+from recdistill.models.layers import squeezed
 
 
 class FM(nn.Module):
@@ -41,7 +42,7 @@ class FM(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
-        return self.bias + self.first.fields(batch).total.squeeze(1) + pairwise(self.second.fields(batch), self.mix)
+        return self.bias + squeezed(self.first.fields(batch).total) + pairwise(self.second.fields(batch), self.mix)
 
 
 def mixing(dim: int, classes: int) -> nn.Linear | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def dense(width: int, hidden: Sequence[int], *, dropout: float = 0.0, out: int | None = 1) -> nn.Sequential:
@@ -32,3 +32,8 @@ def dense(width: int, hidden: Sequence[int], *, dropout: float = 0.0, out: int |
     if out is not None:
         layers.append(nn.Linear(width, out))
     return nn.Sequential(*layers)
+
+
+def squeezed(logits: Tensor) -> Tensor:
+    """(batch, 1) as (batch,); (batch, classes) as it is. Not by `squeeze`, which ONNX has for a length of 1 alone."""
+    return logits[:, 0] if logits.shape[1] == 1 else logits

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
+from recdistill.models.layers import squeezed
 
 
 class LR(nn.Module):
@@ -34,4 +35,4 @@ class LR(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
-        return self.bias + self.first.fields(batch).total.squeeze(1)
+        return self.bias + squeezed(self.first.fields(batch).total)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense
+from recdistill.models.layers import dense, squeezed
 
 
 class MLP(nn.Module):
@@ -54,4 +54,4 @@ class MLP(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
-        return self.embeddings.fields(batch).dense(self.deep).squeeze(1)
+        return squeezed(self.embeddings.fields(batch).dense(self.deep))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense
+from recdistill.models.layers import dense, squeezed
 
 
 class WideDeep(nn.Module):
@@ -62,4 +62,4 @@ class WideDeep(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
         deep = self.embeddings.fields(batch).dense(self.deep)  # (batch, classes)
-        return (self.wide.fields(batch).total + deep).squeeze(1)
+        return squeezed(self.wide.fields(batch).total + deep)

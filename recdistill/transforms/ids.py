@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from recdistill.columns import as_arrow, as_numpy, decoded
 from recdistill.errors import DataError, UsageError
@@ -142,6 +141,8 @@ class Hashing:
 
 def text_hashes(values: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """(rows,) xxh3-64 of the values' text."""
+    import xxhash  # here, for a served student that hashes nothing does without
+
     texts = _plain(values).cast(pa.large_string()).to_pylist()
     return np.fromiter((xxhash.xxh3_64_intdigest((text or "").encode()) for text in texts), np.uint64, len(texts))
 

@@ -117,6 +117,7 @@ class Scaled:
     def measure(self, column: pa.Array) -> Moments:
         """A column's mean and deviation."""
         values, missing = self._values(column)
+        values = _log(values) if self.log else values
         return Moments.of(np.compress(~missing, values, axis=0) if missing.any() else values)
 
     def fitted(self, parts: Iterable[Moments]) -> Scaled:
@@ -132,9 +133,13 @@ class Scaled:
 
     def encode(self, column: pa.Array) -> Array:
         """(rows, dim) float32."""
-        values, missing = self._values(column)
+        return self.scaled(*self._values(column))
+
+    def scaled(self, values: Array, missing: Array) -> Array:
+        """(rows, dim) float32 of (rows, dim) float64, where rows that are `missing` become the mean."""
         if values.shape[1] != self.dim:
             raise DataError(f"vectors must have length {self.dim}, got {values.shape[1]}")
+        values = _log(values) if self.log else values
         scaled = (values - np.asarray(self.mean)) / np.asarray(self.deviation)
         return np.where(missing[:, None], 0.0, scaled).astype(np.float32)
 
@@ -146,7 +151,11 @@ class Scaled:
             flat = as_numpy(pc.list_flatten(column).cast(pa.float64(), safe=False), missing=np.nan)
             width = len(flat) // len(column) if len(column) else self.dim
             values, missing = flat.reshape(len(column), width), np.zeros(len(column), dtype=bool)
-        return (np.sign(values) * np.log1p(np.abs(values)) if self.log else values), missing
+        return values, missing
+
+
+def _log(values: Array) -> Array:
+    return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
 
 
 def _numbers(column: pa.Array) -> tuple[Array, Array]:

@@ -58,7 +58,7 @@ class PlainTables(nn.Module):
         places = [(single + self.offsets[:width]).flatten()]
         places += [(ids.clamp(min=0) + self.offsets[width + k]).flatten() for k, ids in enumerate(multi)]
         found = self._looked_up(torch.cat(places) if multi else places[0])  # (lookups, dim)
-        looked, *lists = found.split([len(ids) for ids in places])
+        looked, *lists = found.split([ids.shape[0] for ids in places])  # not len, which an export would take as fixed
         parts = [looked.unflatten(0, (batch, width))]
         parts += [_mean(ids != PAD, rows.unflatten(0, ids.shape)) for ids, rows in zip(multi, lists, strict=True)]
         return torch.cat(parts, 1) if multi else parts[0]

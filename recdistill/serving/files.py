@@ -1,0 +1,136 @@
+"""Files of raw rows scored part by part, in memory that does not grow with their length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+
+from recdistill.artefacts import new_file
+from recdistill.errors import DataError, UsageError, nearest
+from recdistill.serving.scorer import Scorer
+
+AT_A_TIME = 65_536
+SCORE = "score"
+Told = Callable[[int], None]
+
+
+def score_file(
+    scorer: Scorer,
+    path: Path | str,
+    out: Path | str,
+    *,
+    keep: Sequence[str] = (),
+    top: int = 0,
+    by: str | None = None,
+    told: Told | None = None,
+) -> int:
+    """Score the rows of a Parquet or CSV file, in their order, into a Parquet file.
+
+    Args:
+        scorer: whose columns the file has, and perhaps others.
+        path: `.parquet`, `.csv` or `.tsv` (these also `.gz`). Of text only ids and numbers can be read, no lists.
+        out: the Parquet file: the kept columns and `score`, a probability of a click or an expected rating. It appears
+            when it is whole; one of that name is replaced.
+        keep: columns to copy, e.g. the user and the item; by default every column of the file that is no feature, and
+            the features that are ids.
+        top: keep only so many rows of each value of `by`, by falling score; of equal scores those that come first.
+        by: the column of the user.
+        told: called with the rows of each part that is done.
+
+    Returns:
+        How many rows were scored.
+
+    Raises:
+        UsageError: `top` without `by`, or the other way round.
+        DataError: a column is missing or of another type, or the file holds something else.
+    """
+    path, out = Path(path), Path(out)
+    if bool(top) != (by is not None) or top < 0:
+        raise UsageError(f"the best rows of each user need both top (at least 1) and by, got {top=}, {by=}")
+    parts, schema = _parts(path, scorer)
+    kept = _kept(schema, scorer, keep, by)
+    done, best = 0, _empty(schema, kept)
+    with new_file(out) as temporary, pq.ParquetWriter(temporary, best.schema, compression="zstd") as writer:
+        for part in parts:
+            scored = _scored(scorer, part, kept)
+            if by is None:
+                writer.write_table(scored)
+            else:
+                best = _best(pa.concat_tables([best, scored]), by, top)
+            done += len(part)
+            if told is not None:
+                told(len(part))
+        if by is not None:
+            writer.write_table(best)
+    return done
+
+
+def rows_in(path: Path) -> int | None:
+    """How many rows a file has, where that is known without reading it: of Parquet."""
+    return int(pq.read_metadata(path).num_rows) if path.suffix == ".parquet" else None
+
+
+def _scored(scorer: Scorer, part: pa.Table, kept: Sequence[str]) -> pa.Table:
+    return part.select(list(kept)).append_column(SCORE, pa.array(scorer.predict(part), pa.float32()))
+
+
+def _best(rows: pa.Table, by: str, top: int) -> pa.Table:
+    """The first rows of each value by falling score, in the order in which the values first came."""
+    of = np.asarray(pc.dictionary_encode(rows.column(by), null_encoding="encode").combine_chunks().indices)
+    order = np.lexsort((np.arange(len(rows)), -rows.column(SCORE).to_numpy(), of))
+    sorted_of = of[order]
+    new = np.append(True, sorted_of[1:] != sorted_of[:-1]) if len(rows) else np.zeros(0, bool)
+    starts = np.flatnonzero(new)
+    place = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
+    return rows.take(pa.array(order[place < top]))
+
+
+def _parts(path: Path, scorer: Scorer) -> tuple[Iterator[pa.Table], pa.Schema]:
+    """A file's rows part by part, and their columns."""
+    suffixes = [suffix for suffix in path.suffixes if suffix in (".parquet", ".csv", ".tsv", ".gz")]
+    if not path.is_file():
+        raise DataError(f"{path} is no file")
+    try:
+        if suffixes[-1:] == [".parquet"]:
+            file = pq.ParquetFile(path)
+            batches = file.iter_batches(AT_A_TIME)
+            return (pa.Table.from_batches([b]) for b in batches), file.schema_arrow
+        if suffixes[:1] in ([".csv"], [".tsv"]):
+            reader = _text(path, "," if suffixes[0] == ".csv" else "\t", scorer)
+            return (pa.Table.from_batches([b]) for b in reader), reader.schema
+    except pa.ArrowException as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    raise DataError(f"files to score end in .parquet, .csv or .tsv (or these and .gz), got {path.name!r}")
+
+
+def _text(path: Path, delimiter: str, scorer: Scorer) -> Any:
+    kinds = {name: kind for name, (kind, _) in scorer.encoder.columns.items()}
+    if lists := [name for name, kind in kinds.items() if kind in ("multi", "vector")]:
+        raise DataError(f"lists and vectors are read from Parquet, got the columns {', '.join(lists)} in {path.name}")
+    types = {name: pa.large_string() if kind == "categorical" else pa.float64() for name, kind in kinds.items()}
+    convert = pcsv.ConvertOptions(column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False)
+    return pcsv.open_csv(path, parse_options=pcsv.ParseOptions(delimiter=delimiter), convert_options=convert)
+
+
+def _kept(schema: pa.Schema, scorer: Scorer, keep: Sequence[str], by: str | None) -> list[str]:
+    ids = [name for name, (kind, _) in scorer.encoder.columns.items() if kind == "categorical"]
+    others = [name for name in schema.names if name not in scorer.encoder.columns]
+    names = list(dict.fromkeys([*(keep or [*ids, *others]), *([by] if by is not None else [])]))
+    for name in names:
+        if name not in schema.names:
+            raise DataError(f"column {name!r} is missing, {nearest(name, schema.names)}")
+        if name == SCORE:
+            raise DataError(f"the column {SCORE!r} is written, so it cannot be kept: name those to keep")
+    return names
+
+
+def _empty(schema: pa.Schema, kept: Sequence[str]) -> pa.Table:
+    fields = [schema.field(name) for name in kept]
+    return pa.schema([*fields, pa.field(SCORE, pa.float32())]).empty_table()

@@ -1,0 +1,432 @@
+"""Serving: raw rows score as in training, whatever they come as; files part by part; damaged folders are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import recdistill as rd
+from recdistill.errors import DataError, UsageError
+from recdistill.features import inputs
+from recdistill.models import MODELS, build
+from recdistill.serving.rows import Rows
+from recdistill.transforms import Hashing, LogBuckets, Quantiles, Scaled
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+from recdistill.exporting import export, exported_program, parity
+from recdistill.serving import Scorer, files, score_file
+
+SCHEMA = rd.Schema(
+    label="click",
+    categorical=("user", "item", "shop"),
+    multi=("tags",),
+    number=("price", "age", "views"),
+    vector=("image",),
+    user="user",
+)
+
+
+def drawn(rows: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Rows of every kind, with missing values and empty lists."""
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "user": f"u{rng.integers(20)}",
+            "item": int(rng.integers(30)),
+            "shop": None if rng.random() < 0.2 else f"s{rng.integers(5)}",
+            "tags": [None, [], [f"t{t}" for t in rng.integers(6, size=3)]][rng.integers(3)],
+            "price": None if rng.random() < 0.2 else float(rng.normal()),
+            "age": float(rng.integers(90)),
+            "views": None if rng.random() < 0.2 else int(rng.integers(1000)),
+            "image": rng.normal(size=3).tolist(),
+            "click": int(rng.integers(2)),
+            "note": "kept",
+        }
+        for _ in range(rows)
+    ]
+
+
+def table(rows: list[dict[str, Any]]) -> rd.Table:
+    return rd.Table(pa.Table.from_pylist(rows), SCHEMA)
+
+
+TRAIN = table(drawn(400))
+OTHERS = {"shop": Hashing(7), "age": Quantiles(4), "views": LogBuckets()}
+ENCODER = rd.Encoder.fit(TRAIN, {**OTHERS, "price": Scaled(log=True)})
+
+
+def ranker(model: str = "deepfm", classes: int = 1) -> rd.Ranker:
+    made = rd.Ranker(ENCODER, build(model, ENCODER.spec, seed=1, arguments={"classes": classes}))
+    for weights in made.network.parameters():  # of the size that trained ones have
+        weights.data.normal_(std=0.1)
+    return made
+
+
+@pytest.fixture(scope="module")
+def student() -> rd.Ranker:
+    return ranker()
+
+
+@pytest.fixture(scope="module")
+def folder(student: rd.Ranker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("served") / "student"
+    export(student, place, rows=table(drawn(300, seed=1)))
+    return place
+
+
+@pytest.fixture(scope="module")
+def scorer(folder: Path) -> Scorer:
+    return Scorer.load(folder)
+
+
+# ---------------------------------------------------------------------------------------------- parity
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_scores_as_in_torch(model: str, tmp_path: Path) -> None:
+    made, rows = ranker(model), table(drawn(257, seed=2))
+    found = export(made, tmp_path / "student", rows=rows)
+    scorer = Scorer.load(tmp_path / "student")
+    assert scorer.score(rows.arrow) == pytest.approx(made.score(rows), abs=1e-5, rel=1e-5)
+    assert found.largest <= 1e-5
+    assert found.rows == 257
+    assert abs(found.auc_difference or 0) < 1e-3
+    assert scorer.score(drawn(1)).shape == (1,)
+    stored = json.loads((tmp_path / "student" / "serving.json").read_text())
+    assert (stored["model"], stored["parity"]["largest"]) == (model, found.largest)
+
+
+def test_ratings_are_scored_by_class_and_predicted_as_their_mean(tmp_path: Path) -> None:
+    rated = rd.Schema(**{**SCHEMA.to_dict(), "label": None, "rating": "stars", "grades": (1, 2, 5)})
+    rows = rd.Table(pa.Table.from_pylist([{**row, "stars": 1 + row["click"]} for row in drawn(50)]), rated)
+    made = ranker(classes=3)
+    assert export(made, tmp_path / "student", rows=rows).auc_difference is None
+    scorer = Scorer.load(tmp_path / "student")
+    logits = scorer.score(rows.arrow)
+    assert logits == pytest.approx(made.score(rows), abs=1e-5)
+    assert scorer.predict(rows.arrow) == pytest.approx(rd.metrics.expected_rating(logits, (1, 2, 5)), abs=1e-5)
+
+
+def test_predictions_are_probabilities(scorer: Scorer) -> None:
+    rows = drawn(20, seed=3)
+    assert scorer.predict(rows) == pytest.approx(1 / (1 + np.exp(-scorer.score(rows).astype(float))), abs=1e-6)
+    assert scorer.predicted(np.array([-1000, 0, 1000], np.float32)).tolist() == [0, 0.5, 1]
+
+
+def test_ids_of_no_table_are_the_unseen_ones(student: rd.Ranker, scorer: Scorer) -> None:
+    fed = scorer.encoded(drawn(3))
+    away = {**fed, "ids": fed["ids"].copy(), "multi_0": fed["multi_0"].copy()}
+    away["ids"][:, 0], away["multi_0"][:, 0] = [-7, 10**6, -1], [-9, 10**6, 10**6]
+    unseen = {**away, "ids": away["ids"].copy(), "multi_0": away["multi_0"].copy()}
+    unseen["ids"][:, 0] = unseen["multi_0"][:, 0] = 0
+    assert np.array_equal(scorer.run(away), scorer.run(unseen))
+
+
+def test_a_student_that_scores_otherwise_is_not_written(student: rd.Ranker, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"logits must be within -1 of torch's, got .* apart in 5 rows; nothing"):
+        export(student, tmp_path / "student", rows=table(drawn(5)), close=-1)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(DataError, match="proved on real rows, got none"):
+        export(student, tmp_path / "student", rows=TRAIN.take(np.zeros(0, int)))
+
+
+def test_nothing_is_overwritten_unasked(student: rd.Ranker, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UsageError, match="mine is there already"):
+        export(student, tmp_path / "mine", rows=table(drawn(5)))
+    export(student, tmp_path / "mine", rows=table(drawn(5)), overwrite=True)
+    assert Scorer.load(tmp_path / "mine").columns == tuple(ENCODER.columns)
+
+
+def test_the_graph_of_torch_is_the_network(student: rd.Ranker, scorer: Scorer) -> None:
+    import torch
+
+    rows = table(drawn(7))
+    fed = {name: torch.from_numpy(values) for name, values in scorer.encoded(rows.arrow).items()}
+    found = exported_program(student).module()(fed["ids"], fed["number"], [fed["multi_0"]], [fed["vector_0"]])
+    assert found.detach().numpy() == pytest.approx(student.score(rows), abs=1e-6)
+
+
+# ------------------------------------------------------------------------------------------- raw rows
+
+
+texts = st.one_of(st.none(), st.sampled_from(["u1", "u2", "s1", "t1", "t2", "new", "", "7", "ü"]))
+whole = st.one_of(st.none(), st.integers(-(2**40), 2**40), st.integers(0, 40))
+reals = st.one_of(st.none(), st.floats(-1e6, 1e6), st.integers(-(10**6), 10**6))
+records = st.lists(
+    st.fixed_dictionaries(
+        {
+            "user": texts,
+            "item": st.one_of(whole, st.booleans()),
+            "shop": texts,
+            "tags": st.one_of(st.none(), st.lists(texts, max_size=4)),
+            "price": reals,
+            "age": reals,
+            "views": st.one_of(st.none(), st.integers(-5, 10**6)),
+            "image": st.lists(st.floats(-5, 5), min_size=3, max_size=3),
+        }
+    ),
+    min_size=1,
+    max_size=6,
+).filter(lambda rows: not any(type(row["item"]) is bool for row in rows))
+TYPES = pa.schema(
+    {
+        **{name: pa.string() for name in ("user", "shop")},
+        **{name: pa.int64() for name in ("item", "views")},
+        **{name: pa.float64() for name in ("price", "age")},
+        "tags": pa.list_(pa.string()),
+        "image": pa.list_(pa.float64()),
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(records)
+def test_records_are_encoded_as_tables_are(rows: list[dict[str, Any]]) -> None:
+    arrow = pa.Table.from_pylist(rows, TYPES)
+    schema = rd.Schema(**{kind: getattr(SCHEMA, kind) for kind in ("categorical", "multi", "number", "vector")})
+    expected = ENCODER.encode(rd.Table(arrow, schema))
+    for given_as in (rows, arrow, arrow.to_batches()[0]):
+        coded, count = Rows(ENCODER).coded(given_as, ENCODER.columns)
+        fed = inputs(ENCODER.spec, coded, count)
+        assert np.array_equal(fed["ids"], expected.ids.numpy())
+        assert np.array_equal(fed["number"], expected.number.numpy())
+        assert np.array_equal(fed["multi_0"], expected.multi[0].numpy())
+        assert np.array_equal(fed["vector_0"], expected.vector[0].numpy())
+
+
+@settings(max_examples=25, deadline=None)
+@given(records)
+def test_records_score_as_in_torch(student: rd.Ranker, scorer: Scorer, rows: list[dict[str, Any]]) -> None:
+    schema = rd.Schema(**{kind: getattr(SCHEMA, kind) for kind in ("categorical", "multi", "number", "vector")})
+    theirs = student.score(rd.Table(pa.Table.from_pylist(rows, TYPES), schema))
+    assert scorer.score(rows) == pytest.approx(theirs, rel=1e-5, abs=1e-4)
+
+
+def test_a_frame_scores_as_its_records(scorer: Scorer) -> None:
+    rows = drawn(40, seed=4)
+    frame = pd.DataFrame(rows)
+    assert np.array_equal(scorer.score(frame), scorer.score(rows))
+    assert np.array_equal(scorer.score(rows, batch_size=7), scorer.score(rows))
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"price": "dear"}, "column 'price' must hold numbers"),
+        ({"price": float("nan")}, "numbers must be finite"),
+        ({"user": 1.5}, "column 'user' must hold strings or integers"),
+        ({"tags": "t1"}, "column 'tags' must hold lists"),
+        ({"tags": [["t1"]]}, "column 'tags' must hold lists of strings or integers"),
+        ({"image": [1.0]}, "vectors must have length 3, got 1"),
+        ({"item": "seven"}, "column 'item': values must be of type int64"),
+        ({"user": {"a": 1}}, "column 'user' must hold strings or integers"),
+    ],
+)
+def test_a_value_that_is_none_of_the_columns_is_named(scorer: Scorer, changed: dict[str, Any], rule: str) -> None:
+    with pytest.raises(DataError, match=rule):
+        scorer.score([{**drawn(1)[0], **changed}])
+
+
+def test_what_are_no_rows_is_refused(scorer: Scorer) -> None:
+    row = drawn(1)[0]
+    lacking = {name: value for name, value in row.items() if name != "price"}
+    for rows in ([lacking], pa.Table.from_pylist([lacking])):
+        with pytest.raises(DataError, match="column 'price' is missing"):
+            scorer.score(rows)
+    for wrong in (row, [1, 2], "rows", np.zeros(3)):
+        with pytest.raises(DataError, match="a pandas DataFrame, or a list of dicts, got"):
+            scorer.score(wrong)
+    with pytest.raises(DataError, match="must hold values of one kind"):
+        scorer.score([row, {**row, "user": 7}])
+    assert scorer.score([]).shape == (0,)
+
+
+# ----------------------------------------------------------------------------------- many candidates
+
+
+def test_one_user_with_many_candidates_is_their_rows(scorer: Scorer) -> None:
+    rows = drawn(30, seed=5)
+    user = {name: rows[0][name] for name in ("user", "age", "price", "shop")}
+    items = [{name: row[name] for name in ("item", "tags", "views", "image")} for row in rows]
+    candidates = scorer.candidates(items)
+    assert len(candidates) == 30
+    expected = scorer.score([{**item, **user} for item in items])
+    assert np.array_equal(scorer.score_candidates(user, candidates), expected)
+    assert np.array_equal(scorer.score_candidates(user, scorer.candidates(pa.Table.from_pylist(items))), expected)
+    with pytest.raises(DataError, match="the context's or the candidates', got views in both"):
+        scorer.score_candidates({**user, "views": 3}, candidates)
+    with pytest.raises(DataError, match="column 'age' is missing"):
+        scorer.score_candidates({name: user[name] for name in ("user", "price", "shop")}, candidates)
+    with pytest.raises(DataError, match="candidates need at least one of the columns"):
+        scorer.candidates([{"other": 1}])
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def test_a_file_is_scored_part_by_part_in_its_order(
+    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "AT_A_TIME", 64)
+    rows = drawn(300, seed=6)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet", row_group_size=100)
+    told: list[int] = []
+    assert score_file(scorer, tmp_path / "rows.parquet", tmp_path / "scores.parquet", told=told.append) == 300
+    found = pq.read_table(tmp_path / "scores.parquet")
+    assert found.column_names == ["user", "item", "shop", "click", "note", "score"]
+    assert found["score"].to_numpy() == pytest.approx(scorer.predict(rows), abs=1e-6)
+    assert found["user"].to_pylist() == [row["user"] for row in rows]
+    assert (sum(told), len(told) > 3) == (300, True)
+    score_file(scorer, tmp_path / "rows.parquet", tmp_path / "scores.parquet", keep=["note"])
+    assert pq.read_table(tmp_path / "scores.parquet").column_names == ["note", "score"]
+
+
+@pytest.mark.parametrize("top", [1, 3, 100])
+def test_the_best_rows_of_each_user(scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: int) -> None:
+    monkeypatch.setattr(files, "AT_A_TIME", 64)
+    rows = drawn(300, seed=7)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    score_file(scorer, tmp_path / "rows.parquet", tmp_path / "best.parquet", top=top, by="user", keep=["item"])
+    found = pq.read_table(tmp_path / "best.parquet").to_pandas()
+    frame = pd.DataFrame(rows)[["item", "user"]].assign(score=scorer.predict(rows))
+    for user, of in frame.groupby("user"):
+        best = of.sort_values("score", ascending=False, kind="stable").head(top)
+        mine = found[found["user"] == user]
+        assert mine["score"].to_numpy() == pytest.approx(best["score"].to_numpy(), abs=1e-6)
+        assert mine["item"].tolist() == best["item"].tolist()
+
+
+def test_text_is_read_by_the_kinds_of_training(tmp_path: Path) -> None:
+    rows = [{"user": f"00{n % 7}", "age": float(n % 50) if n % 5 else None, "click": n % 2} for n in range(80)]
+    schema = rd.Schema(label="click", categorical=("user",), number=("age",))
+    encoder = rd.Encoder.fit(trained := rd.Table(pa.Table.from_pylist(rows), schema))
+    export(rd.Ranker(encoder, build("lr", encoder.spec)), tmp_path / "student", rows=trained)
+    scorer = Scorer.load(tmp_path / "student")
+    pcsv.write_csv(trained.arrow.drop(["row_id"]), tmp_path / "rows.csv")
+    (tmp_path / "rows.tsv").write_text((tmp_path / "rows.csv").read_text().replace(",", "\t"))
+    for name in ("rows.csv", "rows.tsv"):
+        score_file(scorer, tmp_path / name, tmp_path / "scores.parquet")
+        assert pq.read_table(tmp_path / "scores.parquet")["score"].to_numpy() == pytest.approx(scorer.predict(rows))
+
+
+def test_files_that_cannot_be_scored_are_refused(scorer: Scorer, tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+    pq.write_table(pa.Table.from_pylist(drawn(5)), tmp_path / "rows.parquet")
+    (tmp_path / "rows.csv").write_text("user\nu1\n")
+    (tmp_path / "rows.txt").write_text("user\nu1\n")
+    (tmp_path / "broken.parquet").write_text("no parquet")
+    cases = {
+        "gone.parquet": "is no file",
+        "rows.txt": "files to score end in",
+        "broken.parquet": "cannot be read",
+        "rows.csv": "lists and vectors are read from Parquet, got the columns tags, image",
+    }
+    for name, rule in cases.items():
+        with pytest.raises(DataError, match=rule):
+            score_file(scorer, tmp_path / name, out)
+    with pytest.raises(DataError, match="column 'colour' is missing"):
+        score_file(scorer, tmp_path / "rows.parquet", out, keep=["colour"])
+    for top, by in ((3, None), (0, "user"), (-1, "user")):
+        with pytest.raises(UsageError, match="need both top"):
+            score_file(scorer, tmp_path / "rows.parquet", out, top=top, by=by)
+    pq.write_table(pa.Table.from_pylist([{"user": "u1"}]), tmp_path / "few.parquet")
+    with pytest.raises(DataError, match="is missing"):
+        score_file(scorer, tmp_path / "few.parquet", out)
+    assert not out.exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+# -------------------------------------------------------------------------------------- damaged folders
+
+
+def damaged(folder: Path, tmp_path: Path, change: str) -> Path:
+    """A copy of a student with one thing wrong, its manifest made to agree where that is not what is wrong."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    if change == "missing file":
+        (copy / "model.onnx").unlink()
+    elif change == "wrong checksum":
+        content = bytearray((copy / "model.onnx").read_bytes())
+        content[100] ^= 1
+        (copy / "model.onnx").write_bytes(content)
+    elif change == "escape":
+        manifest["files"]["../outside.json"] = manifest["files"].pop("serving.json")
+    elif change == "foreign":
+        manifest["facts"]["kind"] = "table"
+    elif change in ("other format", "no network"):
+        file = copy / ("serving.json" if change == "other format" else "model.onnx")
+        file.write_text('{"format": 9}' if change == "other format" else "no network")
+        manifest["files"][file.name] = {"bytes": file.stat().st_size, "sha256": rd_sha256(file)}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def rd_sha256(path: Path) -> str:
+    from recdistill.artefacts import sha256
+
+    return sha256(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ("missing file", "model.onnx is listed in manifest.json but missing"),
+        ("wrong checksum", "was changed after it was written"),
+        ("escape", "lists files outside its folder"),
+        ("foreign", "must hold an exported student, got 'table'"),
+        ("other format", "must be of format 1, got 9"),
+        ("no network", "is no network that ONNX Runtime can load"),
+    ],
+)
+def test_a_damaged_folder_is_refused(folder: Path, tmp_path: Path, change: str, rule: str) -> None:
+    with pytest.raises(DataError, match=rule):
+        Scorer.load(damaged(folder, tmp_path, change))
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"manifest.json does not exist"):
+        Scorer.load(tmp_path)
+
+
+ABSENT = "torch torchrec pandas pydantic sklearn scipy onnx onnxscript safetensors typer rich jinja2 matplotlib"
+
+
+def test_serving_knows_neither_torch_nor_pandas(folder: Path) -> None:
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.split('.')[0] in sys.argv[3].split():\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from recdistill.serving import Scorer\n"
+        "import json\n"
+        "print(Scorer.load(sys.argv[1]).score(json.loads(sys.argv[2])).tolist())"
+    )
+    rows = drawn(3, seed=8)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), json.dumps(rows), ABSENT], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == pytest.approx(Scorer.load(folder).score(rows).tolist(), abs=1e-6)
+
+
+def test_parity_needs_the_same_shape(student: rd.Ranker, scorer: Scorer) -> None:
+    with pytest.raises(DataError, match=r"logits of shape \(4, 3\), got \(4,\)"):
+        parity(ranker(classes=3), scorer, table(drawn(4)))
