@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,12 +23,14 @@ import recdistill as rd
 from recdistill.errors import DataError, UsageError
 from recdistill.features import inputs
 from recdistill.models import MODELS, build
+from recdistill.models.embeddings import PlainTables, QuantisedTables
 from recdistill.serving.rows import Rows
 from recdistill.transforms import Hashing, LogBuckets, Quantiles, Scaled
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
+from recdistill import exporting
 from recdistill.exporting import export, exported_program, parity
 from recdistill.serving import Scorer, files, score_file
 
@@ -100,7 +103,7 @@ def scorer(folder: Path) -> Scorer:
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_scores_as_in_torch(model: str, tmp_path: Path) -> None:
     made, rows = ranker(model), table(drawn(257, seed=2))
-    found = export(made, tmp_path / "student", rows=rows)
+    found = export(made, tmp_path / "student", rows=rows).parity
     scorer = Scorer.load(tmp_path / "student")
     assert scorer.score(rows.arrow) == pytest.approx(made.score(rows), abs=1e-5, rel=1e-5)
     assert found.largest <= 1e-5
@@ -115,7 +118,7 @@ def test_ratings_are_scored_by_class_and_predicted_as_their_mean(tmp_path: Path)
     rated = rd.Schema(**{**SCHEMA.to_dict(), "label": None, "rating": "stars", "grades": (1, 2, 5)})
     rows = rd.Table(pa.Table.from_pylist([{**row, "stars": 1 + row["click"]} for row in drawn(50)]), rated)
     made = ranker(classes=3)
-    assert export(made, tmp_path / "student", rows=rows).auc_difference is None
+    assert export(made, tmp_path / "student", rows=rows).parity.auc_difference is None
     scorer = Scorer.load(tmp_path / "student")
     logits = scorer.score(rows.arrow)
     assert logits == pytest.approx(made.score(rows), abs=1e-5)
@@ -154,12 +157,78 @@ def test_nothing_is_overwritten_unasked(student: rd.Ranker, tmp_path: Path) -> N
 
 
 def test_the_graph_of_torch_is_the_network(student: rd.Ranker, scorer: Scorer) -> None:
-    import torch
-
     rows = table(drawn(7))
     fed = {name: torch.from_numpy(values) for name, values in scorer.encoded(rows.arrow).items()}
     found = exported_program(student).module()(fed["ids"], fed["number"], [fed["multi_0"]], [fed["vector_0"]])
     assert found.detach().numpy() == pytest.approx(student.score(rows), abs=1e-6)
+
+
+# ------------------------------------------------------------------------------------ tables in fewer bits
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 12), st.floats(-3, 3), st.sampled_from([4, 8]), st.integers(0, 99))
+def test_no_number_of_a_quantised_row_is_off_by_more_than_half_a_step(
+    rows: int, dim: int, middle: float, bits: int, seed: int
+) -> None:
+    plain = PlainTables([rows], dim)
+    plain.weight.data = middle + torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed))
+    found = QuantisedTables(plain, bits)(torch.arange(rows, dtype=torch.int32)[:, None], [])[:, 0]
+    weight = plain.weight.detach()
+    rounding = weight.abs().amax(1, keepdim=True) * 2**-11  # of float16
+    if dim <= 2:
+        assert ((found - weight).abs() <= rounding).all()
+        return
+    step = (weight.amax(1, keepdim=True) - weight.amin(1, keepdim=True)) / (2**bits - 1)
+    assert ((found - weight).abs() <= step * (0.5 + 2**-9) + 2 * rounding).all()
+
+
+def test_rows_of_equal_numbers_and_ends_are_kept() -> None:
+    plain = PlainTables([3], 4)
+    plain.weight.data = torch.tensor([[0.5] * 4, [0.0] * 4, [-1.0, 0.0, 1.0, 14.0]])
+    for bits in (4, 8):
+        found = QuantisedTables(plain, bits)(torch.tensor([[0], [1], [2]], dtype=torch.int32), [])[:, 0]
+        assert torch.equal(found[:2], plain.weight[:2])
+        assert found[2, [0, 3]].tolist() == pytest.approx([-1, 14], abs=0.01)
+    plain.weight.data[0, 0] = 1e6
+    with pytest.raises(DataError, match="within float16 to be quantised"):
+        QuantisedTables(plain, 8)
+
+
+@pytest.mark.parametrize("tables", ["int8", "int4"])
+def test_an_export_with_small_tables_is_smaller_and_says_what_it_costs(tmp_path: Path, tables: Any) -> None:
+    users = [{**row, "user": f"u{place}"} for place, row in enumerate(drawn(2_000, seed=9))]
+    rows = table(users)
+    encoder = rd.Encoder.fit(rows, OTHERS)
+    student = rd.Ranker(encoder, build("deepfm", encoder.spec, seed=0, arguments={"hidden": [8]}))
+    for weights in student.network.parameters():
+        weights.data.normal_(std=0.05)
+    whole = export(student, tmp_path / "whole", rows=rows)
+    small = export(student, tmp_path / "small", rows=rows, tables=tables)
+    assert small.parity.largest <= 1e-5
+    assert small.compressed is not None
+    assert 0 < small.compressed.largest <= (0.05 if tables == "int8" else 0.5)
+    assert small.bytes == (tmp_path / "small" / "model.onnx").stat().st_size
+    assert small.bytes < whole.bytes * (0.5 if tables == "int8" else 0.4)
+    apart = np.abs(Scorer.load(tmp_path / "small").score(rows.arrow) - student.score(rows))
+    assert apart.max() == pytest.approx(small.compressed.largest, rel=0.2, abs=1e-6)
+    stored = json.loads((tmp_path / "small" / "serving.json").read_text())
+    assert (stored["tables"], stored["compressed"]["largest"]) == (tables, small.compressed.largest)
+
+
+def test_a_network_does_not_say_where_it_was_made(folder: Path) -> None:
+    content = (folder / "model.onnx").read_bytes()
+    assert b".py" not in content
+    assert b"recdistill" not in content
+
+
+def test_what_costs_too_much_is_not_written(student: rd.Ranker, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setitem(exporting.BOUNDS, "int4", (0.0, 0.01))
+    with pytest.raises(DataError, match=r"int4 tables may move a logit by 0 and AUC by 0.01, got .* nothing was"):
+        export(student, tmp_path / "student", rows=table(drawn(50)), tables="int4")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UsageError, match="float32, int8 or int4, got 'int2'"):
+        export(student, tmp_path / "student", rows=table(drawn(50)), tables="int2")  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------------------------------- raw rows

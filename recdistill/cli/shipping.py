@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from recdistill.cli.words import board, done
 from recdistill.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from recdistill.exporting import Tables
     from recdistill.label_budget import Cell
     from recdistill.run_folder import RunFolder
 
@@ -22,6 +23,10 @@ Share = Annotated[
 Seed = Annotated[int, typer.Option(help="Of which seed.", min=0)]
 ArmName = Annotated[str | None, typer.Option("--arm", help="Which arm's student. Default: what the run ships.")]
 Out = Annotated[Path, typer.Option(help="The folder to write.")]
+Kept = Annotated[
+    str,
+    typer.Option("--tables", help="What the embedding tables are kept as.", metavar="float32|int8|int4"),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
 Student = Annotated[Path, typer.Argument(help="A folder that `export` wrote.", callback=a_file)]
 Rows = Annotated[Path, typer.Argument(help="A Parquet, CSV or TSV file of rows.", callback=a_file)]
@@ -42,6 +47,7 @@ def export(
     labels: Share = None,
     seed: Seed = 0,
     arm: ArmName = None,
+    tables: Kept = "float32",
     overwrite: Overwrite = False,
 ) -> None:
     """Write a run's student for serving: ONNX and its encoder, which score raw rows without torch.
@@ -55,12 +61,17 @@ def export(
     run = RunFolder(run_folder)
     cell = _cell(run, labels, seed)
     place = _student(run, cell, arm)
-    found = write(Ranker.load(place), out, rows=run.tables()["test"], overwrite=overwrite)
+    kept = cast("Tables", tables)  # which are checked there
+    done_so = write(Ranker.load(place), out, rows=run.tables()["test"], tables=kept, overwrite=overwrite)
+    found = done_so.parity
     words = (
         f"{place.relative_to(run_folder)} as ONNX: {found.rows:,} test rows score within {found.largest:.1g} of torch"
     )
     areas = "" if found.auc_difference is None else f", AUC {found.auc_difference:+.1g}"
-    board().say(f"{words}{areas}")
+    board().say(f"{words}{areas}; {done_so.bytes:,} bytes")
+    if (cost := done_so.compressed) is not None:
+        areas = "" if cost.auc_difference is None else f", AUC {cost.auc_difference:+.2g}"
+        board().say(f"{tables} tables move a logit by at most {cost.largest:.2g}{areas}")
     done(f"{out} is written", ["recdistill", "score", str(out), "ROWS.parquet", "--out", "scores.parquet"])
 
 

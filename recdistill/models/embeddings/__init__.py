@@ -7,6 +7,18 @@ with tables that are not placed yet, so that no process needs memory for all of 
 
 from recdistill.models.embeddings.fields import Embeddings, Fields, Tables, embeddings_of, placed
 from recdistill.models.embeddings.plain import PlainTables
+from recdistill.models.embeddings.quantised import QuantisedTables, quantised
 from recdistill.models.embeddings.unplaced import UnplacedTables, unplaced
 
-__all__ = ["Embeddings", "Fields", "PlainTables", "Tables", "UnplacedTables", "embeddings_of", "placed", "unplaced"]
+__all__ = [
+    "Embeddings",
+    "Fields",
+    "PlainTables",
+    "QuantisedTables",
+    "Tables",
+    "UnplacedTables",
+    "embeddings_of",
+    "placed",
+    "quantised",
+    "unplaced",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import torch
@@ -54,14 +54,7 @@ class PlainTables(nn.Module):
 
         A list counts as the mean of its ids' rows.
         """
-        batch, width = single.shape
-        places = [(single + self.offsets[:width]).flatten()]
-        places += [(ids.clamp(min=0) + self.offsets[width + k]).flatten() for k, ids in enumerate(multi)]
-        found = self._looked_up(torch.cat(places) if multi else places[0])  # (lookups, dim)
-        looked, *lists = found.split([ids.shape[0] for ids in places])  # not len, which an export would take as fixed
-        parts = [looked.unflatten(0, (batch, width))]
-        parts += [_mean(ids != PAD, rows.unflatten(0, ids.shape)) for ids, rows in zip(multi, lists, strict=True)]
-        return torch.cat(parts, 1) if multi else parts[0]
+        return averaged(single, multi, self.offsets, self._looked_up)
 
     @torch.no_grad()
     def take_rows(self, other: PlainTables, ids: Sequence[Tensor]) -> None:
@@ -98,6 +91,28 @@ class PlainTables(nn.Module):
             found: Tensor = SparseLookup.apply(ids, self.weight)  # type: ignore[no-untyped-call]
             return found
         return nn.functional.embedding(ids, self.weight)
+
+
+def averaged(single: Tensor, multi: Sequence[Tensor], offsets: Tensor, looked_up: Callable[[Tensor], Tensor]) -> Tensor:
+    """A vector for each id feature of a batch, that of a list the mean of its ids' rows.
+
+    Args:
+        single: (batch, single features) ids.
+        multi: per list feature (batch, longest) ids.
+        offsets: (features,) where each feature's rows begin, the single ones first.
+        looked_up: (lookups,) places to (lookups, dim) rows.
+
+    Returns:
+        (batch, features, dim).
+    """
+    batch, width = single.shape
+    places = [(single + offsets[:width]).flatten()]
+    places += [(ids.clamp(min=0) + offsets[width + k]).flatten() for k, ids in enumerate(multi)]
+    found = looked_up(torch.cat(places) if multi else places[0])
+    looked, *lists = found.split([ids.shape[0] for ids in places])  # not len, which an export would take as fixed
+    parts = [looked.unflatten(0, (batch, width))]
+    parts += [_mean(ids != PAD, rows.unflatten(0, ids.shape)) for ids, rows in zip(multi, lists, strict=True)]
+    return torch.cat(parts, 1) if multi else parts[0]
 
 
 def _mean(kept: Tensor, rows: Tensor) -> Tensor:

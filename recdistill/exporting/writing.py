@@ -1,0 +1,149 @@
+"""A student written for serving, if it scores real rows as torch does."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from recdistill.artefacts import new_folder, write_json
+from recdistill.errors import DataError, UsageError
+from recdistill.exporting.graphs import onnx_program
+from recdistill.metrics import auc
+from recdistill.models import model_name
+from recdistill.models.embeddings import quantised
+from recdistill.ranker import Ranker
+from recdistill.serving import Scorer
+from recdistill.serving.scorer import FACTS, FORMAT, KIND, MODEL
+from recdistill.tables import Table
+
+Tables = Literal["float32", "int8", "int4"]
+CLOSE = 1e-5  # logits of float32, in another order of sums
+BITS = {"int8": 8, "int4": 4}
+# What tables in fewer bits may cost: a logit, and of the rows' AUC.
+BOUNDS = {"int8": (0.05, 0.001), "int4": (0.5, 0.01)}
+IN_ONE_FILE = 1 << 30  # bytes of weights; ONNX cannot hold 2 GiB in one
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an exported student's logits compare with torch's.
+
+    Args:
+        rows: how many were scored by both.
+        largest: the largest difference of two logits, of those above 1 as a share of theirs.
+        auc_difference: of the labelled rows, the export's less torch's; None for ratings, or labels of one class.
+    """
+
+    rows: int
+    largest: float
+    auc_difference: float | None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        parity: with torch, of the network that was exported.
+        compressed: with the student as it was trained, where its tables were put in fewer bits.
+        bytes: of the network's file, or files.
+    """
+
+    parity: Parity
+    compressed: Parity | None
+    bytes: int
+
+
+def export(
+    ranker: Ranker,
+    folder: Path | str,
+    *,
+    rows: Table,
+    tables: Tables = "float32",
+    close: float = CLOSE,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a student for serving, see `recdistill.serving.Scorer`: `model.onnx`, the encoder, `serving.json`.
+
+    All of the rows are scored by both; a student whose logits differ is not written. Ids that no table has, which the
+    encoder never gives, count as unseen in the network, for ONNX Runtime would read another row.
+
+    With int8 or int4 tables (`models.embeddings.QuantisedTables`) the same holds for the network with these tables, and
+    it is compared with the student as it was trained too: by at most .05 of a logit and .001 of AUC, with int4 by .5
+    and .01.
+
+    Args:
+        ranker: one of the package's models.
+        folder: the final name; the folder appears when it is whole.
+        rows: raw rows with the student's columns, e.g. the test rows. Their labels, if any, give the difference in AUC.
+        tables: what the embedding tables are kept as.
+        close: the largest difference of two logits that is let pass, see `Parity`.
+        overwrite: replace what has that name.
+
+    Raises:
+        UsageError: there is such a folder already, there are no such tables, or the model is not one of the package's.
+        EnvironmentFault: onnx, onnxscript or onnxruntime is not installed.
+        DataError: there is no row, a difference is beyond its bound, or the rows are not what the encoder reads.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise UsageError(f"{folder} is there already; choose another name or pass --overwrite")
+    if not len(rows):
+        raise DataError("an export is proved on real rows, got none")
+    if tables not in ("float32", *BITS):
+        raise UsageError(f"tables are kept as float32, int8 or int4, got {tables!r}")
+    name, shipped = model_name(ranker.network), ranker
+    if tables in BITS:
+        shipped = Ranker(ranker.encoder, quantised(ranker.network, BITS[tables]))
+    program = onnx_program(shipped)
+    with new_folder(folder, kind=KIND, model=name, fingerprint=ranker.fingerprint) as temporary:
+        program.save(temporary / MODEL, external_data=shipped.bytes > IN_ONE_FILE)
+        size = sum(file.stat().st_size for file in temporary.iterdir())
+        ranker.encoder.save(temporary)
+        facts = {"format": FORMAT, "model": name, "grades": list(rows.schema.class_grades), "tables": tables}
+        write_json(temporary / FACTS, facts)
+        exact, cost = _proved(ranker, shipped, Scorer.opened(temporary), rows, (tables, close))
+        proofs = {"parity": asdict(exact), "compressed": cost and asdict(cost)}
+        write_json(temporary / FACTS, {**facts, **proofs})
+    return Exported(exact, cost, size)
+
+
+def _proved(
+    ranker: Ranker, shipped: Ranker, scorer: Scorer, rows: Table, told: tuple[Tables, float]
+) -> tuple[Parity, Parity | None]:
+    """How what was exported compares, with what torch says of it and with the student as it was trained."""
+    tables, close = told
+    exact = parity(shipped, scorer, rows)
+    if exact.largest > close:
+        rule = f"an export's logits must be within {close:g} of torch's"
+        raise DataError(f"{rule}, got {exact.largest:.3g} apart in {exact.rows:,} rows; nothing was written")
+    if shipped is ranker:
+        return exact, None
+    cost, (logit, area) = parity(ranker, scorer, rows), BOUNDS[tables]
+    if cost.largest > logit or abs(cost.auc_difference or 0) > area:
+        rule = f"{tables} tables may move a logit by {logit:g} and AUC by {area:g}"
+        got = f"{cost.largest:.3g} and {cost.auc_difference or 0:+.2g} in {cost.rows:,} rows"
+        raise DataError(f"{rule}, got {got}; nothing was written")
+    return exact, cost
+
+
+def parity(ranker: Ranker, scorer: Scorer, rows: Table) -> Parity:
+    """Score rows by both.
+
+    Args:
+        ranker: in torch.
+        scorer: what was exported of it.
+        rows: raw rows.
+    """
+    ours, theirs = ranker.score(rows), scorer.score(rows.arrow)
+    if ours.shape != theirs.shape:
+        raise DataError(f"an export must give logits of shape {ours.shape}, got {theirs.shape}")
+    known, difference = rows.labelled, None
+    if rows.schema.classes == 1 and len(np.unique(rows.labels[known])) == 2:
+        labels = rows.labels[known]
+        difference = auc(theirs[known], labels) - auc(ours[known], labels)
+    apart = np.abs(ours.astype(np.float64) - theirs) / np.maximum(1.0, np.abs(ours))
+    return Parity(len(rows), float(apart.max()), difference)
