@@ -421,6 +421,35 @@ def test_files_that_cannot_be_scored_are_refused(scorer: Scorer, tmp_path: Path)
     assert not list(tmp_path.glob(".*"))
 
 
+PEAK = """
+import resource, sys
+from recdistill.serving import Scorer, score_file
+score_file(Scorer.load(sys.argv[1]), sys.argv[2], sys.argv[3])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_ten_million_rows_take_no_more_memory_than_one(tmp_path: Path) -> None:
+    schema = rd.Schema(label="click", categorical=("user", "item"), number=("price",), user="user")
+    rows = [{"user": n % 500, "item": n % 90, "price": float(n % 7), "click": n % 2} for n in range(2_000)]
+    trained = rd.Table(pa.Table.from_pylist(rows), schema)
+    encoder = rd.Encoder.fit(trained)
+    export(rd.Ranker(encoder, build("lr", encoder.spec)), tmp_path / "student", rows=trained)
+    peaks = []
+    for millions in (1, 10):
+        rng = np.random.default_rng(0)
+        with pq.ParquetWriter(tmp_path / "rows.parquet", trained.arrow.select(["user", "item", "price"]).schema) as out:
+            for _ in range(millions):
+                drawn = {"user": rng.integers(0, 600, 10**6), "item": rng.integers(0, 90, 10**6)}
+                out.write_table(pa.table({**drawn, "price": rng.normal(size=10**6)}))
+        places = [str(tmp_path / name) for name in ("student", "rows.parquet", "scores.parquet")]
+        done = subprocess.run([sys.executable, "-c", PEAK, *places], capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout))
+        assert pq.read_metadata(tmp_path / "scores.parquet").num_rows == millions * 10**6
+    assert peaks[1] < peaks[0] + 100e6
+
+
 # -------------------------------------------------------------------------------------- damaged folders
 
 

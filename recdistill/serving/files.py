@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -54,11 +53,11 @@ def score_file(
     path, out = Path(path), Path(out)
     if bool(top) != (by is not None) or top < 0:
         raise UsageError(f"the best rows of each user need both top (at least 1) and by, got {top=}, {by=}")
-    parts, schema = _parts(path, scorer)
-    kept = _kept(schema, scorer, keep, by)
-    done, best = 0, _empty(schema, kept)
+    file = _opened(path, scorer)
+    kept = _kept(file.schema, scorer, keep, by)
+    done, best = 0, _empty(file.schema, kept)
     with new_file(out) as temporary, pq.ParquetWriter(temporary, best.schema, compression="zstd") as writer:
-        for part in parts:
+        for part in file.parts({*kept, *scorer.columns}):
             scored = _scored(scorer, part, kept)
             if by is None:
                 writer.write_table(scored)
@@ -92,31 +91,52 @@ def _best(rows: pa.Table, by: str, top: int) -> pa.Table:
     return rows.take(pa.array(order[place < top]))
 
 
-def _parts(path: Path, scorer: Scorer) -> tuple[Iterator[pa.Table], pa.Schema]:
-    """A file's rows part by part, and their columns."""
+class _Parquet:
+    """A Parquet file, read part by part."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = pq.ParquetFile(path)
+        self.schema = self.file.schema_arrow
+
+    def parts(self, names: set[str]) -> Iterator[pa.Table]:
+        """Some of its columns."""
+        wanted = [name for name in self.schema.names if name in names]
+        return (pa.Table.from_batches([part]) for part in self.file.iter_batches(AT_A_TIME, columns=wanted))
+
+
+class _Text:
+    """A CSV or TSV file, read part by part: ids as text, as in training, so that 007 stays 007."""
+
+    def __init__(self, path: Path, delimiter: str, scorer: Scorer) -> None:
+        kinds = {name: kind for name, (kind, _) in scorer.encoder.columns.items()}
+        if lists := [name for name, kind in kinds.items() if kind in ("multi", "vector")]:
+            raise DataError(
+                f"lists and vectors are read from Parquet, got the columns {', '.join(lists)} in {path.name}"
+            )
+        types = {name: pa.large_string() if kind == "categorical" else pa.float64() for name, kind in kinds.items()}
+        convert = pcsv.ConvertOptions(column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False)
+        parse = pcsv.ParseOptions(delimiter=delimiter)
+        self.reader = pcsv.open_csv(path, parse_options=parse, convert_options=convert)
+        self.schema = self.reader.schema
+
+    def parts(self, names: set[str]) -> Iterator[pa.Table]:
+        """Some of its columns."""
+        wanted = [name for name in self.schema.names if name in names]
+        return (pa.Table.from_batches([part]).select(wanted) for part in self.reader)
+
+
+def _opened(path: Path, scorer: Scorer) -> _Parquet | _Text:
     suffixes = [suffix for suffix in path.suffixes if suffix in (".parquet", ".csv", ".tsv", ".gz")]
     if not path.is_file():
         raise DataError(f"{path} is no file")
     try:
         if suffixes[-1:] == [".parquet"]:
-            file = pq.ParquetFile(path)
-            batches = file.iter_batches(AT_A_TIME)
-            return (pa.Table.from_batches([b]) for b in batches), file.schema_arrow
+            return _Parquet(path)
         if suffixes[:1] in ([".csv"], [".tsv"]):
-            reader = _text(path, "," if suffixes[0] == ".csv" else "\t", scorer)
-            return (pa.Table.from_batches([b]) for b in reader), reader.schema
+            return _Text(path, "," if suffixes[0] == ".csv" else "\t", scorer)
     except pa.ArrowException as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     raise DataError(f"files to score end in .parquet, .csv or .tsv (or these and .gz), got {path.name!r}")
-
-
-def _text(path: Path, delimiter: str, scorer: Scorer) -> Any:
-    kinds = {name: kind for name, (kind, _) in scorer.encoder.columns.items()}
-    if lists := [name for name, kind in kinds.items() if kind in ("multi", "vector")]:
-        raise DataError(f"lists and vectors are read from Parquet, got the columns {', '.join(lists)} in {path.name}")
-    types = {name: pa.large_string() if kind == "categorical" else pa.float64() for name, kind in kinds.items()}
-    convert = pcsv.ConvertOptions(column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False)
-    return pcsv.open_csv(path, parse_options=pcsv.ParseOptions(delimiter=delimiter), convert_options=convert)
 
 
 def _kept(schema: pa.Schema, scorer: Scorer, keep: Sequence[str], by: str | None) -> list[str]:
