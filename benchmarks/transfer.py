@@ -32,7 +32,7 @@ from transfer_page import COMMAND, write_page
 
 from recdistill import experiment
 from recdistill.arms import AUTO, CONTROLS, placebo_of
-from recdistill.artefacts import MANIFEST, digest, new_folder, read_json, write_json
+from recdistill.artefacts import MANIFEST, digest, new_folder, read_json, remove, write_json
 from recdistill.configuration import Config
 from recdistill.errors import UsageError
 from recdistill.evaluation import compare, task
@@ -67,10 +67,12 @@ def main() -> None:
     parser.add_argument("--only-page", action="store_true", help="write the page from the cells that are there")
     words = "also the whole report of each task whose run is there with all its cells; alone it computes no cell"
     parser.add_argument("--reports", action="store_true", help=words)
+    words = "let the strategy decide all cells again, from what is trained, and write them anew"
+    parser.add_argument("--decide-again", action="store_true", help=words)
     asked = parser.parse_args()
     board = TerminalBoard(console())
     for name in () if asked.only_page or asked.reports else asked.tasks:
-        compute(name, run_of(asked.runs, name), asked.workers, board)
+        compute(name, run_of(asked.runs, name), asked.workers, board, again=asked.decide_again)
     for name in asked.tasks if asked.reports else ():
         keep_report(name, run_of(asked.runs, name), board)
     cells = read(CELLS)
@@ -80,29 +82,34 @@ def main() -> None:
     write_page(current, PAGE)
 
 
-def compute(name: str, out: Path, workers: int, board: Board) -> None:
+def compute(name: str, out: Path, workers: int, board: Board, *, again: bool = False) -> None:
     """Make the missing cells of a task, those of a seed together, so that each is written down as early as can be."""
     config = configuration(name)
     root = os.path.expandvars(config.data.root or ".")
     if not Path(root).is_dir():
         board.say(f"{name}: left out, no data at {config.data.root}")
         return
-    missing = [cell for cell in every(config) if not is_there(name, cell)]
+    missing = [cell for cell in every(config) if again or not is_there(name, cell)]
     board.say(f"{name}: {len(missing)} of {len(every(config))} cells to compute")
     for seed in sorted({cell.seed for cell in missing}):
         started = time.monotonic()
         folder = experiment.prepare(config, out, board=board)
         folder = replace(folder, only=frozenset(cell for cell in missing if cell.seed == seed))
         begun = any(folder.pretrained(ranker, seed).exists() for ranker in ("source_teacher", "source_student"))
+        before = {cell: read_json(place(name, cell)) for cell in folder.cells if again and is_there(name, cell)}
+        for cell in before:
+            remove(folder.student(AUTO, cell))
         with Workers(workers, board) as crew:
             experiment.train_teachers(folder, crew)
             experiment.label(folder, crew)
             experiment.distil(folder, crew)
         found = all_written(folder, workers)
         took = time.monotonic() - started
-        time_of = {"wall_seconds": None if begun else round(took / len(found), 1), "workers": workers}
         for cell, entry in found.items():
-            write_json(place(name, cell), {"task": name, "config": plain(config), **time_of, **entry})
+            earlier = before[cell]["wall_seconds"] if cell in before else None if begun else 0
+            seconds = None if earlier is None else round(earlier + took / len(found), 1)
+            told = {"wall_seconds": seconds, "workers": workers}
+            write_json(place(name, cell), {"task": name, "config": plain(config), **told, **entry})
         board.say(f"{name}: seed {seed} took {took:.0f} s")
 
 

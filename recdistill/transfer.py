@@ -1,7 +1,7 @@
 """The strategy "auto": which of a few ways to make the student is right here, by cross-validation, without doing harm.
 
-Every candidate is made without the labels of a fold and scores its rows. The candidate with the best logloss over the
-labelled rows is chosen if its gain over labels alone is not below 0 at a one-sided lower bound, in logloss and in the
+Every candidate is made without the labels of a fold and scores its rows. The candidate with the best mean logloss over
+the folds is chosen if its gain over labels alone is not below 0 at a one-sided lower bound, in logloss and in the
 headline metric; otherwise labels alone are kept.
 """
 
@@ -132,7 +132,7 @@ def choose(
         for name, make in candidates.items():
             parts[name].append(make(rows).score(rows.take(fold)))
     logits = {name: joined(of, held) for name, of in parts.items()}
-    decision = decide(logits, train.take(train.labelled), control=control, confidence=confidence)
+    decision = decide(logits, train.take(train.labelled), fold=numbered(held), control=control, confidence=confidence)
     return candidates[decision.chosen](train), decision
 
 
@@ -149,17 +149,31 @@ def joined(parts: Sequence[Array], held: Sequence[Array]) -> Array:
     return found[np.any(held, axis=0)]
 
 
+def numbered(held: Sequence[Array]) -> Array:
+    """(labelled rows,) the number of each one's fold, in the order of the rows; masks as in `joined`."""
+    return np.asarray(np.argmax(np.stack(held), axis=0)[np.any(held, axis=0)])
+
+
 def decide(
-    logits: Mapping[str, Array], labelled: Table, *, control: str = CONTROL, confidence: float = CONFIDENCE
+    logits: Mapping[str, Array],
+    labelled: Table,
+    *,
+    fold: Array | None = None,
+    control: str = CONTROL,
+    confidence: float = CONFIDENCE,
 ) -> Decision:
     """Choose among candidates by what they said of rows that they had not seen the labels of.
 
-    Gains are paired, row by row; rows cluster by user where there is a user column. Of equal means the control's goes
+    Gains are paired, row by row; rows cluster by user where there is a user column. With folds a gain is the mean over
+    folds, each of a ranker of its own, and its bounds hold how much the folds differ beyond what their rows explain:
+    rows alone say nothing of a fit's luck, which of many rows may be the larger part. Of equal means the control's goes
     first, then the earlier candidate's.
 
     Args:
         logits: per candidate (rows,) or (rows, classes) logits out of fold.
         labelled: those rows.
+        fold: (rows,) the number of each one's fold; None where all were said by one ranker, or where a fold is too
+            small to be compared alone.
         control: the candidate that is kept unless another is better at the one-sided bounds.
         confidence: of the one-sided bounds.
 
@@ -171,7 +185,7 @@ def decide(
     _require(logits, control, confidence)
     metrics = dict.fromkeys(("logloss", task(labelled.schema).headline))
     gains = {
-        name: {metric: _gain(logits[name], logits[control], labelled, metric, confidence) for metric in metrics}
+        name: {metric: _gain(logits[name], logits[control], labelled, metric, (fold, confidence)) for metric in metrics}
         for name in logits
         if name != control
     }
@@ -180,12 +194,34 @@ def decide(
     return Decision(best if safe else control, best, control, gains, confidence, len(labelled))
 
 
-def _gain(first: Array, second: Array, labelled: Table, metric: str, confidence: float) -> Gain:
-    found = compare(first, second, labelled, metric)
-    higher = task(labelled.schema).higher_is_better and metric != "logloss"
-    mean = found["delta"] if higher else -found["delta"]
-    half = float(stats.norm.ppf(confidence)) * found["rows_error"]
-    return Gain(mean, mean - half, mean + half)
+def _gain(first: Array, second: Array, labelled: Table, metric: str, told: tuple[Array | None, float]) -> Gain:
+    """The mean gain over folds with its one-sided bounds, see `decide`.
+
+    The variance is V + B: V is the rows', clustered, and B = (s² − W)/K, at least 0, what the K folds' gains differ by
+    beyond their own rows' W. Student's t with the degrees of freedom of such a sum (Satterthwaite 1946).
+    """
+    fold, confidence = told
+    whole = compare(first, second, labelled, metric)
+    units = len(labelled) if (user := labelled.schema.user) is None else len(np.unique(labelled.numpy(user)))
+    mean, rows_variance, luck, freedom = whole["delta"], whole["rows_error"] ** 2, 0.0, float(units - 1)
+    folds_rows = [] if fold is None else [fold == number for number in np.unique(fold)]
+    if folds_rows and all(_comparable(labelled.take(of), metric) for of in folds_rows):
+        each = [compare(first[of], second[of], labelled.take(of), metric) for of in folds_rows]
+        deltas, own = np.array([one["delta"] for one in each]), np.mean([one["rows_error"] ** 2 for one in each])
+        mean, luck = float(deltas.mean()), max(0.0, float(deltas.var(ddof=1) - own) / len(deltas))
+    total = rows_variance + luck
+    if total and luck:
+        freedom = total**2 / (rows_variance**2 / (units - 1) + luck**2 / (len(folds_rows) - 1))
+    half = float(stats.t.ppf(confidence, freedom)) * total**0.5
+    gain = mean if task(labelled.schema).higher_is_better and metric != "logloss" else -mean
+    return Gain(gain, gain - half, gain + half)
+
+
+def _comparable(rows: Table, metric: str) -> bool:
+    """Whether a fold can be compared by itself: for an area it needs both classes, and users more than one."""
+    user = rows.schema.user
+    many = len(rows) if user is None else len(np.unique(rows.numpy(user)))
+    return many > 1 and (metric != "auc" or len(np.unique(rows.labels)) > 1)
 
 
 def _require(candidates: Mapping[str, Any], control: str, confidence: float) -> None:

@@ -121,7 +121,8 @@ def test_a_run_ships_what_cross_validation_chose(call: Call, tmp_path: Path) -> 
         for k, fold in enumerate(masks):
             found[fold] = Ranker.load(run.held_out(name, CELL, k)).score(train.take(fold))
     labelled = train.labelled
-    by_hand = decide({name: found[labelled] for name, found in logits.items()}, train.take(labelled))
+    out_of_fold = {name: found[labelled] for name, found in logits.items()}
+    by_hand = decide(out_of_fold, train.take(labelled), fold=np.argmax(masks, axis=0)[labelled])
     assert by_hand.to_dict() == decision
     assert set(by_hand.gains) == {"source_finetuned", best}
     assert not run.held_out(next(name for name in CANDIDATES[2:] if name != best), CELL, 0).exists()

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.special import expit, logsumexp
 
 import recdistill as rd
 from recdistill.errors import DataError, UsageError
+from recdistill.evaluation import compare
 from recdistill.metrics import auc, expected_rating, logloss, rmse
 from recdistill.schema import Schema
 from recdistill.tables import Table
@@ -142,6 +144,56 @@ def test_a_surer_bound_is_right_as_often_as_it_says() -> None:
         said = {"hard_only": noisy(truth, 1, seed=1000 + seed), "other": noisy(truth, 1, seed=2000 + seed)}
         chosen += decide(said, table).chosen == "other"
     assert chosen / 100 < 0.1 + 2 * np.sqrt(0.1 * 0.9 / 100)
+
+
+def lucky(truth: Array, fold: Array, seed: int) -> Array:
+    """What rankers of three folds say that are all equally good, but for luck: each is more or less sure of itself."""
+    return truth * np.exp(np.random.default_rng(seed).normal(0, 0.5, 3))[fold]
+
+
+def test_a_fits_luck_is_no_gain() -> None:
+    """Candidates that differ by luck alone: with folds one is sure in at most a tenth of worlds, without in more."""
+    chosen = {"told": 0, "untold": 0}
+    for seed in range(100):
+        table, truth = clicks(rows=3000, seed=seed)
+        fold = np.arange(len(table)) % 3
+        said = {"hard_only": lucky(truth, fold, 1000 + seed), "other": lucky(truth, fold, 2000 + seed)}
+        said["other"] = said["other"] + 1e-3 * truth  # so that the area is not the same to the last bit
+        chosen["told"] += decide(said, table, fold=fold).gains["other"]["logloss"].low > 0
+        chosen["untold"] += decide(said, table).gains["other"]["logloss"].low > 0
+    assert chosen["told"] / 100 < 0.1 + 2 * np.sqrt(0.1 * 0.9 / 100)
+    assert chosen["untold"] / 100 > 0.25
+
+
+def test_the_gain_of_folds_is_their_mean_and_its_bounds_hold_their_spread() -> None:
+    table, truth = clicks(rows=1500)
+    fold = np.arange(len(table)) % 3
+    said = {"hard_only": noisy(truth, 1), "other": lucky(truth, fold, 5)}
+    found = decide(said, table, fold=fold).gains["other"]
+    for metric, sign in (("logloss", -1), ("auc", 1)):
+        each = [compare(said["other"][of], said["hard_only"][of], table.take(of), metric) for of in masks(fold)]
+        whole = compare(said["other"], said["hard_only"], table, metric)
+        deltas = sign * np.array([one["delta"] for one in each])
+        rows, within = whole["rows_error"] ** 2, np.mean([one["rows_error"] ** 2 for one in each])
+        luck = max(0.0, (deltas.var(ddof=1) - within) / 3)
+        freedom = (rows + luck) ** 2 / (rows**2 / 199 + luck**2 / 2)
+        half = stats.t.ppf(0.9, freedom) * np.sqrt(rows + luck)
+        gain = found[metric]
+        bounds = deltas.mean(), deltas.mean() - half, deltas.mean() + half
+        assert (gain.mean, gain.low, gain.high) == pytest.approx(bounds)
+
+
+def masks(fold: Array) -> list[Array]:
+    return [fold == number for number in range(3)]
+
+
+def test_folds_too_small_to_be_compared_alone_are_taken_together() -> None:
+    table, truth = clicks(rows=60)
+    fold = np.where(table.labels == 1, 0, 1)  # each of one class
+    said = {"hard_only": noisy(truth, 1), "other": truth}
+    alone, together = decide(said, table, fold=fold).gains["other"], decide(said, table).gains["other"]
+    assert alone["auc"] == together["auc"]
+    assert alone["logloss"] != together["logloss"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from recdistill.label_budget import Cell, cell_folds
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
 from recdistill.run_folder import RunFolder
-from recdistill.transfer import Decision, decide, joined
+from recdistill.transfer import Decision, decide, joined, numbered
 
 Array = np.ndarray[Any, Any]
 
@@ -80,7 +80,7 @@ def decided(run: RunFolder, cell: Cell) -> Decision:
         rankers = [Ranker.load(run.held_out(name, cell, k)) for k in range(len(masks))]
         parts = [ranker.score(train.take(fold)) for ranker, fold in zip(rankers, masks, strict=True)]
         logits[name] = joined(parts, masks)
-    return decide(logits, train.take(train.labelled), confidence=run.config.confidence)
+    return decide(logits, train.take(train.labelled), fold=numbered(masks), confidence=run.config.confidence)
 
 
 def _seconds(run: RunFolder, cell: Cell) -> float:

@@ -54,7 +54,8 @@ def _strategy(result: dict[str, Any], pooled: dict[str, Any]) -> list[str]:
         f"auto is shipped: in each seed {rivals} and {decision['control']} were made anew without the labels of "
         f"each of {config['folds']} folds and scored its rows. The best of them by logloss is shipped if its gain over "
         f"{decision['control']} has a one-sided {100 * config['confidence']:g} % lower bound of at least 0, in logloss "
-        f"and in {metric}; otherwise {decision['control']} is. auto is that arm's own student, of all labels. An arm "
+        f"and in {metric}; otherwise {decision['control']} is. The bound holds how much the folds differ beyond what "
+        "their rows explain. auto is that arm's own student, of all labels. An arm "
         "whose gain has an upper bound below 0 in one metric shows signs of negative transfer; over several arms and "
         "metrics the bounds are not corrected, so noise is called so now and then.",
     ]
