@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -57,6 +59,8 @@ def main() -> None:
                 "bytes": (Path(folder) / name / "model.onnx").stat().st_size,
             }
         records = rows.arrow.slice(0, max(COUNTS)).to_pylist()
+        if len(records) < max(COUNTS):
+            raise SystemExit(f"{max(COUNTS)} candidates are timed, got {len(records)} test rows")
         timed = {}
         for threads in (1, os.cpu_count() or 1):
             scorers = {name: Scorer.load(Path(folder) / name, threads=threads) for name in places}
@@ -64,11 +68,20 @@ def main() -> None:
     packages = ("recdistill", "onnxruntime", "numpy", "pyarrow")
     versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
     run_words = f"{run.path.name}, {cell.share:g} of the labels, {asked.arm}"
-    result = {"run": run_words, "calls": asked.calls, "cores": os.cpu_count(), "versions": versions}
+    told = {"command": command(), "calls": asked.calls, "cores": os.cpu_count(), "versions": versions}
+    result = {"run": run_words, **told}
     result |= {"rankers": found, "microseconds": timed}
     write_json(asked.out / "results.json", result)
     write_text(asked.out / "README.md", page(result))
     print(page(result))
+
+
+def command() -> str:
+    """As it was typed."""
+    threads = os.environ.get("OMP_NUM_THREADS")
+    return shlex.join(
+        [*([f"OMP_NUM_THREADS={threads}"] if threads else []), "python", "benchmarks/latency.py", *sys.argv[1:]]
+    )
 
 
 def measured(scorers: dict[str, Scorer], records: list[dict[str, Any]], calls: int) -> dict[str, Any]:
@@ -101,7 +114,7 @@ def page(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     told = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
     lines = ["# How long a student takes to score", ""]
-    lines += ["Made by `OMP_NUM_THREADS=1 python benchmarks/latency.py runs/new_market --labels 0.1`.", ""]
+    lines += [f"Made by `{result['command']}`.", ""]
     lines += [
         f"{result['run']}; {result['calls']:,} calls of each kind in turns, {result['cores']} cores; {told}.",
         "Candidates are dicts of test rows. Raw rows: `Scorer.score`; encoding: dicts to arrays; network: ONNX Runtime",

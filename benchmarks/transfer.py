@@ -32,7 +32,7 @@ from transfer_page import COMMAND, write_page
 
 from recdistill import experiment
 from recdistill.arms import AUTO, CONTROLS, placebo_of
-from recdistill.artefacts import MANIFEST, digest, new_folder, read_json, remove, write_json
+from recdistill.artefacts import MANIFEST, digest, is_whole, new_folder, read_json, remove, write_json
 from recdistill.configuration import Config
 from recdistill.errors import UsageError
 from recdistill.evaluation import compare, task
@@ -57,6 +57,8 @@ RANKED = ("hard_only", "source_finetuned", "adapted_labelled_warm", "adapted_all
 # Soft labels of rows that the teacher was adapted on, by teachers that were not adapted on them and by one that was.
 OUT_OF_FOLD = ("adapted_labelled_warm", "in_sample_labelled_warm")
 DIGITS = 6
+# Raised when the same configuration makes other cells: older ones are then made anew.
+RULES = 2
 
 
 def main() -> None:
@@ -96,9 +98,9 @@ def compute(name: str, out: Path, workers: int, board: Board, *, again: bool = F
         folder = experiment.prepare(config, out, board=board)
         folder = replace(folder, only=frozenset(cell for cell in missing if cell.seed == seed))
         begun = any(folder.pretrained(ranker, seed).exists() for ranker in ("source_teacher", "source_student"))
-        before = {cell: read_json(place(name, cell)) for cell in folder.cells if again and is_there(name, cell)}
-        for cell in before:
-            remove(folder.student(AUTO, cell))
+        before = {cell: read_json(place(name, cell)) for cell in folder.cells if again and place(name, cell).is_file()}
+        for cell in folder.cells:
+            remove(folder.student(AUTO, cell)) if again and is_whole(folder.student(AUTO, cell)) else None
         with Workers(workers, board) as crew:
             experiment.train_teachers(folder, crew)
             experiment.label(folder, crew)
@@ -108,7 +110,7 @@ def compute(name: str, out: Path, workers: int, board: Board, *, again: bool = F
         for cell, entry in found.items():
             earlier = before[cell]["wall_seconds"] if cell in before else None if begun else 0
             seconds = None if earlier is None else round(earlier + took / len(found), 1)
-            told = {"wall_seconds": seconds, "workers": workers}
+            told = {"rules": RULES, "wall_seconds": seconds, "workers": workers}
             write_json(place(name, cell), {"task": name, "config": plain(config), **told, **entry})
         board.say(f"{name}: seed {seed} took {took:.0f} s")
 
@@ -169,7 +171,8 @@ def is_there(name: str, cell: Cell) -> bool:
 def is_current(entry: Entry) -> bool:
     """Whether a cell was made as its task is told now; settings that are newer than it had their defaults."""
     try:
-        return identity(fill(Config, entry["config"])) == identity(configuration(entry["task"]))
+        same = identity(fill(Config, entry["config"])) == identity(configuration(entry["task"]))
+        return same and entry.get("rules") == RULES
     except UsageError:
         return False
 

@@ -16,6 +16,7 @@ from scipy import stats
 
 from recdistill.errors import UsageError, nearest
 from recdistill.evaluation import compare, task
+from recdistill.metrics.comparison import own_variance
 from recdistill.notebook import shown
 from recdistill.ranker import Ranker
 from recdistill.splits import folds
@@ -198,17 +199,19 @@ def _gain(first: Array, second: Array, labelled: Table, metric: str, told: tuple
     """The mean gain over folds with its one-sided bounds, see `decide`.
 
     The variance is V + B: V is the rows', clustered, and B = (s² − W)/K, at least 0, what the K folds' gains differ by
-    beyond their own rows' W. Student's t with the degrees of freedom of such a sum (Satterthwaite 1946).
+    beyond what their rows explain (W, `own_variance`). Student's t with the degrees of freedom of such a sum
+    (Satterthwaite 1946).
     """
     fold, confidence = told
     whole = compare(first, second, labelled, metric)
     units = len(labelled) if (user := labelled.schema.user) is None else len(np.unique(labelled.numpy(user)))
     mean, rows_variance, luck, freedom = whole["delta"], whole["rows_error"] ** 2, 0.0, float(units - 1)
     folds_rows = [] if fold is None else [fold == number for number in np.unique(fold)]
-    if folds_rows and all(_comparable(labelled.take(of), metric) for of in folds_rows):
+    if len(folds_rows) > 1 and all(_comparable(labelled.take(of), metric) for of in folds_rows):
         each = [compare(first[of], second[of], labelled.take(of), metric) for of in folds_rows]
-        deltas, own = np.array([one["delta"] for one in each]), np.mean([one["rows_error"] ** 2 for one in each])
-        mean, luck = float(deltas.mean()), max(0.0, float(deltas.var(ddof=1) - own) / len(deltas))
+        deltas, own = np.array([one["delta"] for one in each]), np.array([one["rows_error"] ** 2 for one in each])
+        beyond = float(deltas.var(ddof=1)) - own_variance(own, rows_variance)
+        mean, luck = float(deltas.mean()), max(0.0, beyond / len(deltas))
     total = rows_variance + luck
     if total and luck:
         freedom = total**2 / (rows_variance**2 / (units - 1) + luck**2 / (len(folds_rows) - 1))

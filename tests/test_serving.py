@@ -31,8 +31,8 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 from recdistill import exporting
-from recdistill.exporting import export, exported_program, parity
-from recdistill.serving import Scorer, files, score_file
+from recdistill.exporting import export, exported_program, parity, writing
+from recdistill.serving import Scorer, files, reading, score_file
 
 SCHEMA = rd.Schema(
     label="click",
@@ -108,7 +108,8 @@ def test_every_model_scores_as_in_torch(model: str, tmp_path: Path) -> None:
     assert scorer.score(rows.arrow) == pytest.approx(made.score(rows), abs=1e-5, rel=1e-5)
     assert found.largest <= 1e-5
     assert found.rows == 257
-    assert abs(found.auc_difference or 0) < 1e-3
+    assert found.auc_difference is not None
+    assert abs(found.auc_difference) < 1e-3
     assert scorer.score(drawn(1)).shape == (1,)
     stored = json.loads((tmp_path / "student" / "serving.json").read_text())
     assert (stored["model"], stored["parity"]["largest"]) == (model, found.largest)
@@ -123,6 +124,28 @@ def test_ratings_are_scored_by_class_and_predicted_as_their_mean(tmp_path: Path)
     logits = scorer.score(rows.arrow)
     assert logits == pytest.approx(made.score(rows), abs=1e-5)
     assert scorer.predict(rows.arrow) == pytest.approx(rd.metrics.expected_rating(logits, (1, 2, 5)), abs=1e-5)
+
+
+@pytest.mark.parametrize("kinds", [("number",), ("multi",), ("vector",), ("categorical",)], ids=lambda of: of[0])
+def test_features_of_one_kind_alone_are_exported(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    schema = rd.Schema(label="click", **{kind: getattr(SCHEMA, kind) for kind in kinds})
+    rows = rd.Table(pa.Table.from_pylist(drawn(60)), schema)
+    encoder = rd.Encoder.fit(rows)
+    made = rd.Ranker(encoder, build("deepfm", encoder.spec, seed=0))
+    assert export(made, tmp_path / "student", rows=rows).parity.largest <= 1e-5
+
+
+def test_weights_that_one_file_cannot_hold_stand_beside_it(
+    student: rd.Ranker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "IN_ONE_FILE", 0)
+    rows = table(drawn(20))
+    done = export(student, tmp_path / "student", rows=rows)
+    names = {path.name: path.stat().st_size for path in (tmp_path / "student").glob("model.onnx*")}
+    assert len(names) == 2
+    assert done.bytes == sum(names.values())
+    (tmp_path / "student").rename(tmp_path / "elsewhere")
+    assert Scorer.load(tmp_path / "elsewhere").score(rows.arrow) == pytest.approx(student.score(rows), abs=1e-5)
 
 
 def test_predictions_are_probabilities(scorer: Scorer) -> None:
@@ -150,8 +173,16 @@ def test_a_student_that_scores_otherwise_is_not_written(student: rd.Ranker, tmp_
 
 def test_nothing_is_overwritten_unasked(student: rd.Ranker, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(UsageError, match="mine is there already"):
+    export(student, tmp_path / "mine", rows=table(drawn(5)))  # an empty folder is nothing
+    with pytest.raises(UsageError, match="mine is there already; choose another name or pass --overwrite"):
         export(student, tmp_path / "mine", rows=table(drawn(5)))
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text").write_text("years of work")
+    (tmp_path / "file").write_text("text")
+    for name, rule in (("thesis", "holds something else than a served student"), ("file", "is there already")):
+        with pytest.raises(UsageError, match=rule):
+            export(student, tmp_path / name, rows=table(drawn(5)), overwrite=True)
+    assert (tmp_path / "thesis" / "text").read_text() == "years of work"
     export(student, tmp_path / "mine", rows=table(drawn(5)), overwrite=True)
     assert Scorer.load(tmp_path / "mine").columns == tuple(ENCODER.columns)
 
@@ -224,7 +255,7 @@ def test_a_network_does_not_say_where_it_was_made(folder: Path) -> None:
 
 def test_what_costs_too_much_is_not_written(student: rd.Ranker, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setitem(exporting.BOUNDS, "int4", (0.0, 0.01))
-    with pytest.raises(DataError, match=r"int4 tables may move a logit by 0 and AUC by 0.01, got .* nothing was"):
+    with pytest.raises(DataError, match=r"int4 tables may move a logit by 0, .*, and AUC by 0.01, got .* nothing was"):
         export(student, tmp_path / "student", rows=table(drawn(50)), tables="int4")
     assert not list(tmp_path.iterdir())
     with pytest.raises(UsageError, match="float32, int8 or int4, got 'int2'"):
@@ -241,7 +272,7 @@ records = st.lists(
     st.fixed_dictionaries(
         {
             "user": texts,
-            "item": st.one_of(whole, st.booleans()),
+            "item": whole,
             "shop": texts,
             "tags": st.one_of(st.none(), st.lists(texts, max_size=4)),
             "price": reals,
@@ -252,7 +283,7 @@ records = st.lists(
     ),
     min_size=1,
     max_size=6,
-).filter(lambda rows: not any(type(row["item"]) is bool for row in rows))
+)
 TYPES = pa.schema(
     {
         **{name: pa.string() for name in ("user", "shop")},
@@ -289,8 +320,18 @@ def test_records_score_as_in_torch(student: rd.Ranker, scorer: Scorer, rows: lis
 
 def test_a_frame_scores_as_its_records(scorer: Scorer) -> None:
     rows = drawn(40, seed=4)
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows).assign(mixed=[1, "x"] * 20)  # a column that nobody asks for may hold anything
     assert np.array_equal(scorer.score(frame), scorer.score(rows))
+    assert np.array_equal(scorer.score(frame.to_dict("records")), scorer.score(rows))  # which has NaN for None
+    coded = frame.astype({"user": "category", "shop": "category"})
+    assert np.array_equal(scorer.score(coded), scorer.score(rows))
+    without = [{**row, "shop": None, "item": row["item"] if place else None} for place, row in enumerate(rows)]
+    gaps = pd.DataFrame(without)  # items are floats now, for pandas has no integer that is missing
+    assert np.array_equal(scorer.score(gaps), scorer.score(without))
+    with pytest.raises(DataError, match="column 'item' is there several times"):
+        scorer.score(pd.concat([frame, frame[["item"]]], axis=1))
+    with pytest.raises(UsageError, match="at least one at a time, got batch_size=0"):
+        scorer.score(rows, batch_size=0)
     assert np.array_equal(scorer.score(rows, batch_size=7), scorer.score(rows))
 
 
@@ -298,8 +339,12 @@ def test_a_frame_scores_as_its_records(scorer: Scorer) -> None:
     ("changed", "rule"),
     [
         ({"price": "dear"}, "column 'price' must hold numbers"),
-        ({"price": float("nan")}, "numbers must be finite"),
-        ({"user": 1.5}, "column 'user' must hold strings or integers"),
+        ({"price": float("inf")}, "numbers must be finite"),
+        ({"price": 10**400}, "column 'price' must hold values of one kind"),
+        ({"age": 2**70}, "column 'age'"),
+        ({"item": True}, "column 'item' must hold strings or integers"),
+        ({"shop": "\ud800"}, "column 'shop'"),
+        ({"user": 1.5}, "ids must be strings or integers, got double"),
         ({"tags": "t1"}, "column 'tags' must hold lists"),
         ({"tags": [["t1"]]}, "column 'tags' must hold lists of strings or integers"),
         ({"image": [1.0]}, "vectors must have length 3, got 1"),
@@ -337,7 +382,9 @@ def test_one_user_with_many_candidates_is_their_rows(scorer: Scorer) -> None:
     assert len(candidates) == 30
     expected = scorer.score([{**item, **user} for item in items])
     assert np.array_equal(scorer.score_candidates(user, candidates), expected)
-    assert np.array_equal(scorer.score_candidates(user, scorer.candidates(pa.Table.from_pylist(items))), expected)
+    for given_as in (pa.Table.from_pylist(items), pd.DataFrame(items)):
+        assert np.array_equal(scorer.score_candidates(user, scorer.candidates(given_as)), expected)
+    assert scorer.score_candidates(user, scorer.candidates([])).shape == (0,)
     with pytest.raises(DataError, match="the context's or the candidates', got views in both"):
         scorer.score_candidates({**user, "views": 3}, candidates)
     with pytest.raises(DataError, match="column 'age' is missing"):
@@ -352,7 +399,7 @@ def test_one_user_with_many_candidates_is_their_rows(scorer: Scorer) -> None:
 def test_a_file_is_scored_part_by_part_in_its_order(
     scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "AT_A_TIME", 64)
+    monkeypatch.setattr(reading, "AT_A_TIME", 64)
     rows = drawn(300, seed=6)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet", row_group_size=100)
     told: list[int] = []
@@ -362,21 +409,34 @@ def test_a_file_is_scored_part_by_part_in_its_order(
     assert found["score"].to_numpy() == pytest.approx(scorer.predict(rows), abs=1e-6)
     assert found["user"].to_pylist() == [row["user"] for row in rows]
     assert (sum(told), len(told) > 3) == (300, True)
-    score_file(scorer, tmp_path / "rows.parquet", tmp_path / "scores.parquet", keep=["note"])
+    with pytest.raises(UsageError, match=r"scores\.parquet is there already"):
+        score_file(scorer, tmp_path / "rows.parquet", tmp_path / "scores.parquet")
+    with pytest.raises(UsageError, match=r"rows\.parquet is the file to score"):
+        score_file(scorer, tmp_path / "rows.parquet", tmp_path / "rows.parquet", overwrite=True)
+    with pytest.raises(UsageError, match=r"is there already; choose another name$"):
+        score_file(scorer, tmp_path / "rows.parquet", tmp_path, overwrite=True)
+    score_file(scorer, tmp_path / "rows.parquet", tmp_path / "scores.parquet", keep=["note"], overwrite=True)
     assert pq.read_table(tmp_path / "scores.parquet").column_names == ["note", "score"]
 
 
+@pytest.mark.parametrize("coded", [False, True], ids=["text", "categories"])
 @pytest.mark.parametrize("top", [1, 3, 100])
-def test_the_best_rows_of_each_user(scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: int) -> None:
-    monkeypatch.setattr(files, "AT_A_TIME", 64)
-    rows = drawn(300, seed=7)
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+def test_the_best_rows_of_each_user(
+    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: int, coded: bool
+) -> None:
+    monkeypatch.setattr(files, "AT_A_TIME", 16)
+    monkeypatch.setattr(reading, "AT_A_TIME", 64)
+    rows = [{**row, "user": row["user"] if place % 5 else None} for place, row in enumerate(drawn(300, seed=7))]
+    written = pa.Table.from_pylist(rows)
+    if coded:  # as pandas' categories are written
+        written = written.set_column(0, "user", written["user"].dictionary_encode())
+    pq.write_table(written, tmp_path / "rows.parquet")
     score_file(scorer, tmp_path / "rows.parquet", tmp_path / "best.parquet", top=top, by="user", keep=["item"])
     found = pq.read_table(tmp_path / "best.parquet").to_pandas()
     frame = pd.DataFrame(rows)[["item", "user"]].assign(score=scorer.predict(rows))
-    for user, of in frame.groupby("user"):
+    for user, of in frame.fillna({"user": "none"}).groupby("user"):
         best = of.sort_values("score", ascending=False, kind="stable").head(top)
-        mine = found[found["user"] == user]
+        mine = found[found["user"].astype(object).fillna("none") == user]
         assert mine["score"].to_numpy() == pytest.approx(best["score"].to_numpy(), abs=1e-6)
         assert mine["item"].tolist() == best["item"].tolist()
 
@@ -390,8 +450,47 @@ def test_text_is_read_by_the_kinds_of_training(tmp_path: Path) -> None:
     pcsv.write_csv(trained.arrow.drop(["row_id"]), tmp_path / "rows.csv")
     (tmp_path / "rows.tsv").write_text((tmp_path / "rows.csv").read_text().replace(",", "\t"))
     for name in ("rows.csv", "rows.tsv"):
-        score_file(scorer, tmp_path / name, tmp_path / "scores.parquet")
+        score_file(scorer, tmp_path / name, tmp_path / "scores.parquet", overwrite=True)
         assert pq.read_table(tmp_path / "scores.parquet")["score"].to_numpy() == pytest.approx(scorer.predict(rows))
+
+
+def test_the_text_that_training_read_scores_as_in_training(tmp_path: Path) -> None:
+    """Ids such as NA, null and 7.0 are what they were there; so are empty and quoted fields."""
+    rng = np.random.default_rng(0)
+    named = rng.choice(["NA", "null", "nan", "7", "8", "007", '"a,b"', ""], 600)
+    pointed = rng.choice(["7.0", "8.0", "9.0"], 600)
+    lines = [f"{a},{b},{n % 9},{n % 2}" for n, (a, b) in enumerate(zip(named, pointed, strict=True))]
+    for name in ("old", "new"):
+        rest = lines if name == "new" else lines[::-1]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["user,shop,age,click", *rest]) + "\n")
+    roles = {"label": "click", "categorical": ["user", "shop"], "number": ["age"]}
+    told = {"source": "old.csv", "target": "new.csv", "schema": roles, "disjoint": []}
+    trained = rd.datasets.load("files", str(tmp_path), told)[1]
+    encoder = rd.Encoder.fit(trained)
+    student = rd.Ranker(encoder, build("lr", encoder.spec, seed=0))
+    for weights in student.network.parameters():
+        weights.data.normal_(std=0.5)
+    export(student, tmp_path / "student", rows=trained)
+    score_file(Scorer.load(tmp_path / "student"), tmp_path / "new.csv", tmp_path / "scores.parquet")
+    found = pq.read_table(tmp_path / "scores.parquet")
+    assert found["score"].to_numpy() == pytest.approx(1 / (1 + np.exp(-student.score(trained))), abs=1e-5)
+
+
+def test_text_that_is_wrong_further_on_is_named(tmp_path: Path) -> None:
+    rows = [{"age": float(n % 50), "session": f"00{n % 3}", "click": n % 2} for n in range(50)]
+    trained = rd.Table(pa.Table.from_pylist(rows), rd.Schema(label="click", number=("age",)))
+    encoder = rd.Encoder.fit(trained)
+    export(rd.Ranker(encoder, build("lr", encoder.spec)), tmp_path / "student", rows=trained)
+    scorer = Scorer.load(tmp_path / "student")
+    (tmp_path / "rows.csv").write_text("age,session,other\n" + "3,007,1\n" * 200_000 + "old,007,x\n")
+    with pytest.raises(DataError, match=r"rows.csv cannot be read: .*old"):
+        score_file(scorer, tmp_path / "rows.csv", tmp_path / "scores.parquet")
+    (tmp_path / "rows.csv").write_text("age,session,other\n3,007,1\n4,7,x\n5,0007,\n")
+    score_file(scorer, tmp_path / "rows.csv", tmp_path / "scores.parquet", keep=["session"], top=1, by="session")
+    assert sorted(pq.read_table(tmp_path / "scores.parquet")["session"].to_pylist()) == ["0007", "007", "7"]
+    (tmp_path / "twice.csv").write_text("age,x,x\n3,1,1\n")
+    with pytest.raises(DataError, match="column names must be unique, got x several times in twice"):
+        score_file(scorer, tmp_path / "twice.csv", tmp_path / "more.parquet")
 
 
 def test_files_that_cannot_be_scored_are_refused(scorer: Scorer, tmp_path: Path) -> None:
@@ -424,7 +523,7 @@ def test_files_that_cannot_be_scored_are_refused(scorer: Scorer, tmp_path: Path)
 PEAK = """
 import resource, sys
 from recdistill.serving import Scorer, score_file
-score_file(Scorer.load(sys.argv[1]), sys.argv[2], sys.argv[3])
+score_file(Scorer.load(sys.argv[1]), sys.argv[2], sys.argv[3], overwrite=True)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 

@@ -175,7 +175,7 @@ def test_the_gain_of_folds_is_their_mean_and_its_bounds_hold_their_spread() -> N
         whole = compare(said["other"], said["hard_only"], table, metric)
         deltas = sign * np.array([one["delta"] for one in each])
         rows, within = whole["rows_error"] ** 2, np.mean([one["rows_error"] ** 2 for one in each])
-        luck = max(0.0, (deltas.var(ddof=1) - within) / 3)
+        luck = max(0.0, (deltas.var(ddof=1) - (within - rows) * 3 / 2) / 3)
         freedom = (rows + luck) ** 2 / (rows**2 / 199 + luck**2 / 2)
         half = stats.t.ppf(0.9, freedom) * np.sqrt(rows + luck)
         gain = found[metric]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from recdistill import run_arms
-from recdistill.arms import ARMS, AUTO, Trial
+from recdistill.arms import ARMS, AUTO
 from recdistill.artefacts import manifest
 from recdistill.cells.students import learn, lesson, starting
 from recdistill.cells.teachers import soft_labels
-from recdistill.cells.trying import stopwatch
+from recdistill.cells.trying import chosen, stopwatch
 from recdistill.label_budget import Cell, cell_folds
 from recdistill.progress import Watch
 from recdistill.ranker import Ranker
@@ -43,9 +43,8 @@ def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> 
     warm = arm.warm and name not in run.controls
     control = Ranker.load(run.held_out(run.controls[-1], cell, fold)) if warm else None
     student = starting(run, name, cell, known, control)
-    facts, soft = manifest(run.student(name, cell))["facts"], None
-    trial, told = Trial(**facts["choice"]), run.config.student
-    told = told.model_copy(update={"fit": told.fit.model_copy(update={"epochs": facts["best_epoch"]})})
+    (trial, epochs), soft, told = chosen(run.student(name, cell)), None, run.config.student
+    told = told.model_copy(update={"fit": told.fit.model_copy(update={"epochs": epochs})})
     if arm.teacher is not None and trial.alpha:
         soft = soft_labels(run, arm.teacher, cell, known, without=fold)
     examples = lesson(told.distill, arm, student.encoder, known, soft, seed=cell.seed)
@@ -63,11 +62,11 @@ def choose(run: RunFolder, cell: Cell, watch: Watch) -> str:
         watch: not told: this takes no time.
     """
     decision = decided(run, cell)
-    chosen = run.student(decision.chosen, cell)
+    arm = run.student(decision.chosen, cell)
     kept = ("choice", "valid_logloss", "history")
-    facts = {key: value for key, value in manifest(chosen)["facts"].items() if key in kept}
+    facts = {key: value for key, value in manifest(arm)["facts"].items() if key in kept}
     facts |= {"decision": decision.to_dict(), "seconds": _seconds(run, cell)}
-    Ranker.load(chosen).save(run.student(AUTO, cell), prepared=run.identity, **facts)
+    Ranker.load(arm).save(run.student(AUTO, cell), prepared=run.identity, **facts)
     return decision.words
 
 

@@ -31,7 +31,7 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
     arm, told, (train, valid), spent = ARMS[name], run.config.student, run.labelled(cell), stopwatch()
     start, labeller = starting(run, name, cell, train), run.teachers[-1] if arm.placebo == "permuted" else arm.teacher
     soft = None if labeller is None else SoftLabels.load(run.soft_labels(labeller, cell))
-    labelling = 0.0 if labeller is None else manifest(run.soft_labels(labeller, cell))["facts"]["seconds"]
+    labelling = 0.0 if labeller is None else manifest(run.soft_labels(labeller, cell))["facts"].get("seconds", 0.0)
     examples = lesson(told.distill, arm, start.encoder, train, soft, seed=cell.seed)
     trials, held_out = run.config.tune.of(arm), Best(valid)
     for number, trial in enumerate(trials):

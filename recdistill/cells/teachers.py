@@ -6,10 +6,9 @@ import shutil
 from typing import Literal
 
 from recdistill import adaptation
-from recdistill.arms import CALIBRATED, Trial
-from recdistill.artefacts import manifest
+from recdistill.arms import CALIBRATED
 from recdistill.calibration import calibrate
-from recdistill.cells.trying import Best, new_ranker, stopwatch
+from recdistill.cells.trying import Best, chosen, new_ranker, stopwatch
 from recdistill.configuration import Config, TeacherSettings
 from recdistill.domains import privileged_columns
 from recdistill.errors import UsageError
@@ -78,9 +77,8 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
     trials, kept = config.tune.adapted, train.labelled
     stop_by: Table | None = valid
     if part != "whole":
-        chosen = manifest(run.adapted(cell, "whole"))["facts"]
-        trials, stop_by = (Trial(**chosen["choice"]),), None
-        told = told.model_copy(update={"epochs": chosen["best_epoch"]})  # none, where adapting made it worse
+        trial, epochs = chosen(run.adapted(cell, "whole"))
+        trials, stop_by, told = (trial,), None, told.model_copy(update={"epochs": epochs})  # 0 where it made it worse
         kept = kept & ~cell_folds(config.data, train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
     teacher, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)), train.with_labels_only(kept)
     held_out = Best(valid)

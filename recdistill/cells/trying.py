@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recdistill.arms import Trial
+from recdistill.artefacts import manifest
 from recdistill.configuration import StudentSettings, TeacherSettings
 from recdistill.encoder import Encoder
+from recdistill.errors import UsageError
 from recdistill.metrics import logloss
 from recdistill.models import build
 from recdistill.ranker import Ranker
@@ -48,6 +50,18 @@ class Best:
         stored = {**chosen, "history": history, **facts}
         self.ranker.save(folder, prepared=prepared, **stored)
         return f"validation logloss {self.logloss:.4f}"
+
+
+def chosen(folder: Path) -> tuple[Trial, int]:
+    """What was chosen for a ranker on validation rows: the candidate, and after how many epochs it was best.
+
+    Raises:
+        UsageError: an earlier version made it.
+    """
+    facts = manifest(folder)["facts"]
+    if "best_epoch" not in facts:
+        raise UsageError(f"{folder} was made by an earlier version; remove it, and the same command makes it anew")
+    return Trial(**facts["choice"]), int(facts["best_epoch"])
 
 
 def new_ranker(settings: TeacherSettings | StudentSettings, encoder: Encoder, classes: int, seed: int) -> Ranker:

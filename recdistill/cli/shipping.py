@@ -84,6 +84,7 @@ def score(
     top: Top = 0,
     by: Grouped = None,
     threads: Threads = 1,
+    overwrite: Overwrite = False,
 ) -> None:
     """Score a file of raw rows with an exported student, part by part; the score is a probability or a rating.
 
@@ -95,7 +96,7 @@ def score(
     if total := rows_in(rows):
         shown.track(f"scoring {rows.name}", total, "rows")
     try:
-        count = score_file(scorer, rows, out, keep=keep or (), top=top, by=by, told=shown.advance)
+        count = score_file(scorer, rows, out, keep=keep or (), top=top, by=by, overwrite=overwrite, told=shown.advance)
     finally:
         shown.end()
     shown.say(f"{count:,} rows are scored in {out}")

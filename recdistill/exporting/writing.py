@@ -14,6 +14,7 @@ from recdistill.exporting.graphs import onnx_program
 from recdistill.metrics import auc
 from recdistill.models import model_name
 from recdistill.models.embeddings import quantised
+from recdistill.preparation.workspace import is_there
 from recdistill.ranker import Ranker
 from recdistill.serving import Scorer
 from recdistill.serving.scorer import FACTS, FORMAT, KIND, MODEL
@@ -21,6 +22,7 @@ from recdistill.tables import Table
 
 Tables = Literal["float32", "int8", "int4"]
 CLOSE = 1e-5  # logits of float32, in another order of sums
+OVERWRITE = " or pass --overwrite"
 BITS = {"int8": 8, "int4": 4}
 # What tables in fewer bits may cost: a logit, and of the rows' AUC.
 BOUNDS = {"int8": (0.05, 0.001), "int4": (0.5, 0.01)}
@@ -72,8 +74,8 @@ def export(
     encoder never gives, count as unseen in the network, for ONNX Runtime would read another row.
 
     With int8 or int4 tables (`models.embeddings.QuantisedTables`) the same holds for the network with these tables, and
-    it is compared with the student as it was trained too: by at most .05 of a logit and .001 of AUC, with int4 by .5
-    and .01.
+    it is compared with the student as it was trained too: int8 may move a logit by .05 (one above 1 by that share of
+    it) and AUC by .001, int4 by .5 and .01.
 
     Args:
         ranker: one of the package's models.
@@ -81,16 +83,17 @@ def export(
         rows: raw rows with the student's columns, e.g. the test rows. Their labels, if any, give the difference in AUC.
         tables: what the embedding tables are kept as.
         close: the largest difference of two logits that is let pass, see `Parity`.
-        overwrite: replace what has that name.
+        overwrite: replace a student that has that name; anything else is never replaced.
 
     Raises:
-        UsageError: there is such a folder already, there are no such tables, or the model is not one of the package's.
+        UsageError: there is such a folder or file already, there are no such tables, or the model is not one of the
+            package's.
         EnvironmentFault: onnx, onnxscript or onnxruntime is not installed.
         DataError: there is no row, a difference is beyond its bound, or the rows are not what the encoder reads.
     """
     folder = Path(folder)
-    if folder.exists() and not overwrite:
-        raise UsageError(f"{folder} is there already; choose another name or pass --overwrite")
+    if folder.is_file() or (is_there(folder, KIND, overwrite=overwrite) and not overwrite):
+        raise UsageError(f"{folder} is there already; choose another name{'' if folder.is_file() else OVERWRITE}")
     if not len(rows):
         raise DataError("an export is proved on real rows, got none")
     if tables not in ("float32", *BITS):
@@ -124,7 +127,7 @@ def _proved(
         return exact, None
     cost, (logit, area) = parity(ranker, scorer, rows), BOUNDS[tables]
     if cost.largest > logit or abs(cost.auc_difference or 0) > area:
-        rule = f"{tables} tables may move a logit by {logit:g} and AUC by {area:g}"
+        rule = f"{tables} tables may move a logit by {logit:g}, one above 1 by that share of it, and AUC by {area:g}"
         got = f"{cost.largest:.3g} and {cost.auc_difference or 0:+.2g} in {cost.rows:,} rows"
         raise DataError(f"{rule}, got {got}; nothing was written")
     return exact, cost

@@ -87,7 +87,7 @@ class Pairs(torch.autograd.Function):
         """
         total = vectors.sum(1) + others
         context.save_for_backward(vectors, total)
-        own = torch.linalg.vector_norm(vectors.flatten(1), dim=1).square()
+        own = torch.linalg.vector_norm(vectors.flatten(1), dim=1).square() if vectors.shape[1] else 0.0
         return 0.5 * (total.square().sum(1) - own - squares)
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
@@ -82,7 +83,7 @@ def _hash(text: str) -> str:
 def _name(result: dict[str, Any]) -> str:
     """Of the data; of files, their names."""
     data = result["config"]["data"]
-    files = [str(file) for side in ("source", "target") if (file := data.get("arguments", {}).get(side))]
+    files = [Path(str(file)).name for side in ("source", "target") if (file := data.get("arguments", {}).get(side))]
     return " → ".join(files) if data.get("name") == "files" and files else str(data.get("name", ""))
 
 

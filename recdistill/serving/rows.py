@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from recdistill.columns import decoded, is_list
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, nearest
 from recdistill.features import padded
@@ -18,6 +21,7 @@ from recdistill.transforms import Scaled, Transform, Vocabulary
 Array = np.ndarray[Any, Any]
 Records = Sequence[Mapping[str, Any]]
 Quick = Callable[[list[Any]], Array | None]
+MISHAPS = (pa.ArrowException, OverflowError, TypeError, UnicodeError, ValueError)
 
 
 class Rows:
@@ -40,21 +44,23 @@ class Rows:
         return tuple(self.encoder.columns)
 
     def coded(self, rows: Any, names: Iterable[str]) -> tuple[dict[str, Array], int]:
-        """What some columns of rows are encoded to, and how many rows there are.
+        """What some columns of rows are encoded to, and how many rows there are; other columns are not looked at.
 
         Args:
-            rows: a pyarrow Table or RecordBatch, a pandas DataFrame, or a sequence of mappings.
+            rows: a pyarrow Table or RecordBatch, a pandas DataFrame, or a sequence of mappings. What pandas writes as
+                NaN is missing.
             names: of the columns.
 
         Raises:
             DataError: rows are nothing of that, a column is missing or of another type, or a number is not finite.
         """
-        if isinstance(rows, pa.RecordBatch):
-            rows = pa.Table.from_batches([rows])
-        elif type(rows).__module__.split(".")[0] == "pandas":
-            rows = pa.Table.from_pandas(rows, preserve_index=False)
-        if isinstance(rows, pa.Table):
-            return {name: self._of_arrow(name, _column(rows, name)) for name in names}, len(rows)
+        if isinstance(rows, pa.Table | pa.RecordBatch):
+            return {name: self._of_arrow(name, rows.column(_there(name, rows.schema.names))) for name in names}, len(
+                rows
+            )
+        if is_frame(rows):
+            columns = list(map(str, rows.columns))
+            return {name: self._of_values(name, rows[_there(name, columns)], True) for name in names}, len(rows)
         if not isinstance(rows, Sequence) or not all(type(row) is dict or isinstance(row, Mapping) for row in rows):
             rule = "rows are a pyarrow Table or RecordBatch, a pandas DataFrame, or a list of dicts"
             raise DataError(f"{rule}, got {type(rows).__name__}")
@@ -68,28 +74,63 @@ class Rows:
             raise DataError(f"column {name!r} is missing in a row, {nearest(name, map(str, first))}") from None
         if (found := self._quick[name](values)) is not None:
             return found
+        plain = [_plain(value) for value in values]
+        found = self._quick[name](plain)
+        return self._of_values(name, plain, False) if found is None else found
+
+    def _of_values(self, name: str, values: Any, frame: bool) -> Array:
         try:
-            return self._of_arrow(name, pa.array(values))
-        except pa.ArrowException as error:
+            column = pa.array(values, from_pandas=frame)
+        except MISHAPS as error:
             raise DataError(f"column {name!r} must hold values of one kind, got {error}") from None
+        return self._of_arrow(name, column)
 
     def _of_arrow(self, name: str, column: pa.Array | pa.ChunkedArray) -> Array:
         kind, transform = self.encoder.columns[name]
-        if pa.types.is_null(column.type) or _holds_nothing(column.type):
-            column = column.cast(_type(kind, transform))
         roles: dict[str, Any] = {kind: (name,)}
-        return self.encoder.coded(Table(pa.table({name: column}), Schema(**roles)), name)
+        try:
+            column = _readable(_single(column), kind, transform)
+            found = self.encoder.coded(Table(pa.table({name: column}), Schema(**roles)), name)
+        except DataError:
+            raise
+        except MISHAPS as error:
+            raise DataError(f"column {name!r} holds what cannot be encoded: {error}") from None
+        if found.dtype == np.float32 and not np.isfinite(found).all():
+            raise DataError(f"column {name!r}: numbers must be within float32 once they are scaled")
+        return found
 
 
-def _column(rows: pa.Table, name: str) -> pa.ChunkedArray:
-    if name not in rows.column_names:
-        raise DataError(f"column {name!r} is missing, {nearest(name, rows.column_names)}")
-    return rows.column(name)
+def is_frame(rows: Any) -> bool:
+    """Whether rows are a pandas DataFrame, or something that was made of one."""
+    return any(
+        kind.__name__ == "DataFrame" and kind.__module__.split(".")[0] == "pandas" for kind in type(rows).__mro__
+    )
 
 
-def _holds_nothing(kind: pa.DataType) -> bool:
-    """Whether a type is that of lists without any item."""
-    return bool(pa.types.is_list(kind) and pa.types.is_null(kind.value_type))
+def _there(name: str, names: Sequence[str]) -> str:
+    if names.count(name) != 1:
+        what = "is there several times" if name in names else f"is missing, {nearest(name, names)}"
+        raise DataError(f"column {name!r} {what}")
+    return name
+
+
+def _single(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    while isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks() if column.num_chunks else pa.nulls(0, column.type)
+    return column
+
+
+def _readable(column: pa.Array, kind: str, transform: Transform) -> pa.Array:
+    """A column as training would have it: one without any value is of its type, and whole floats are ids."""
+    column = decoded(column)
+    if column.null_count == len(column) or (is_list(column.type) and pa.types.is_null(column.type.value_type)):
+        wanted = _type(kind, transform)
+        return column.cast(wanted) if is_list(column.type) and is_list(wanted) else pa.nulls(len(column), wanted)
+    if kind == "categorical" and pa.types.is_floating(column.type):  # as pandas has integers where one is missing
+        if not pc.all(pc.equal(column, pc.floor(column))).as_py():
+            raise DataError(f"ids must be strings or integers, got {column.type}")
+        return column.cast(pa.int64())
+    return column
 
 
 def _type(kind: str, transform: Transform) -> pa.DataType:
@@ -98,6 +139,12 @@ def _type(kind: str, transform: Transform) -> pa.DataType:
         return pa.float64() if kind == "number" else pa.list_(pa.float64())
     of = transform.values.type if isinstance(transform, Vocabulary) else pa.large_string()
     return pa.list_(of) if kind == "multi" else of
+
+
+def _plain(value: Any) -> Any:
+    """A value of numpy as Python's, and NaN as missing."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if type(value) is float and value != value else value
 
 
 def _quick(kind: str, transform: Transform) -> Quick:
@@ -118,8 +165,13 @@ class _Known:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
         self.kind = int if pa.types.is_integer(vocabulary.values.type) else str
-        self.place = {value: place for place, value in enumerate(vocabulary.values.to_pylist(), start=1)}
+
+    @cached_property
+    def place(self) -> dict[Any, int]:
+        """Made when first a record is looked up: files do without."""
+        return {value: place for place, value in enumerate(self.vocabulary.values.to_pylist(), start=1)}
 
     def of_values(self, values: list[Any]) -> Array | None:
         """(rows,) int32."""
@@ -151,5 +203,10 @@ class _Numbers:
         if any(type(value) not in (float, int) and value is not None for value in values):
             return None
         missing = np.array([value is None for value in values])
-        numbers = np.array([0.0 if value is None else value for value in values], np.float64)[:, None]
-        return self.transform.scaled(numbers, missing) if np.isfinite(numbers).all() else None
+        try:
+            numbers = np.array([0.0 if value is None else value for value in values], np.float64)[:, None]
+        except OverflowError:
+            return None
+        with np.errstate(over="ignore"):
+            found = self.transform.scaled(numbers, missing) if np.isfinite(numbers).all() else None
+        return None if found is None or not np.isfinite(found).all() else found

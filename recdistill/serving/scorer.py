@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from recdistill.artefacts import manifest, read_json, verify
 from recdistill.encoder import Encoder
-from recdistill.errors import DataError, EnvironmentFault
+from recdistill.errors import DataError, EnvironmentFault, UsageError
 from recdistill.features import inputs
-from recdistill.serving.rows import Rows
+from recdistill.serving.rows import Rows, is_frame
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -117,8 +117,9 @@ class Scorer:
         Raises:
             DataError: the items have none of the columns, or as in `score`.
         """
-        names = [name for name in self.columns if name in _names(items)]
-        if not names:
+        there = _names(items)
+        names = [name for name in self.columns if name in there]
+        if not names and not (isinstance(items, Sequence) and not len(items)):  # no candidates have no columns
             raise DataError(f"candidates need at least one of the columns {', '.join(self.columns)}, got none")
         return Candidates(*self._rows.coded(items, names))
 
@@ -134,6 +135,8 @@ class Scorer:
         """
         if both := sorted(candidates.coded.keys() & context.keys()):
             raise DataError(f"a column is the context's or the candidates', got {', '.join(both)} in both")
+        if not len(candidates):
+            return self.score([])
         names = [name for name in self.columns if name not in candidates.coded]
         one, _ = self._rows.coded([context], names)
         alike = {name: np.repeat(values, len(candidates), axis=0) for name, values in one.items()}
@@ -156,6 +159,8 @@ class Scorer:
         return np.asarray(self._session.run(["logits"], {n: v for n, v in fed.items() if n in self._read})[0])
 
     def _scored(self, coded: Mapping[str, Array], count: int, batch_size: int) -> Floats:
+        if batch_size < 1:
+            raise UsageError(f"rows are scored at least one at a time, got {batch_size=}")
         fed = inputs(self.encoder.spec, coded, count)
         if count <= batch_size:
             logits = self.run(fed)
@@ -164,14 +169,17 @@ class Scorer:
             parts = [self.run({n: v[start : start + batch_size] for n, v in fed.items()}) for start in starts]
             logits = np.concatenate(parts)
         if not np.isfinite(logits).all():
-            raise DataError("scores must be finite, got NaN or infinity: the network's weights are broken")
+            rule = "scores must be finite, got NaN or infinity"
+            raise DataError(f"{rule}: a number is far from all that training had, or the network's weights are broken")
         return logits
 
 
 def _names(items: Any) -> set[str]:
     if isinstance(items, pa.Table | pa.RecordBatch):
         return set(items.schema.names)
-    return {str(name) for name in getattr(items, "columns", items[0] if len(items) else ())}
+    if is_frame(items):
+        return set(map(str, items.columns))
+    return set(items[0]) if isinstance(items, Sequence) and len(items) and isinstance(items[0], Mapping) else set()
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:

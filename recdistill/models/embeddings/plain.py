@@ -109,8 +109,10 @@ def averaged(single: Tensor, multi: Sequence[Tensor], offsets: Tensor, looked_up
     places = [(single + offsets[:width]).flatten()]
     places += [(ids.clamp(min=0) + offsets[width + k]).flatten() for k, ids in enumerate(multi)]
     found = looked_up(torch.cat(places) if multi else places[0])
+    if not width and not multi:
+        return found.new_zeros(batch, 0, found.shape[1])
     looked, *lists = found.split([ids.shape[0] for ids in places])  # not len, which an export would take as fixed
-    parts = [looked.unflatten(0, (batch, width))]
+    parts = [looked.unflatten(0, (batch, width))] if width else []  # ONNX makes no matrix of nothing
     parts += [_mean(ids != PAD, rows.unflatten(0, ids.shape)) for ids, rows in zip(multi, lists, strict=True)]
     return torch.cat(parts, 1) if multi else parts[0]
 
