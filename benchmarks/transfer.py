@@ -206,10 +206,14 @@ def ranking(folder: RunFolder, cell: Cell) -> Entry:
     candidates = candidates_of(folder.config.ranking, **parts)
     if candidates is None:
         return {}
-    places = folder.teacher_models(cell) | {name: folder.student(name, cell) for name in (*RANKED, AUTO)}
+    made = [name for name in (*RANKED, AUTO) if is_whole(folder.student(name, cell))]  # all labels leave no others
+    places = folder.teacher_models(cell) | {name: folder.student(name, cell) for name in made}
     found = {name: rank(Ranker.load(place), candidates) for name, place in places.items()}
     compared = [
-        {"a": a, "b": b, **compare_ranked(found[a], found[b], "ndcg@10")} for a in found for b in CONTROLS if a != b
+        {"a": a, "b": b, **compare_ranked(found[a], found[b], "ndcg@10")}
+        for a in found
+        for b in CONTROLS
+        if a != b and b in found
     ]
     return {"ranking": {"rankers": {n: one.metrics for n, one in found.items()}, "comparisons": compared}}
 
