@@ -31,8 +31,9 @@ def of_auto(cells: Sequence[Cell]) -> Lines:
     lines.append(
         f"- It took {mean(costs):.1f} times one distillation with unlabelled rows, at most {max(costs):.1f} times, in "
         "processor seconds: its candidate arms with their whole tuning budgets, the same without each fold, and the "
-        "adaptation of the teacher, whole and without each fold, over the arm adapted_all with its tuning budget (with "
-        "all labels adapted_labelled; of scores calibrated_all). What is trained on the source is in neither."
+        "teacher's adaptation, whole and without each fold, and its labels, over the arm adapted_all with its tuning "
+        "budget and its teacher's labels (with all labels adapted_labelled; of scores calibrated_all). What is trained "
+        "on the source and reading the rows are in neither."
     )
     return [*lines, "", *_reached(cells)]
 

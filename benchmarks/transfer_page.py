@@ -121,12 +121,17 @@ def _ranked(of: dict[float, list[Cell]]) -> Lines:
         "|---" * (len(of) + 1) + "|",
     ]
     for name in names:
-        values = [
-            mean(cell.entry["ranking"]["rankers"][name]["full:ndcg@10"] for cell in cells) for cells in of.values()
-        ]
-        lines.append(f"| {name} | " + " | ".join(f"{value:.4f}" for value in values) + " |")
+        values = [_ndcg(cells, name) for cells in of.values()]
+        lines.append(f"| {name} | " + " | ".join("" if value is None else f"{value:.4f}" for value in values) + " |")
     note = "Only users are shared: the source teacher has never seen an item of the target, so it cannot order them."
     return [*lines, "", note, ""]
+
+
+def _ndcg(cells: Sequence[Cell], name: str) -> float | None:
+    """The mean over seeds; None where the ranker was not made."""
+    found = [cell.entry["ranking"]["rankers"].get(name) for cell in cells]
+    known = [one["full:ndcg@10"] for one in found if one is not None]
+    return mean(known) if len(known) == len(found) else None
 
 
 def _out_of_fold(cells: Sequence[Cell]) -> Lines:
