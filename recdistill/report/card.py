@@ -148,7 +148,7 @@ def _loading(pooled: dict[str, Any]) -> list[str]:
         "```python",
         "import recdistill as rd",
         "",
-        f"ranker = rd.Ranker.load({folder!r})",
+        f"ranker = rd.Ranker.load({json.dumps(folder, ensure_ascii=False)})",
         "logits = ranker.score(table)  # an rd.Table with the same columns",
         "```",
         "",
