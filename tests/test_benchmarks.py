@@ -22,7 +22,7 @@ PAGES = sorted(path.parent for path in RESULTS.glob("*/report.json"))
 
 EXPERIMENTS = {path.stem: path for path in (ROOT / "benchmarks" / "experiments").glob("*.toml")}
 SHARED = EXPERIMENTS.pop("common")
-# Can be run; no page is committed. Amazon's figures are in the grid's page: ranking for a report takes half an hour.
+# Can be run; no page is committed. Amazon's figures are in the grid's page: to rank with every arm takes long.
 UNMEASURED = {"reviews", "amazon_cloth_sport", "amazon_sport_cloth"}
 OWN_DATA = {"synthetic", "reviews"}
 
