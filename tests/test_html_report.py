@@ -22,7 +22,7 @@ ALERT = "<script>alert(1)</script>"
 PAYLOAD = (
     f"""{ALERT}"><img src=x onerror=alert(1)></style></title><svg onload='alert(1)'>$x^2 {{{{ 7*7 }}}}\x00\ud800"""
 )
-MOST_BYTES = 1_500_000
+MOST_BYTES = 2_000_000
 LOADING = {"src", "srcset", "href", "xlink:href", "action", "data", "poster", "background", "formaction", "ping"}
 EMPTY = {"meta", "br", "hr", "img", "input", "link", "base", "wbr"}
 

@@ -33,7 +33,7 @@ def page(result: dict[str, Any]) -> str:
         *_data(result),
         *_inspected(result.get("inspection")),
         *(line for pooled in result["pooled"] for line in _share(pooled)),
-        *["## How to read this", "", *(f"- {line}" for line in reading(result)), ""],
+        *["## How to read this", "", *(f"- {escaped(line)}" for line in reading(result)), ""],
     ]
     if result["command"]:
         lines += ["## Made by", "", f"    {' '.join(result['command'].split())}", ""]
