@@ -57,6 +57,11 @@ def task(schema: Schema) -> Task:
     return TASKS["click" if schema.classes == 1 else "rating"]
 
 
+def more_is_better(schema: Schema, metric: str) -> bool:
+    """Whether a larger value of a metric that rankers are compared by is the better one."""
+    return task(schema).higher_is_better and metric != "logloss"
+
+
 @dataclass(frozen=True)
 class Measured:
     """One ranker on the test rows.

@@ -45,6 +45,12 @@ class FeatureSpec:
         return FeatureSpec(number=tuple(values["number"]), **pairs)
 
 
+def input_names(spec: FeatureSpec) -> list[str]:
+    """What `inputs` calls each, in order."""
+    lists = [f"multi_{place}" for place, _ in enumerate(spec.multi)]
+    return ["ids", "number", *lists, *(f"vector_{place}" for place, _ in enumerate(spec.vector))]
+
+
 def inputs(spec: FeatureSpec, coded: Mapping[str, Array], rows: int) -> dict[str, Array]:
     """What a network reads, by name, from what each feature's column was encoded to.
 
@@ -58,12 +64,12 @@ def inputs(spec: FeatureSpec, coded: Mapping[str, Array], rows: int) -> dict[str
         the spec's order, "multi_0" … (rows, longest) int32 and "vector_0" … (rows, dim) float32.
     """
     ids, numbers = [coded[name] for name, _ in spec.categorical], [coded[name][:, 0] for name in spec.number]
-    return {
-        "ids": np.stack(ids, 1) if ids else np.zeros((rows, 0), np.int32),
-        "number": np.stack(numbers, 1) if numbers else np.zeros((rows, 0), np.float32),
-        **{f"multi_{place}": coded[name] for place, (name, _) in enumerate(spec.multi)},
-        **{f"vector_{place}": coded[name] for place, (name, _) in enumerate(spec.vector)},
-    }
+    stacked = (
+        np.stack(ids, 1) if ids else np.zeros((rows, 0), np.int32),
+        np.stack(numbers, 1) if numbers else np.zeros((rows, 0), np.float32),
+    )
+    others = (coded[name] for name, _ in (*spec.multi, *spec.vector))
+    return dict(zip(input_names(spec), (*stacked, *others), strict=True))
 
 
 def padded(lengths: np.ndarray[Any, Any], ids: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int32]]:

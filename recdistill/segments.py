@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from recdistill.columns import as_numpy, decoded
 from recdistill.errors import DataError, nearest
-from recdistill.evaluation import compare, measure_ratings, task
+from recdistill.evaluation import compare, measure_ratings, more_is_better, task
 from recdistill.inspection.profiles import counted, times
 from recdistill.metrics import METRICS, RATING_METRICS, expected_rating, holm, logloss, ndcg_at_k
 from recdistill.metrics.comparison import ENOUGH
@@ -113,7 +113,7 @@ def compare_segments(
             found.append(_compared(segment, a, b, rows, metric))
     for one, p in zip(found, holm([one["p"] for one in found]), strict=True):
         one["p_holm"] = float(p)
-    better = ("high", 1) if task(test.schema).higher_is_better and metric != "logloss" else ("low", -1)
+    better = ("high", 1) if more_is_better(test.schema, metric) else ("low", -1)
     found.sort(key=lambda one: (better[1] * one[better[0]], one["column"], one["segment"]))
     return SegmentComparisons(tuple(found), len(segments) - len(found))
 

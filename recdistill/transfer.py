@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from recdistill.errors import UsageError, nearest
-from recdistill.evaluation import compare, task
+from recdistill.evaluation import compare, more_is_better, task
 from recdistill.metrics.comparison import own_variance
 from recdistill.notebook import shown
 from recdistill.ranker import Ranker
@@ -185,8 +185,10 @@ def decide(
     """
     _require(logits, control, confidence)
     metrics = dict.fromkeys(("logloss", task(labelled.schema).headline))
+    masks = [] if fold is None else [fold == number for number in np.unique(fold)]
+    parts = [(of, labelled.take(of)) for of in masks]
     gains = {
-        name: {metric: _gain(logits[name], logits[control], labelled, metric, (fold, confidence)) for metric in metrics}
+        name: {metric: _gain(logits[name], logits[control], labelled, parts, metric, confidence) for metric in metrics}
         for name in logits
         if name != control
     }
@@ -195,28 +197,28 @@ def decide(
     return Decision(best if safe else control, best, control, gains, confidence, len(labelled))
 
 
-def _gain(first: Array, second: Array, labelled: Table, metric: str, told: tuple[Array | None, float]) -> Gain:
+def _gain(
+    first: Array, second: Array, labelled: Table, parts: Sequence[tuple[Array, Table]], metric: str, confidence: float
+) -> Gain:
     """The mean gain over folds with its one-sided bounds, see `decide`.
 
     The variance is V + B: V is the rows', clustered, and B = (s² − W)/K, at least 0, what the K folds' gains differ by
     beyond what their rows explain (W, `own_variance`). Student's t with the degrees of freedom of such a sum
     (Satterthwaite 1946).
     """
-    fold, confidence = told
     whole = compare(first, second, labelled, metric)
     units = len(labelled) if (user := labelled.schema.user) is None else len(np.unique(labelled.numpy(user)))
     mean, rows_variance, luck, freedom = whole["delta"], whole["rows_error"] ** 2, 0.0, float(units - 1)
-    folds_rows = [] if fold is None else [fold == number for number in np.unique(fold)]
-    if len(folds_rows) > 1 and all(_comparable(labelled.take(of), metric) for of in folds_rows):
-        each = [compare(first[of], second[of], labelled.take(of), metric) for of in folds_rows]
+    if len(parts) > 1 and all(_comparable(rows, metric) for _, rows in parts):
+        each = [compare(first[of], second[of], rows, metric) for of, rows in parts]
         deltas, own = np.array([one["delta"] for one in each]), np.array([one["rows_error"] ** 2 for one in each])
         beyond = float(deltas.var(ddof=1)) - own_variance(own, rows_variance)
         mean, luck = float(deltas.mean()), max(0.0, beyond / len(deltas))
     total = rows_variance + luck
     if total and luck:
-        freedom = total**2 / (rows_variance**2 / (units - 1) + luck**2 / (len(folds_rows) - 1))
+        freedom = total**2 / (rows_variance**2 / (units - 1) + luck**2 / (len(parts) - 1))
     half = float(stats.t.ppf(confidence, freedom)) * total**0.5
-    gain = mean if task(labelled.schema).higher_is_better and metric != "logloss" else -mean
+    gain = mean if more_is_better(labelled.schema, metric) else -mean
     return Gain(gain, gain - half, gain + half)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.errors import EnvironmentFault
-from recdistill.features import PAD, UNSEEN, FeatureSpec
+from recdistill.features import PAD, UNSEEN, FeatureSpec, input_names
 from recdistill.ranker import Ranker
 
 
@@ -38,9 +38,7 @@ def onnx_program(ranker: Ranker) -> torch.onnx.ONNXProgram:
         EnvironmentFault: onnx or onnxscript is not installed.
     """
     _require_packages()
-    spec = ranker.encoder.spec
-    lists = [f"multi_{place}" for place, _ in enumerate(spec.multi)]
-    names = ["ids", "number", *lists, *(f"vector_{place}" for place, _ in enumerate(spec.vector))]
+    names = input_names(ranker.encoder.spec)
     program = exported_program(ranker)
     with _quietly():
         found = torch.onnx.export(program, dynamo=True, input_names=names, output_names=["logits"], verbose=False)

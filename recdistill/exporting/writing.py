@@ -108,17 +108,16 @@ def export(
         ranker.encoder.save(temporary)
         facts = {"format": FORMAT, "model": name, "grades": list(rows.schema.class_grades), "tables": tables}
         write_json(temporary / FACTS, facts)
-        exact, cost = _proved(ranker, shipped, Scorer.opened(temporary), rows, (tables, close))
+        exact, cost = _proved(ranker, shipped, Scorer.opened(temporary), rows, tables, close)
         proofs = {"parity": asdict(exact), "compressed": cost and asdict(cost)}
         write_json(temporary / FACTS, {**facts, **proofs})
     return Exported(exact, cost, size)
 
 
 def _proved(
-    ranker: Ranker, shipped: Ranker, scorer: Scorer, rows: Table, told: tuple[Tables, float]
+    ranker: Ranker, shipped: Ranker, scorer: Scorer, rows: Table, tables: Tables, close: float
 ) -> tuple[Parity, Parity | None]:
     """How what was exported compares, with what torch says of it and with the student as it was trained."""
-    tables, close = told
     exact = parity(shipped, scorer, rows)
     if exact.largest > close:
         rule = f"an export's logits must be within {close:g} of torch's"

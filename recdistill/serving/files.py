@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recdistill.artefacts import new_file
-from recdistill.columns import decoded
+from recdistill.columns import decoded, single
 from recdistill.errors import DataError, UsageError, nearest
 from recdistill.serving.reading import AT_A_TIME, opened
 from recdistill.serving.scorer import Scorer
@@ -59,10 +59,9 @@ def score_file(
     file = opened(path, scorer)
     _require_free(out, path, overwrite)
     kept = _kept(file.schema, scorer, keep, by)
-    best = None if by is None else _Best(by, top, _empty(file.schema, kept))
-    done = 0
-    schema = _empty(file.schema, kept).schema
-    with new_file(out) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    none, done = _empty(file.schema, kept), 0
+    best = None if by is None else _Best(by, top, none)
+    with new_file(out) as temporary, pq.ParquetWriter(temporary, none.schema, compression="zstd") as writer:
         for part in file.parts({*kept, *scorer.columns}):
             scored = part.select(kept).append_column(SCORE, pa.array(scorer.predict(part), pa.float32()))
             writer.write_table(scored) if best is None else best.add(scored)
@@ -105,7 +104,7 @@ class _Best:
     def rows(self) -> pa.Table:
         """The best so far, in the order in which the values first came."""
         rows = pa.concat_tables([self.found, *self.waiting]).unify_dictionaries().combine_chunks()
-        coded = decoded(_single(rows.column(self.by))).dictionary_encode()
+        coded = decoded(single(rows, self.by)).dictionary_encode()
         of = np.asarray(pc.fill_null(coded.indices, len(coded.dictionary)))  # rows without a value are one user's
         order = np.lexsort((np.arange(len(rows)), -rows.column(SCORE).to_numpy(), of))
         new = np.ones(len(rows), bool)
@@ -114,11 +113,6 @@ class _Best:
         place = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
         self.found, self.waiting = rows.take(pa.array(order[place < self.top])), []
         return self.found
-
-
-def _single(column: pa.ChunkedArray) -> pa.Array:
-    whole = column.combine_chunks()
-    return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
 
 
 def _require_free(out: Path, path: Path, overwrite: bool) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.columns import decoded, is_list
+from recdistill.columns import decoded, is_list, single
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, nearest
 from recdistill.features import padded
@@ -89,7 +89,7 @@ class Rows:
         kind, transform = self.encoder.columns[name]
         roles: dict[str, Any] = {kind: (name,)}
         try:
-            column = _readable(_single(column), kind, transform)
+            column = _readable(single(pa.table({name: column}), name), kind, transform)
             found = self.encoder.coded(Table(pa.table({name: column}), Schema(**roles)), name)
         except DataError:
             raise
@@ -112,12 +112,6 @@ def _there(name: str, names: Sequence[str]) -> str:
         what = "is there several times" if name in names else f"is missing, {nearest(name, names)}"
         raise DataError(f"column {name!r} {what}")
     return name
-
-
-def _single(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    while isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks() if column.num_chunks else pa.nulls(0, column.type)
-    return column
 
 
 def _readable(column: pa.Array, kind: str, transform: Transform) -> pa.Array:
