@@ -27,6 +27,10 @@ class Source(Protocol):
     """Mini-batches, a function of the epoch and the step alone."""
 
     @property
+    def batch_size(self) -> int:
+        """Rows of a step on this rank; the last of an epoch may have fewer."""
+
+    @property
     def steps(self) -> int:
         """Mini-batches of an epoch."""
 

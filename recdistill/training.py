@@ -39,11 +39,13 @@ class Fitted:
     """What came of a fit.
 
     Args:
+        batch_size: rows of a step, of all ranks together.
         best_epoch: the epoch whose weights were kept; 0 are those it started from.
         score: its validation score; NaN without validation rows.
         history: per epoch the mean training loss and the validation score; with validation rows from epoch 0.
     """
 
+    batch_size: int
     best_epoch: int
     score: float
     history: tuple[dict[str, float], ...]
@@ -112,7 +114,8 @@ def fit(
             ranker.network = trainee.end(state)
             None if keep_checkpoint else checkpoints.clear()
     best = state.epoch if math.isnan(state.best_score) else state.best_epoch
-    return Fitted(best, state.best_score, tuple(state.history))
+    world = 1 if ranks is None else ranks.world
+    return Fitted(source.batch_size * world, best, state.best_score, tuple(state.history))
 
 
 def _trained(

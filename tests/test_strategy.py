@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny import Call
 
-from recdistill import run_arms
+from recdistill import run_arms, sources
 from recdistill.arms import ARMS, AUTO, CONTROLS, PLACEBOS, candidates_of, placebo_of
 from recdistill.artefacts import manifest
 from recdistill.calibration import calibrate
@@ -138,8 +138,14 @@ def test_a_run_ships_what_cross_validation_chose(call: Call, tmp_path: Path) -> 
     assert not run.soft_labels("source_teacher", CELL).exists(), "no arm needs them"
 
 
-def test_a_candidate_without_a_fold_saw_none_of_its_labels(call: Call, tmp_path: Path) -> None:
-    """Each again by hand: its teacher, what it starts from, its vocabulary and its own rows leave the fold out."""
+def test_a_candidate_without_a_fold_saw_none_of_its_labels(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each again by hand: its teacher, what it starts from, its vocabulary and its own rows leave the fold out.
+
+    Its batches are as large as those of all rows, whatever fewer rows would get.
+    """
+    monkeypatch.setattr(sources, "step_rows", lambda rows: rows // 8)
     given = ("--set", "arms=['adapted_all']", "--set", "folds=3")
     for verb in ("prepare", "teacher", "label", "distill"):
         told = ("distilling.toml", "--out", "r", *given) if verb == "prepare" else ("r",)
@@ -153,6 +159,7 @@ def test_a_candidate_without_a_fold_saw_none_of_its_labels(call: Call, tmp_path:
         finetuned: Ranker | None = None
         for name in run_arms.candidates(run, CELL):
             facts = manifest(run.student(name, CELL))["facts"]
+            assert facts["batch_size"] == (len(train) if ARMS[name].unlabelled else int(train.labelled.sum())) // 8
             trial, epochs = facts["choice"], facts["best_epoch"]
             if name == "source_finetuned":
                 student = Ranker.load(run.pretrained("source_student", 0)).refitted(known)
@@ -163,7 +170,8 @@ def test_a_candidate_without_a_fold_saw_none_of_its_labels(call: Call, tmp_path:
                 student = Ranker(encoder, network)
             heard = soft if trial["alpha"] else None
             settings = DistillSettings(alpha=trial["alpha"])
-            fitting = FitSettings(epochs=max(1, epochs), learning_rate=trial["learning_rate"], weight_decay=0.0)
+            steps = {"epochs": max(1, epochs), "batch_size": facts["batch_size"]}
+            fitting = FitSettings(**steps, learning_rate=trial["learning_rate"], weight_decay=0.0)
             if epochs:  # otherwise the arm is what it began as
                 distill(student, known, heard, settings=settings, fitting=fitting)
             assert student.fingerprint == Ranker.load(run.held_out(name, CELL, k)).fingerprint, (name, k)

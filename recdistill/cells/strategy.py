@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 
 
 def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> str:
-    """A candidate made without the rows of a fold, with the setting and epochs that its arm chose on validation rows.
+    """A candidate made without the rows of a fold, with the setting, epochs and batches that its arm's has.
 
     Its soft labels and what a warm one starts from leave the fold out too. An adapted teacher's are of the teacher of
     the fold, which learnt the labels of the rows that it teaches; the shipped student's are out of fold. To have both
@@ -43,8 +43,8 @@ def hold_out(run: RunFolder, name: str, cell: Cell, fold: int, watch: Watch) -> 
     warm = arm.warm and name not in run.controls
     control = Ranker.load(run.held_out(run.controls[-1], cell, fold)) if warm else None
     student = starting(run, name, cell, known, control)
-    (trial, epochs), soft, told = chosen(run.student(name, cell)), None, run.config.student
-    told = told.model_copy(update={"fit": told.fit.model_copy(update={"epochs": epochs})})
+    (trial, steps), soft, told = chosen(run.student(name, cell)), None, run.config.student
+    told = told.model_copy(update={"fit": told.fit.model_copy(update=steps)})
     if arm.teacher is not None and trial.alpha:
         soft = soft_labels(run, arm.teacher, cell, known, without=fold)
     examples = lesson(told.distill, arm, student.encoder, known, soft, seed=cell.seed)

@@ -69,7 +69,7 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
         run: the run's folder.
         cell: whose labels.
         part: "whole" for all labelled rows, tried with every candidate of the budget; "fold-k" for all but the k-th
-            fold's, with the candidate that "whole" chose, for as many epochs as were best there.
+            fold's, with the candidate that "whole" chose, for as many epochs as were best there, in batches as large.
         watch: told how far it is.
     """
     config, (train, valid), spent = run.config, run.labelled(cell), stopwatch()
@@ -77,8 +77,8 @@ def adapt(run: RunFolder, cell: Cell, part: str, watch: Watch) -> str:
     trials, kept = config.tune.adapted, train.labelled
     stop_by: Table | None = valid
     if part != "whole":
-        trial, epochs = chosen(run.adapted(cell, "whole"))
-        trials, stop_by, told = (trial,), None, told.model_copy(update={"epochs": epochs})  # 0 where it made it worse
+        trial, steps = chosen(run.adapted(cell, "whole"))
+        trials, stop_by, told = (trial,), None, told.model_copy(update=steps)  # 0 epochs where it made it worse
         kept = kept & ~cell_folds(config.data, train, k=config.folds, seed=cell.seed)[int(part.removeprefix("fold-"))]
     teacher, rows = Ranker.load(run.pretrained("source_teacher", cell.seed)), train.with_labels_only(kept)
     held_out = Best(valid)

@@ -45,23 +45,26 @@ class Best:
 
     def save(self, folder: Path, prepared: str, **facts: float) -> str:
         """Write it down, with the facts, and say how good it is."""
-        history, epoch = list(self.fitted.history), self.fitted.best_epoch
-        chosen = {"valid_logloss": self.logloss, "choice": self.trial.model_dump(), "best_epoch": epoch}
-        stored = {**chosen, "history": history, **facts}
-        self.ranker.save(folder, prepared=prepared, **stored)
+        found, choice = self.fitted, {"valid_logloss": self.logloss, "choice": self.trial.model_dump()}
+        steps = {"best_epoch": found.best_epoch, "batch_size": found.batch_size, "history": list(found.history)}
+        self.ranker.save(folder, prepared=prepared, **choice, **steps, **facts)
         return f"validation logloss {self.logloss:.4f}"
 
 
-def chosen(folder: Path) -> tuple[Trial, int]:
-    """What was chosen for a ranker on validation rows: the candidate, and after how many epochs it was best.
+def chosen(folder: Path) -> tuple[Trial, dict[str, int]]:
+    """What was chosen for a ranker on validation rows, for one that is fitted without them on a part of the rows.
+
+    Returns:
+        The candidate; and of the settings of its fit the epochs after which it was best and the rows of a step. By
+        their number, fewer rows would get smaller batches: more steps for each row, at the same learning rate.
 
     Raises:
         UsageError: an earlier version made it.
     """
     facts = manifest(folder)["facts"]
-    if "best_epoch" not in facts:
+    if "best_epoch" not in facts or "batch_size" not in facts:
         raise UsageError(f"{folder} was made by an earlier version; remove it, and the same command makes it anew")
-    return Trial(**facts["choice"]), int(facts["best_epoch"])
+    return Trial(**facts["choice"]), {"epochs": facts["best_epoch"], "batch_size": facts["batch_size"]}
 
 
 def new_ranker(settings: TeacherSettings | StudentSettings, encoder: Encoder, classes: int, seed: int) -> Ranker:
