@@ -13,7 +13,7 @@ from recdistill.cli.words import board, done
 from recdistill.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from recdistill.exporting import Tables
+    from recdistill.exporting import Dense, Tables
     from recdistill.label_budget import Cell
     from recdistill.run_folder import RunFolder
 
@@ -26,6 +26,10 @@ Out = Annotated[Path, typer.Option(help="The folder to write.")]
 Kept = Annotated[
     str,
     typer.Option("--tables", help="What the embedding tables are kept as.", metavar="float32|int8|int4"),
+]
+KeptLayers = Annotated[
+    str,
+    typer.Option("--dense", help="What the weights of linear layers are kept as.", metavar="float32|int8"),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
 Student = Annotated[Path, typer.Argument(help="A folder that `export` wrote.", callback=a_file)]
@@ -48,6 +52,7 @@ def export(
     seed: Seed = 0,
     arm: ArmName = None,
     tables: Kept = "float32",
+    dense: KeptLayers = "float32",
     overwrite: Overwrite = False,
 ) -> None:
     """Write a run's student for serving: ONNX and its encoder, which score raw rows without torch.
@@ -61,8 +66,9 @@ def export(
     run = RunFolder(run_folder)
     cell = _cell(run, labels, seed)
     place = _student(run, cell, arm)
-    kept = cast("Tables", tables)  # which are checked there
-    done_so = write(Ranker.load(place), out, rows=run.tables()["test"], tables=kept, overwrite=overwrite)
+    bits = cast("Tables", tables), cast("Dense", dense)  # which are checked there
+    ranker, rows = Ranker.load(place), run.tables()["test"]
+    done_so = write(ranker, out, rows=rows, tables=bits[0], dense=bits[1], overwrite=overwrite)
     found = done_so.parity
     words = (
         f"{place.relative_to(run_folder)} as ONNX: {found.rows:,} test rows score within {found.largest:.1g} of torch"
@@ -71,7 +77,8 @@ def export(
     board().say(f"{words}{areas}; {done_so.bytes:,} bytes")
     if (cost := done_so.compressed) is not None:
         areas = "" if cost.auc_difference is None else f", AUC {cost.auc_difference:+.2g}"
-        board().say(f"{tables} tables move a logit by at most {cost.largest:.2g}{areas}")
+        what = [f"{tables} tables"] * (tables != "float32") + [f"{dense} layers"] * (dense != "float32")
+        board().say(f"{' and '.join(what)} move a logit by at most {cost.largest:.2g}{areas}")
     done(f"{out} is written", ["recdistill", "score", str(out), "ROWS.parquet", "--out", "scores.parquet"])
 
 

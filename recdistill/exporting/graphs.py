@@ -41,9 +41,13 @@ def onnx_program(ranker: Ranker) -> torch.onnx.ONNXProgram:
     names = input_names(ranker.encoder.spec)
     program = exported_program(ranker)
     with _quietly():
-        found = torch.onnx.export(program, dynamo=True, input_names=names, output_names=["logits"], verbose=False)
+        found = torch.onnx.export(
+            program, dynamo=True, input_names=names, output_names=["logits"], optimize=False, verbose=False
+        )
     if found is None:  # which it is only where it writes a file itself
         raise EnvironmentFault("torch.onnx.export gave no program")
+    with _quietly():
+        _optimise(found)
     _forget_where_it_came_from(found)
     return found
 
@@ -102,6 +106,17 @@ def _quietly() -> Iterator[None]:
             after.callback(logger.setLevel, level)
             logger.setLevel(logging.ERROR)
         yield
+
+
+def _optimise(program: torch.onnx.ONNXProgram) -> None:
+    """As torch does, but weights in fewer bits stay so; ONNX Runtime multiplies them out when it reads the file."""
+    from onnxscript import ir, optimizer
+
+    def folded(node: ir.Node) -> bool | None:
+        small = any(value is not None and value.dtype == ir.DataType.INT8 for value in node.inputs)
+        return False if small else None  # the optimiser's own rule
+
+    optimizer.optimize_ir(program.model, should_fold=folded)
 
 
 def _require_packages() -> None:

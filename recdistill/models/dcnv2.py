@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense, squeezed
+from recdistill.models.layers import Size, Units, dense, squeezed, units_of
 
 
 class DCNv2(nn.Module):
@@ -42,7 +42,7 @@ class DCNv2(nn.Module):
         embedding_dim: int = 16,
         crosses: int = 3,
         ranks: Sequence[int] = (),
-        hidden: Sequence[int] = (256, 128),
+        hidden: Sequence[Size] = (256, 128),
         stacked: bool = False,
         dropout: float = 0.0,
         classes: int = 1,
@@ -62,7 +62,7 @@ class DCNv2(nn.Module):
         width = spec.fields * embedding_dim
         self.cross = Cross(width, crosses, ranks)
         self.deep = dense(width, hidden, dropout=dropout, out=None)
-        last = hidden[-1] if hidden else width
+        last = units_of(hidden[-1]) if hidden else width
         self.out = dense(last if stacked else width + last, (), out=classes)
 
     @property
@@ -74,6 +74,11 @@ class DCNv2(nn.Module):
     def last_layer(self) -> nn.Module | None:
         """The layer that reads the last hidden layer."""
         return self.out[-1]
+
+    @property
+    def readers(self) -> dict[str, tuple[Units, ...]]:
+        """What reads the last hidden layer of a dense network that ends with it."""
+        return {"deep": (Units("out.0.weight", (1,), last=True),)}
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""

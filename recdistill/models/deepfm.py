@@ -11,7 +11,7 @@ from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
 from recdistill.models.fm import mixing, pairwise
-from recdistill.models.layers import dense, squeezed
+from recdistill.models.layers import Size, dense, squeezed
 
 
 class DeepFM(nn.Module):
@@ -30,7 +30,7 @@ class DeepFM(nn.Module):
         spec: FeatureSpec,
         *,
         embedding_dim: int = 16,
-        hidden: Sequence[int] = (256, 128),
+        hidden: Sequence[Size] = (256, 128),
         dropout: float = 0.0,
         classes: int = 1,
     ) -> None:

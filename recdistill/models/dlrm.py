@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense, squeezed
+from recdistill.models.layers import Size, dense, squeezed
 
 
 class DLRM(nn.Module):
@@ -35,8 +35,8 @@ class DLRM(nn.Module):
         spec: FeatureSpec,
         *,
         embedding_dim: int = 16,
-        bottom: Sequence[int] = (64,),
-        top: Sequence[int] = (256, 128),
+        bottom: Sequence[Size] = (64,),
+        top: Sequence[Size] = (256, 128),
         dropout: float = 0.0,
         classes: int = 1,
     ) -> None:

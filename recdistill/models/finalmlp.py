@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense, squeezed
+from recdistill.models.layers import Size, Units, dense, squeezed, units_of
 
 
 class FinalMLP(nn.Module):
@@ -37,9 +37,9 @@ class FinalMLP(nn.Module):
         spec: FeatureSpec,
         *,
         embedding_dim: int = 16,
-        streams: Sequence[Sequence[int]] = ((256, 128), (256, 128)),
+        streams: Sequence[Sequence[Size]] = ((256, 128), (256, 128)),
         contexts: Sequence[Sequence[str]] = ((), ()),
-        gate: Sequence[int] = (64,),
+        gate: Sequence[Size] = (64,),
         heads: int = 1,
         dropout: float = 0.0,
         classes: int = 1,
@@ -61,7 +61,7 @@ class FinalMLP(nn.Module):
         shape = (spec.fields, embedding_dim)
         self.gates = nn.ModuleList(FeatureGate(shape, positions(spec, names), gate) for names in contexts)
         self.streams = nn.ModuleList(dense(width, sizes, dropout=dropout, out=None) for sizes in streams)
-        first, second = (sizes[-1] if sizes else width for sizes in streams)
+        first, second = (units_of(sizes[-1]) if sizes else width for sizes in streams)
         self.fusion = BilinearFusion(first, second, heads=heads, classes=classes)
 
     @property
@@ -73,6 +73,15 @@ class FinalMLP(nn.Module):
     def last_layer(self) -> nn.Module | None:
         """The layer that reads the last hidden layer."""
         return self.fusion.linear[-1]
+
+    @property
+    def readers(self) -> dict[str, tuple[Units, ...]]:
+        """What reads the last hidden layer of a dense network that ends with it."""
+        linear, product = "fusion.linear.0.weight", "fusion.product"
+        return {
+            "streams.0": (Units(linear, (1,)), Units(product, (1, 2))),
+            "streams.1": (Units(linear, (1,), last=True), Units(product, (1, 3))),
+        }
 
     def forward(self, batch: Batch) -> Tensor:
         """(batch,) logits, or (batch, classes)."""
@@ -110,7 +119,7 @@ class FeatureGate(nn.Module):
 
     context: Tensor
 
-    def __init__(self, shape: tuple[int, int], context: Sequence[int], hidden: Sequence[int]) -> None:
+    def __init__(self, shape: tuple[int, int], context: Sequence[int], hidden: Sequence[Size]) -> None:
         super().__init__()
         fields, dim = shape
         self.register_buffer("context", torch.tensor(context, dtype=torch.long), persistent=False)

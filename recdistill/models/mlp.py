@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense, squeezed
+from recdistill.models.layers import Size, dense, squeezed
 
 
 class MLP(nn.Module):
@@ -28,7 +28,7 @@ class MLP(nn.Module):
         spec: FeatureSpec,
         *,
         embedding_dim: int = 8,
-        hidden: Sequence[int] = (32,),
+        hidden: Sequence[Size] = (32,),
         dropout: float = 0.0,
         classes: int = 1,
     ) -> None:

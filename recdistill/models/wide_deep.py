@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings import Embeddings
-from recdistill.models.layers import dense, squeezed
+from recdistill.models.layers import Size, dense, squeezed
 
 
 class WideDeep(nn.Module):
@@ -34,7 +34,7 @@ class WideDeep(nn.Module):
         spec: FeatureSpec,
         *,
         embedding_dim: int = 16,
-        hidden: Sequence[int] = (256, 128),
+        hidden: Sequence[Size] = (256, 128),
         dropout: float = 0.0,
         classes: int = 1,
     ) -> None:

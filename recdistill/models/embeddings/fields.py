@@ -59,7 +59,8 @@ class Fields:
         dim = self.direction.shape[1]
         ids, numbers = self.looked.shape[1] * dim, self.direction.shape[0] * dim
         weights = first.weight.split([ids, numbers, first.in_features - ids - numbers], 1)
-        found = nn.functional.linear(self.looked.flatten(1), weights[0], first.bias) if ids else first.bias
+        bias = first.weight.new_zeros(first.out_features) if first.bias is None else first.bias  # of low rank: none
+        found = nn.functional.linear(self.looked.flatten(1), weights[0], bias) if ids else bias
         if numbers:
             by_number = weights[1].unflatten(1, self.direction.shape)  # (out, numbers, dim)
             found = torch.addmm(found, self.number, torch.einsum("ond,nd->no", by_number, self.direction))
