@@ -9,7 +9,7 @@ import torch
 
 from recdistill.errors import DataError, UsageError
 from recdistill.fit_settings import FitSettings
-from recdistill.models.embeddings import PlainTables, embeddings_of
+from recdistill.models.embeddings import PlainTables, embeddings_of, require_plain
 from recdistill.progress import Progress, Watch
 from recdistill.ranker import Ranker
 from recdistill.soft_labels import SoftLabels
@@ -44,7 +44,7 @@ def adapt(
         progress: told of every step.
 
     Raises:
-        UsageError: a part is to be trained in torchrec's tables, or there is no such part.
+        UsageError: a part is to be trained in torchrec's tables, new rows in compact ones, or there is no such part.
         DataError: new rows are to be trained and there are none, or as in `fit`.
     """
     return fine_tuned(teacher, table, valid=valid, what=what, fitting=fitting, progress=progress)[0]
@@ -120,6 +120,7 @@ def _hold(adapted: Ranker, teacher: Ranker, what: What) -> None:
         for weights in network.head:
             weights.requires_grad_(True)
         return
+    require_plain(network, "new rows that are trained alone")
     if adapted.encoder.spec == teacher.encoder.spec:
         raise DataError("new rows are of ids that the teacher does not know, got rows of known ids alone")
     known = dict((*teacher.encoder.spec.categorical, *teacher.encoder.spec.multi))

@@ -31,11 +31,11 @@ def _buildable(model: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts in lists of lists."""
+    """The texts in lists and groups, and those in these."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, list | tuple):
-        for inner in value:
+    elif isinstance(value, list | tuple | Mapping):
+        for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(inner)
 
 

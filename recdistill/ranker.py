@@ -18,7 +18,7 @@ from recdistill.batch import Batch
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError
 from recdistill.models import build, model_name, with_hidden
-from recdistill.models.embeddings import PlainTables, embeddings_of
+from recdistill.models.embeddings import CompactTables, PlainTables, embeddings_of, require_one_meaning
 from recdistill.notebook import shown
 from recdistill.prepared_table import PreparedTable
 from recdistill.tables import Table
@@ -36,9 +36,14 @@ class Ranker:
         encoder: fitted; the teacher's knows the source's ids, the student's the target's.
         network: one of `recdistill.models`, or any torch module that maps a Batch to logits, (batch,) or
             (batch, classes).
+
+    Raises:
+        UsageError: features share a table, and the encoder gives their values other ids.
     """
 
     def __init__(self, encoder: Encoder, network: nn.Module) -> None:
+        transforms = {name: transform for name, (_, transform) in encoder.columns.items()}
+        require_one_meaning(getattr(network, "arguments", {}).get("tables"), transforms)
         self.encoder = encoder
         self.network = network
 
@@ -128,6 +133,8 @@ class Ranker:
     def under(self, encoder: Encoder) -> Ranker:
         """A copy under another encoder: embedding rows follow their values, new values start as the unseen id's row.
 
+        In compact tables vectors follow as far as they can: see `take` of each.
+
         Args:
             encoder: of the same columns; it may differ in vocabularies.
 
@@ -135,12 +142,12 @@ class Ranker:
             DataError: the encoders differ in more than their vocabularies.
         """
         network = build(model_name(self.network), encoder.spec, arguments=self._arguments)
-        mine, tables = self.network.state_dict(), ".table.weight"
-        network.load_state_dict({k: v for k, v in mine.items() if not f".{k}".endswith(tables)}, strict=False)
+        mine = self.network.state_dict()
+        network.load_state_dict({k: v for k, v in mine.items() if ".table." not in f".{k}"}, strict=False)
         ids = [torch.from_numpy(found) for found in encoder.ids_in(self.encoder)]
-        for old, new in zip(self.network.modules(), network.modules(), strict=True):
-            if isinstance(old, PlainTables) and isinstance(new, PlainTables):
-                new.take_rows(old, ids)
+        for (_, old), (_, new) in zip(embeddings_of(self.network), embeddings_of(network), strict=True):
+            for place, taken in enumerate(ids):
+                new.table.take(place, old.table, place, taken)  # type: ignore[operator]
         return Ranker(encoder, network)
 
     def save(self, folder: Path | str, **facts: Any) -> None:
@@ -151,10 +158,10 @@ class Ranker:
             facts: JSON-able facts kept in the manifest.
 
         Raises:
-            UsageError: the network's tables are not in this process, or not plain.
+            UsageError: the network's tables are not in this process, or torchrec's.
         """
         for name, module in embeddings_of(self.network):
-            if not isinstance(module.table, PlainTables):
+            if not isinstance(module.table, PlainTables | CompactTables):
                 kind = type(module.table).__name__
                 raise UsageError(f"a ranker is saved with plain tables, got {kind} in {name!r}: its fit was stopped")
         model = {"format": 1, "model": model_name(self.network), "arguments": self._arguments}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError, nearest
-from recdistill.models.embeddings import PlainTables, embeddings_of
+from recdistill.models.embeddings import PlainTables, embeddings_of, require_plain
 from recdistill.ranker import Ranker
 from recdistill.tables import Table
 
@@ -106,6 +106,7 @@ def _vectors(network: nn.Module) -> dict[str, Tensor]:
     Raises:
         UsageError: it has none, or its tables are not plain ones.
     """
+    require_plain(network, "transplants")
     found = [module for name, module in embeddings_of(network) if name not in FIRST_ORDER]
     for module in found:
         if isinstance(module.table, PlainTables):

@@ -231,9 +231,9 @@ def line_count(function: Function) -> int:
 
 
 def argument_count(function: Function) -> int:
-    """Arguments of a function without `self`, `cls`, and the `root` that every data set's `load` has."""
+    """Arguments without `self`, `cls`, and what every one has: a data set's `root`, a model's `spec`."""
     named = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-    return sum(a.arg not in {"self", "cls", "root"} for a in named)
+    return sum(a.arg not in {"self", "cls", "root", "spec"} for a in named)
 
 
 def nesting(node: ast.AST, depth: int = 0) -> int:

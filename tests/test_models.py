@@ -8,6 +8,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -140,11 +141,12 @@ def test_plain_keyword_arguments_rebuild_the_same_architecture(name: str) -> Non
     assert spec.name == "spec"
     assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in others)
     by_type = {int: 3, tuple: [5, 4], float: 0.25, bool: True}
-    by_name = {"streams": [[5, 6], [3]], "contexts": [["user", "a"], ["genres", "age"]]}
-    for arguments in ({}, {p.name: by_name.get(p.name, by_type[type(p.default)]) for p in others}):
+    by_name: dict[str, Any] = {"streams": [[5, 6], [3]], "contexts": [["user", "a"], ["genres", "age"]]}
+    by_name["tables"] = {"kind": "hashing", "buckets": 2}
+    for arguments in ({}, {p.name: by_name.get(p.name) or by_type[type(p.default)] for p in others}):
         network = build(name, FULL, arguments=arguments)
         stored = json.loads(json.dumps({"spec": FULL.to_dict(), "arguments": network.arguments}))
-        assert stored["arguments"].keys() == {p.name for p in others}
+        assert stored["arguments"].keys() == {p.name for p in others if p.name != "tables" or arguments}
         assert arguments.items() <= stored["arguments"].items()
         again = build(name, FeatureSpec.from_dict(stored["spec"]), seed=1, arguments=stored["arguments"])
         assert (str(again), again.arguments) == (str(network), network.arguments)
@@ -409,7 +411,8 @@ def test_rows_are_taken_and_new_ids_start_as_the_unseen_one() -> None:
     ids = [
         torch.cat([torch.arange(k), torch.zeros(n - k, dtype=torch.long)]) for n, k in zip(sizes, known, strict=True)
     ]
-    new.table.take_rows(old.table, ids)
+    for place, taken in enumerate(ids):
+        new.table.take(place, old.table, place, taken)
     for taken, known in zip(by_feature(new, larger), by_feature(old, FULL), strict=True):
         assert torch.equal(taken[: len(known)], known)
         assert torch.equal(taken[len(known) :], known[:1].expand(len(taken) - len(known), -1))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings
+from recdistill.models.embeddings import Embeddings, told
 from recdistill.models.layers import Size, Units, dense, squeezed, units_of
 
 
@@ -29,6 +30,7 @@ class DCNv2(nn.Module):
         hidden: sizes of the dense network's hidden layers.
         stacked: the dense network reads the cross network's output.
         dropout: after each hidden layer.
+        tables: how embedding tables are held in fewer bytes, see `Embeddings`; none for plain ones.
         classes: logits per row, the outputs of the last linear layer.
 
     Raises:
@@ -45,6 +47,7 @@ class DCNv2(nn.Module):
         hidden: Sequence[Size] = (256, 128),
         stacked: bool = False,
         dropout: float = 0.0,
+        tables: Mapping[str, Any] | None = None,
         classes: int = 1,
     ) -> None:
         super().__init__()
@@ -56,9 +59,10 @@ class DCNv2(nn.Module):
             "stacked": stacked,
             "dropout": dropout,
             "classes": classes,
+            **told(tables),
         }
         self.stacked = stacked
-        self.embeddings = Embeddings(spec, embedding_dim)
+        self.embeddings = Embeddings(spec, embedding_dim, tables=tables)
         width = spec.fields * embedding_dim
         self.cross = Cross(width, crosses, ranks)
         self.deep = dense(width, hidden, dropout=dropout, out=None)

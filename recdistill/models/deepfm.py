@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings
+from recdistill.models.embeddings import Embeddings, of_first_order, told
 from recdistill.models.fm import mixing, pairwise
 from recdistill.models.layers import Size, dense, squeezed
 
@@ -22,6 +23,7 @@ class DeepFM(nn.Module):
         embedding_dim: length of each embedding.
         hidden: sizes of the dense network's hidden layers.
         dropout: after each hidden layer.
+        tables: how embedding tables are held in fewer bytes, see `Embeddings`; none for plain ones.
         classes: logits per row; several as in `FM`.
     """
 
@@ -32,6 +34,7 @@ class DeepFM(nn.Module):
         embedding_dim: int = 16,
         hidden: Sequence[Size] = (256, 128),
         dropout: float = 0.0,
+        tables: Mapping[str, Any] | None = None,
         classes: int = 1,
     ) -> None:
         super().__init__()
@@ -40,10 +43,11 @@ class DeepFM(nn.Module):
             "hidden": list(hidden),
             "dropout": dropout,
             "classes": classes,
+            **told(tables),
         }
         self.bias = nn.Parameter(torch.zeros(() if classes == 1 else classes))
-        self.first = Embeddings(spec, classes)
-        self.second = Embeddings(spec, embedding_dim)
+        self.first = Embeddings(spec, classes, tables=of_first_order(tables))
+        self.second = Embeddings(spec, embedding_dim, tables=tables)
         self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout, out=classes)
         self.mix = mixing(embedding_dim, classes)
 

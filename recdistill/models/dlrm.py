@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings
+from recdistill.models.embeddings import Embeddings, told
 from recdistill.models.layers import Size, dense, squeezed
 
 
@@ -25,6 +26,7 @@ class DLRM(nn.Module):
         bottom: sizes of the bottom network's hidden layers.
         top: sizes of the top network's hidden layers.
         dropout: after each hidden layer of the top network.
+        tables: how embedding tables are held in fewer bytes, see `Embeddings`; none for plain ones.
         classes: logits per row, the outputs of the top network.
     """
 
@@ -38,6 +40,7 @@ class DLRM(nn.Module):
         bottom: Sequence[Size] = (64,),
         top: Sequence[Size] = (256, 128),
         dropout: float = 0.0,
+        tables: Mapping[str, Any] | None = None,
         classes: int = 1,
     ) -> None:
         super().__init__()
@@ -47,8 +50,9 @@ class DLRM(nn.Module):
             "top": list(top),
             "dropout": dropout,
             "classes": classes,
+            **told(tables),
         }
-        self.sparse = Embeddings(replace(spec, number=()), embedding_dim)
+        self.sparse = Embeddings(replace(spec, number=()), embedding_dim, tables=tables)
         numbers = len(spec.number)
         self.bottom = dense(numbers, bottom, out=embedding_dim) if numbers else None
         fields = spec.fields - numbers + (1 if numbers else 0)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings
+from recdistill.models.embeddings import Embeddings, told
 from recdistill.models.layers import Size, Units, dense, squeezed, units_of
 
 
@@ -25,6 +26,7 @@ class FinalMLP(nn.Module):
         gate: sizes of the hidden layers of a gate that has a context.
         heads: of the fusion; each sees its own part of both outputs.
         dropout: after each hidden layer of the streams.
+        tables: how embedding tables are held in fewer bytes, see `Embeddings`; none for plain ones.
         classes: logits per row.
 
     Raises:
@@ -42,6 +44,7 @@ class FinalMLP(nn.Module):
         gate: Sequence[Size] = (64,),
         heads: int = 1,
         dropout: float = 0.0,
+        tables: Mapping[str, Any] | None = None,
         classes: int = 1,
     ) -> None:
         super().__init__()
@@ -55,8 +58,9 @@ class FinalMLP(nn.Module):
             "heads": heads,
             "dropout": dropout,
             "classes": classes,
+            **told(tables),
         }
-        self.embeddings = Embeddings(spec, embedding_dim)
+        self.embeddings = Embeddings(spec, embedding_dim, tables=tables)
         width = spec.fields * embedding_dim
         shape = (spec.fields, embedding_dim)
         self.gates = nn.ModuleList(FeatureGate(shape, positions(spec, names), gate) for names in contexts)

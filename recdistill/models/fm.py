@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings, Fields
+from recdistill.models.embeddings import Embeddings, Fields, of_first_order, told
 from recdistill.models.layers import squeezed
 
 
@@ -24,15 +25,23 @@ class FM(nn.Module):
     Args:
         spec: the encoded features.
         embedding_dim: length of each v.
+        tables: how embedding tables are held in fewer bytes, see `Embeddings`; none for plain ones.
         classes: logits per row.
     """
 
-    def __init__(self, spec: FeatureSpec, *, embedding_dim: int = 8, classes: int = 1) -> None:
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        *,
+        embedding_dim: int = 8,
+        tables: Mapping[str, Any] | None = None,
+        classes: int = 1,
+    ) -> None:
         super().__init__()
-        self.arguments = {"embedding_dim": embedding_dim, "classes": classes}
+        self.arguments = {"embedding_dim": embedding_dim, "classes": classes, **told(tables)}
         self.bias = nn.Parameter(torch.zeros(() if classes == 1 else classes))
-        self.first = Embeddings(spec, classes)
-        self.second = Embeddings(spec, embedding_dim)
+        self.first = Embeddings(spec, classes, tables=of_first_order(tables))
+        self.second = Embeddings(spec, embedding_dim, tables=tables)
         self.mix = mixing(embedding_dim, classes)
 
     @property

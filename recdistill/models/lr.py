@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings
+from recdistill.models.embeddings import Embeddings, told
 from recdistill.models.layers import squeezed
 
 
@@ -19,13 +22,14 @@ class LR(nn.Module):
 
     Args:
         spec: the encoded features.
+        tables: how embedding tables are held in fewer bytes, see `Embeddings`; none for plain ones.
         classes: logits per row; class k has its own b and w (multinomial logistic regression).
     """
 
-    def __init__(self, spec: FeatureSpec, *, classes: int = 1) -> None:
+    def __init__(self, spec: FeatureSpec, *, tables: Mapping[str, Any] | None = None, classes: int = 1) -> None:
         super().__init__()
-        self.arguments = {"classes": classes}
-        self.first = Embeddings(spec, classes)
+        self.arguments = {"classes": classes, **told(tables)}
+        self.first = Embeddings(spec, classes, tables=tables)
         self.bias = nn.Parameter(torch.zeros(() if classes == 1 else classes))
 
     @property

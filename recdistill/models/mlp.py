@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings
+from recdistill.models.embeddings import Embeddings, told
 from recdistill.models.layers import Size, dense, squeezed
 
 
@@ -20,6 +21,7 @@ class MLP(nn.Module):
         embedding_dim: length of each embedding.
         hidden: sizes of the hidden layers.
         dropout: after each hidden layer.
+        tables: how embedding tables are held in fewer bytes, see `Embeddings`; none for plain ones.
         classes: logits per row.
     """
 
@@ -30,6 +32,7 @@ class MLP(nn.Module):
         embedding_dim: int = 8,
         hidden: Sequence[Size] = (32,),
         dropout: float = 0.0,
+        tables: Mapping[str, Any] | None = None,
         classes: int = 1,
     ) -> None:
         super().__init__()
@@ -38,8 +41,9 @@ class MLP(nn.Module):
             "hidden": list(hidden),
             "dropout": dropout,
             "classes": classes,
+            **told(tables),
         }
-        self.embeddings = Embeddings(spec, embedding_dim)
+        self.embeddings = Embeddings(spec, embedding_dim, tables=tables)
         self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout, out=classes)
 
     @property

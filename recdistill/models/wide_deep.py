@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings
+from recdistill.models.embeddings import Embeddings, of_first_order, told
 from recdistill.models.layers import Size, dense, squeezed
 
 
@@ -26,6 +27,7 @@ class WideDeep(nn.Module):
         embedding_dim: length of each embedding of the deep part.
         hidden: sizes of the deep part's hidden layers.
         dropout: after each hidden layer.
+        tables: how embedding tables are held in fewer bytes, see `Embeddings`; none for plain ones.
         classes: logits per row; class k has its own weights in both parts.
     """
 
@@ -36,6 +38,7 @@ class WideDeep(nn.Module):
         embedding_dim: int = 16,
         hidden: Sequence[Size] = (256, 128),
         dropout: float = 0.0,
+        tables: Mapping[str, Any] | None = None,
         classes: int = 1,
     ) -> None:
         super().__init__()
@@ -44,9 +47,10 @@ class WideDeep(nn.Module):
             "hidden": list(hidden),
             "dropout": dropout,
             "classes": classes,
+            **told(tables),
         }
-        self.wide = Embeddings(spec, classes)
-        self.embeddings = Embeddings(spec, embedding_dim)
+        self.wide = Embeddings(spec, classes, tables=of_first_order(tables))
+        self.embeddings = Embeddings(spec, embedding_dim, tables=tables)
         self.deep = dense(spec.fields * embedding_dim, hidden, dropout=dropout, out=classes)
 
     @property

@@ -19,7 +19,7 @@ from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
 from recdistill.fit_settings import FitSettings
 from recdistill.models import build
-from recdistill.models.embeddings import embeddings_of, unplaced
+from recdistill.models.embeddings import embeddings_of, require_plain, unplaced
 from recdistill.models.embeddings.torchrec_tables import stored_dim
 from recdistill.optimisers import KINDS
 
@@ -118,8 +118,9 @@ def table_sizes(
         kernels: whether torchrec's kernels hold them, not torch.
 
     Raises:
-        UsageError: the kernels cannot hold such rows.
+        UsageError: the kernels cannot hold such rows, or the tables are compact.
     """
+    require_plain(network, "plans")
     found = []
     for owner, module in embeddings_of(network):
         stored = stored_dim(module.dim) if kernels and module.features else module.dim

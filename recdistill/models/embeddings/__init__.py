@@ -2,15 +2,26 @@
 
 `Embeddings` are what a model asks for. Behind them are tables with one face, `Tables`: plain torch tables, which every
 saved model has, or torchrec's, in one process or dealt to ranks, while a network is trained. A network can be built
-with tables that are not placed yet, so that no process needs memory for all of them.
+with tables that are not placed yet, so that no process needs memory for all of them, or with `compact` ones, in which
+ids share rows or rows are short.
 """
 
-from recdistill.models.embeddings.fields import Embeddings, Fields, Tables, embeddings_of, placed
+from recdistill.models.embeddings.compact import CompactTables, of_first_order, require_one_meaning
+from recdistill.models.embeddings.fields import (
+    Embeddings,
+    Fields,
+    Tables,
+    embeddings_of,
+    placed,
+    require_plain,
+    told,
+)
 from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.quantised import QuantisedTables, quantised
 from recdistill.models.embeddings.unplaced import UnplacedTables, unplaced
 
 __all__ = [
+    "CompactTables",
     "Embeddings",
     "Fields",
     "PlainTables",
@@ -18,7 +29,11 @@ __all__ = [
     "Tables",
     "UnplacedTables",
     "embeddings_of",
+    "of_first_order",
     "placed",
     "quantised",
+    "require_one_meaning",
+    "require_plain",
+    "told",
     "unplaced",
 ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from recdistill.batch import Batch
+from recdistill.errors import UsageError
 from recdistill.features import FeatureSpec
+from recdistill.models.embeddings.compact import CompactTables, compact_tables
 from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.unplaced import DrawnRows, UnplacedTables, asked_for
 
@@ -89,21 +92,31 @@ class Embeddings(nn.Module):
     Args:
         spec: the encoded features.
         dim: length of each vector.
+        tables: how tables are held in fewer bytes: "kind", a key of `compact.KINDS`, and its arguments; None for plain
+            ones.
         deviation: standard deviation of the initial tables.
+
+    Raises:
+        ValueError: the vectors have no length, or the tables cannot be held so.
 
     Shape: `Batch -> (batch, fields, dim)`, fields in the spec's order.
     """
 
-    def __init__(self, spec: FeatureSpec, dim: int, *, deviation: float = 0.01) -> None:
+    def __init__(
+        self, spec: FeatureSpec, dim: int, *, tables: Mapping[str, Any] | None = None, deviation: float = 0.01
+    ) -> None:
         super().__init__()
         if dim < 1:
             raise ValueError(f"embedding dim must be at least 1, got {dim=}")
         self.features, self.dim, self.deviation = (*spec.categorical, *spec.multi), dim, deviation
-        self.table: nn.Module = (
-            UnplacedTables(self.features, dim, deviation=deviation)
-            if asked_for()
-            else PlainTables([rows for _, rows in self.features], dim, deviation=deviation)
-        )
+        self.table: nn.Module
+        if tables is not None:  # which take their memory at once, for it is little
+            single = len(spec.categorical)
+            self.table = compact_tables(self.features, dim, single=single, told=tables, deviation=deviation)
+        elif asked_for():
+            self.table = UnplacedTables(self.features, dim, deviation=deviation)
+        else:
+            self.table = PlainTables([rows for _, rows in self.features], dim, deviation=deviation)
         self.number = nn.Parameter(torch.randn(len(spec.number), dim) * deviation)
         self.vector = nn.ModuleList(nn.Linear(width, dim) for _, width in spec.vector)
 
@@ -133,3 +146,24 @@ def placed(network: nn.Module, *, seed: int = 0, draw: bool = True) -> nn.Module
             tables.draw([feature for feature, _ in module.features], rows) if draw else None
             module.table = tables
     return network
+
+
+def told(tables: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A model's argument `tables` as it keeps it: plain tables are not spoken of."""
+    return {} if tables is None else {"tables": copy.copy(tables)}
+
+
+def require_plain(network: nn.Module, what: str) -> None:
+    """Refuse tables that ids share, or whose rows are not vectors.
+
+    Args:
+        network: plain tables, and those of other homes, are let pass.
+        what: needs a row for each id, for the message.
+
+    Raises:
+        UsageError: a network has compact tables.
+    """
+    for name, module in embeddings_of(network):
+        if isinstance(module.table, CompactTables):
+            rule = f"{what} need plain tables, which have a row of numbers for each id"
+            raise UsageError(f"{rule}; got compact ones in {name!r} by the model's argument 'tables'")

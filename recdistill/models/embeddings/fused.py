@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recdistill.models.embeddings.fields import Embeddings, embeddings_of
+from recdistill.models.embeddings.fields import Embeddings, embeddings_of, require_plain
 from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.sharding import quietly, rows_of
 from recdistill.models.embeddings.torchrec_tables import (
@@ -61,9 +61,10 @@ def fuse(network: nn.Module, fusing: Fusing, *, draw: bool = True) -> FusedOptim
 
     Raises:
         EnvironmentFault: torchrec is not installed.
-        UsageError: its kernels do not have the optimiser, or rows of that length.
+        UsageError: its kernels do not have the optimiser, or rows of that length, or the tables are compact.
     """
     torchrec()
+    require_plain(network, "torchrec's kernels")
     found = [(name, module) for name, module in embeddings_of(network) if module.features]
     with quietly():
         for _, module in found:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from recdistill.features import PAD
 from recdistill.models.embeddings.lookup import SparseLookup
+from recdistill.models.embeddings.pooling import averaged
 from recdistill.models.embeddings.unplaced import BLOCK, Rows
 
 MOST_ROWS = 2**31 - 1
+
+
+class Vectors(Protocol):
+    """Tables whose vectors can be read one feature at a time."""
+
+    def vectors(self, place: int, ids: Tensor) -> Tensor:
+        """(ids, dim) the vectors of some ids of the feature at a place."""
 
 
 class PlainTables(nn.Module):
@@ -54,18 +62,24 @@ class PlainTables(nn.Module):
 
         A list counts as the mean of its ids' rows.
         """
-        return averaged(single, multi, self.offsets, self._looked_up)
+        return averaged(single, multi, self.offsets, self.looked_up)
 
     @torch.no_grad()
-    def take_rows(self, other: PlainTables, ids: Sequence[Tensor]) -> None:
-        """Copy another's rows.
+    def vectors(self, place: int, ids: Tensor) -> Tensor:
+        """(ids, dim) the vectors of some ids of the feature at a place."""
+        return self.weight[self.starts[place] + ids]
+
+    @torch.no_grad()
+    def take(self, place: int, other: Vectors, theirs: int, ids: Tensor) -> None:
+        """Give a feature's ids the vectors that other tables have for the same values.
 
         Args:
-            other: tables of the same features.
-            ids: per feature, (rows,) the other's id whose row each of these rows takes.
+            place: of the feature.
+            other: the other tables.
+            theirs: the feature's place there.
+            ids: (rows,) the other's id whose vector each of these takes.
         """
-        for start, end, first, taken in zip(self.starts, self.starts[1:], other.starts, ids, strict=False):
-            self.weight[start:end] = other.weight[first + taken]
+        self.weight[self.starts[place] : self.starts[place + 1]] = other.vectors(theirs, ids)
 
     @torch.no_grad()
     def draw(self, names: Sequence[str], rows: Rows) -> None:
@@ -85,39 +99,9 @@ class PlainTables(nn.Module):
 
         return rows
 
-    def _looked_up(self, ids: Tensor) -> Tensor:
-        """(lookups, dim)."""
+    def looked_up(self, ids: Tensor) -> Tensor:
+        """(lookups,) places to (lookups, dim) rows."""
         if self.sparse and torch.is_grad_enabled():
             found: Tensor = SparseLookup.apply(ids, self.weight)  # type: ignore[no-untyped-call]
             return found
         return nn.functional.embedding(ids, self.weight)
-
-
-def averaged(single: Tensor, multi: Sequence[Tensor], offsets: Tensor, looked_up: Callable[[Tensor], Tensor]) -> Tensor:
-    """A vector for each id feature of a batch, that of a list the mean of its ids' rows.
-
-    Args:
-        single: (batch, single features) ids.
-        multi: per list feature (batch, longest) ids.
-        offsets: (features,) where each feature's rows begin, the single ones first.
-        looked_up: (lookups,) places to (lookups, dim) rows.
-
-    Returns:
-        (batch, features, dim).
-    """
-    batch, width = single.shape
-    places = [(single + offsets[:width]).flatten()]
-    places += [(ids.clamp(min=0) + offsets[width + k]).flatten() for k, ids in enumerate(multi)]
-    found = looked_up(torch.cat(places) if multi else places[0])
-    if not width and not multi:
-        return found.new_zeros(batch, 0, found.shape[1])
-    looked, *lists = found.split([ids.shape[0] for ids in places])  # not len, which an export would take as fixed
-    parts = [looked.unflatten(0, (batch, width))] if width else []  # ONNX makes no matrix of nothing
-    parts += [_mean(ids != PAD, rows.unflatten(0, ids.shape)) for ids, rows in zip(multi, lists, strict=True)]
-    return torch.cat(parts, 1) if multi else parts[0]
-
-
-def _mean(kept: Tensor, rows: Tensor) -> Tensor:
-    """(batch, 1, dim), the mean of each list's rows; `kept` (batch, longest) says which are its own."""
-    kept = kept[:, :, None]
-    return (rows * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True).clamp(min=1)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from recdistill.errors import DataError
+from recdistill.models.embeddings.compact import CompactTables
 from recdistill.models.embeddings.fields import embeddings_of
-from recdistill.models.embeddings.plain import PlainTables, averaged
+from recdistill.models.embeddings.plain import PlainTables
+from recdistill.models.embeddings.pooling import averaged
 
 SHORT = 2  # rows of so few numbers are kept as float16: a span would take more than it saves
 
@@ -52,10 +54,10 @@ class QuantisedTables(nn.Module):
 
     def forward(self, single: Tensor, multi: Sequence[Tensor]) -> Tensor:
         """(batch, single features) and per list feature (batch, longest) ids to (batch, features, dim)."""
-        return averaged(single, multi, self.offsets, self._looked_up)
+        return averaged(single, multi, self.offsets, self.looked_up)
 
-    def _looked_up(self, ids: Tensor) -> Tensor:
-        """(lookups, dim)."""
+    def looked_up(self, ids: Tensor) -> Tensor:
+        """(lookups,) places to (lookups, dim) rows."""
         found = self.codes.index_select(0, ids).float()
         if self.bits == 16:
             return found
@@ -67,16 +69,19 @@ class QuantisedTables(nn.Module):
 
 
 def quantised(network: nn.Module, bits: int) -> nn.Module:
-    """A copy of a network, its tables in 8 or 4 bits.
+    """A copy of a network, its tables in 8 or 4 bits; of compact tables their rows, but not what projects them.
 
     Raises:
-        DataError: tables are not plain, or as in `QuantisedTables`.
+        DataError: tables are not in memory, or as in `QuantisedTables`.
     """
     network = copy.deepcopy(network)
     for name, module in embeddings_of(network):
-        if not isinstance(module.table, PlainTables):
+        if not isinstance(module.table, PlainTables | CompactTables):
             raise DataError(f"plain tables can be quantised, got {type(module.table).__name__} in {name!r}")
-        module.table = QuantisedTables(module.table, bits)
+        inner = [(owner, key, t) for owner in module.modules() for key, t in owner.named_children()]
+        for owner, key, tables in inner:
+            if isinstance(tables, PlainTables):
+                setattr(owner, key, QuantisedTables(tables, bits))
     return network
 
 

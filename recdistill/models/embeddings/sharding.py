@@ -20,7 +20,7 @@ from torch import nn
 
 from recdistill.errors import EnvironmentFault, UsageError, nearest
 from recdistill.memory import free_memory
-from recdistill.models.embeddings.fields import Embeddings, embeddings_of
+from recdistill.models.embeddings.fields import Embeddings, embeddings_of, require_plain
 from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.planner import KINDS, ROW_SPLITTING, planned, sharder
 from recdistill.models.embeddings.torchrec_tables import (
@@ -108,7 +108,7 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
         device: of this rank.
 
     Raises:
-        UsageError: the kernels do not have the optimiser, or tables cannot be sharded so.
+        UsageError: the kernels do not have the optimiser, or tables cannot be sharded so, or are compact.
         EnvironmentFault: torchrec is not installed, or the tables do not fit.
     """
     torchrec()
@@ -138,6 +138,7 @@ def deal(network: nn.Module, dealing: Dealing, *, device: str) -> Dealt:
 
 def _require_possible(network: nn.Module, dealing: Dealing, device: str) -> None:
     """Refuse what the kernels cannot do before anything is replaced."""
+    require_plain(network, "torchrec's kernels")
     known = {feature for _, module in embeddings_of(network) for feature, _ in module.features}
     if unknown := sorted(dealing.of.keys() - known):
         raise UsageError(f"sharding_of names features with ids, got {unknown[0]!r}: {nearest(unknown[0], known)}")
