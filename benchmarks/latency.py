@@ -15,26 +15,20 @@ import platform
 import shlex
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recdistill.artefacts import write_json, write_text
 from recdistill.exporting import export
 from recdistill.label_budget import Cell
+from recdistill.latency import COUNTS, PARTS, QUANTILES, latencies
 from recdistill.ranker import Ranker
 from recdistill.run_folder import RunFolder
 from recdistill.serving import Scorer
 
 FOLDER = Path(__file__).parent / "results" / "latency"
-COUNTS = (1, 100, 500)
-PARTS = ("raw rows", "encoding", "network")
 BARS = {1: 10, 500: 3}
-QUANTILES = (50, 95, 99)
 
 
 def main() -> None:
@@ -59,12 +53,10 @@ def main() -> None:
                 "bytes": (Path(folder) / name / "model.onnx").stat().st_size,
             }
         records = rows.arrow.slice(0, max(COUNTS)).to_pylist()
-        if len(records) < max(COUNTS):
-            raise SystemExit(f"{max(COUNTS)} candidates are timed, got {len(records)} test rows")
         timed = {}
         for threads in (1, os.cpu_count() or 1):
             scorers = {name: Scorer.load(Path(folder) / name, threads=threads) for name in places}
-            timed[str(threads)] = measured(scorers, records, asked.calls)
+            timed[str(threads)] = latencies(scorers, records, calls=asked.calls)
     packages = ("recdistill", "onnxruntime", "numpy", "pyarrow")
     versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
     run_words = f"{run.path.name}, {cell.share:g} of the labels, {asked.arm}"
@@ -82,32 +74,6 @@ def command() -> str:
     return shlex.join(
         [*([f"OMP_NUM_THREADS={threads}"] if threads else []), "python", "benchmarks/latency.py", *sys.argv[1:]]
     )
-
-
-def measured(scorers: dict[str, Scorer], records: list[dict[str, Any]], calls: int) -> dict[str, Any]:
-    """Microseconds by ranker, candidates and part: quantiles over calls that take turns."""
-    works: dict[tuple[str, int, str], Callable[[], Any]] = {}
-    for name, scorer in scorers.items():
-        own = [{column: record[column] for column in scorer.columns} for record in records]
-        for count in COUNTS:
-            some, fed = own[:count], scorer.encoded(own[:count])
-            works[name, count, "raw rows"] = lambda s=scorer, r=some: s.score(r)
-            works[name, count, "encoding"] = lambda s=scorer, r=some: s.encoded(r)
-            works[name, count, "network"] = lambda s=scorer, f=fed: s.run(f)
-    times = {key: np.empty(calls) for key in works}
-    for work in works.values():
-        for _ in range(20):
-            work()
-    for call in range(calls):
-        for key, work in works.items():
-            started = time.perf_counter_ns()
-            work()
-            times[key][call] = (time.perf_counter_ns() - started) / 1e3
-    found: dict[str, Any] = {}
-    for (name, count, part), taken in times.items():
-        quantiles = {f"p{q}": round(float(np.quantile(taken, q / 100)), 1) for q in QUANTILES}
-        found.setdefault(name, {}).setdefault(str(count), {})[part] = quantiles
-    return found
 
 
 def page(result: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ FLOORS = [
     ("F3, what scores them", "ranker"),
     ("F3½", "own_teachers teacher_answers"),
     ("F4", "soft_label_files soft_label_checks"),
-    ("F4, of rankers", "soft_labels evaluation full_ranking exporting transplants"),
+    ("F4, of rankers", "soft_labels evaluation full_ranking exporting latency transplants"),
     ("F4, over soft labels", "calibration batches labelling mixtures segments shift"),
     ("F4, what a fit reads", "sources"),
     ("F4, what is trained", "trainees"),
