@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from recdistill.report.figures.drawing import MUTED, apart, drawn, printable
 from recdistill.report.figures.rankers import KNOWN, looks
+from recdistill.report.figures.scatter import Dot, scatter
 from recdistill.report.parts import Figure, Grid
 from recdistill.report.words import LOWER_IS_BETTER, NAMES, percent
 
-GAP = 16  # pixels between two labels
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -38,62 +37,18 @@ def quality_and_size(pooled: dict[str, Any]) -> Figure | None:
     title = f"{NAMES[metric]} against bytes, {percent(pooled['labels'])} of the labels"
     named = [name for name in sized if name in KNOWN]
     styles = looks(named, sized)
-    with drawn(title, margins=(14, 20, 50, 62)) as picture:
-        axes = picture.axes
-        axes.set_xscale("log")
-        for name, of in sized.items():
-            at = of["bytes"], of["metrics"][metric]
-            if name in styles:
-                axes.plot(*at, styles[name].marker, color=styles[name].colour, markersize=8, zorder=3)
-            else:
-                axes.plot(*at, "o", color=MUTED, markerfacecolor="none", markersize=6)
-        sizes = [of["bytes"] for of in sized.values()]
-        axes.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
-        axes.margins(y=0.12)
-        axes.set_ylim(axes.get_ylim())
-        _ticks(axes, min(sizes), max(sizes))
-        axes.set_xlabel("bytes (log scale)")
-        axes.set_ylabel(f"{NAMES[metric]} ({'lower' if metric in LOWER_IS_BETTER else 'higher'} is better)")
-        _label(axes, {name: (sized[name]["bytes"], sized[name]["metrics"][metric]) for name in named}, styles)
-    ratio = max(sizes)
+    dots = {name: Dot(of["bytes"], of["metrics"][metric], styles.get(name)) for name, of in sized.items()}
+    better = "lower" if metric in LOWER_IS_BETTER else "higher"
+    quality = f"{NAMES[metric]} ({better} is better)"
+    svg = scatter(title, dots, cost="bytes (log scale)", quality=quality, unit=in_bytes)
+    largest = max(of["bytes"] for of in sized.values())
     rows = [["ranker", "role", "bytes", "part of the largest", NAMES[metric]]]
     rows += [
-        [name, of["role"], f"{of['bytes']:,}", f"{100 * of['bytes'] / ratio:.3g} %", f"{of['metrics'][metric]:.4f}"]
+        [name, of["role"], f"{of['bytes']:,}", f"{100 * of['bytes'] / largest:.3g} %", f"{of['metrics'][metric]:.4f}"]
         for name, of in sized.items()
     ]
     caption = (
         "The further left and the better, the more is had for fewer bytes. Filled marks are teachers (diamonds), "
         "controls (squares) and what was chosen; open circles are the other students."
     )
-    return Figure(picture.svg, title, caption, Grid(title, rows))
-
-
-def _ticks(axes: Any, low: float, high: float) -> None:
-    """Marks at 1, 2 and 5 times powers of ten, few enough to read."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: in_bytes(value)))
-    axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _label(axes: Any, points: dict[str, tuple[float, float]], styles: dict[str, Any]) -> None:
-    """The names beside their points, towards the middle; on each side moved apart."""
-    box = axes.get_window_extent()
-    middle = sum(axes.get_xlim()[i] ** 0.5 for i in (0, 1)) ** 2 / 4
-    at = {name: axes.transData.transform(point) - (box.x0, box.y0) for name, point in points.items()}
-    for left in (True, False):
-        names = [name for name, (x, _) in points.items() if (x < middle) == left]
-        places = apart([at[name][1] for name in names], GAP, 4, box.height - 4)
-        for name, place in zip(names, places, strict=True):
-            x = at[name][0] + (11 if left else -11)
-            axes.text(
-                x / box.width,
-                place / box.height,
-                printable(name, 24),
-                transform=axes.transAxes,
-                color=styles[name].colour,
-                fontsize=11.5,
-                va="center",
-                ha="left" if left else "right",
-            )
+    return Figure(svg, title, caption, Grid(title, rows))
