@@ -17,7 +17,7 @@ from recdistill.artefacts import digest, manifest, new_folder, read_json, verify
 from recdistill.batch import Batch
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, UsageError
-from recdistill.models import build, model_name, with_hidden
+from recdistill.models import MODELS, build, model_name, with_hidden
 from recdistill.models.embeddings import CompactTables, PlainTables, embeddings_of, require_one_meaning
 from recdistill.notebook import shown
 from recdistill.prepared_table import PreparedTable
@@ -42,10 +42,11 @@ class Ranker:
     """
 
     def __init__(self, encoder: Encoder, network: nn.Module) -> None:
-        transforms = {name: transform for name, (_, transform) in encoder.columns.items()}
-        require_one_meaning(getattr(network, "arguments", {}).get("tables"), transforms)
         self.encoder = encoder
         self.network = network
+        if isinstance(network, tuple(MODELS.values())):
+            transforms = {name: transform for name, (_, transform) in encoder.columns.items()}
+            require_one_meaning(self._arguments.get("tables"), transforms)
 
     def score(self, rows: Table | Batch | PreparedTable, *, split: str = "test", batch_size: int = SCORED) -> Floats:
         """Logits of rows.

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -170,8 +171,6 @@ def test_every_model_is_smaller_than_with_plain_tables(model: str, kind: str) ->
     plain = build(model, SPEC, arguments=arguments)
     small, large = (sum(t.nbytes for t in one.state_dict().values()) for one in (network, plain))
     assert small < large
-    for tables in (one for one in inner(network) if one.weight.numel() > 100):
-        tables.weight.data.normal_()
     fewer = sum(t.nbytes for t in quantised(network, 8).state_dict().values())
     assert fewer < small
 
@@ -189,12 +188,14 @@ def test_every_model_scores_rows_whatever_their_padding_and_learns_all_of_its_ta
     assert len(logits) == len(batch)
     assert logits.isfinite().all()
     longer = replace(batch, multi=tuple(nn.functional.pad(ids, (1, 2), value=PAD) for ids in batch.multi))
-    torch.testing.assert_close(network(longer), logits)
-    torch.testing.assert_close(torch.cat([network(batch.rows(slice(i, i + 1))) for i in range(9)]), logits[:9])
+    close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-3)
+    close(network(longer), logits)
+    close(torch.cat([network(batch.rows(slice(i, i + 1))) for i in range(9)]), logits[:9])
     assert network(batch.rows(slice(0, 0))).shape == (0, *logits.shape[1:])
     logits.square().mean().backward()
     for _, module in embeddings_of(network):
-        assert all(weights.grad is not None and weights.grad.any() for weights in module.parameters())
+        touched = [weights.grad for weights in module.parameters() if weights.numel()]
+        assert all(gradient is not None and gradient.any() for gradient in touched)
 
 
 @every_kind

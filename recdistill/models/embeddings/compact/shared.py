@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ class SharedTables(nn.Module):
         self.rows.take(0, other, theirs, ids)
 
 
-def require_one_meaning(tables: Any, transforms: Any) -> None:
+def require_one_meaning(tables: Mapping[str, Any] | None, transforms: Mapping[str, Any]) -> None:
     """Refuse features that share a table, where a value has not the same id in all of them.
 
     Args:
