@@ -24,7 +24,7 @@ from recdistill.settings import differences, fill, plain, read_toml
 from recdistill.tables import Table
 
 PARTS = ("source", "train", "valid", "test")
-MADE = ("prepared", "teacher", "soft_labels", "students", "held_out", "report")
+MADE = ("prepared", "teacher", "soft_labels", "students", "held_out", "pareto", "report")
 PACKAGES = ("recdistill", "torch", "numpy", "pyarrow", "scikit-learn")
 
 

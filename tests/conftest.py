@@ -60,7 +60,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
     def run(*arguments: str) -> tuple[int, str, str]:
         on_a_table = any((tmp_path / name / "manifest.json").is_file() for name in arguments[1:2])
-        shared = arguments[:1] and arguments[0] in ("run", "teacher", "label", "distill") and not on_a_table
+        shared = arguments[:1] and arguments[0] in ("run", "teacher", "label", "distill", "pareto") and not on_a_table
         workers = ["--workers", "1"] if shared else []
         monkeypatch.setattr(sys, "argv", ["recdistill", *arguments, *workers])
         code = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from recdistill.arms import ARMS, Arm, Trial
 from recdistill.artefacts import manifest
 from recdistill.cells.trying import Best, new_ranker, stopwatch
@@ -32,16 +34,31 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
     start, labeller = starting(run, name, cell, train), run.teachers[-1] if arm.placebo == "permuted" else arm.teacher
     soft = None if labeller is None else SoftLabels.load(run.soft_labels(labeller, cell))
     labelling = 0.0 if labeller is None else manifest(run.soft_labels(labeller, cell))["facts"].get("seconds", 0.0)
-    examples = lesson(told.distill, arm, start.encoder, train, soft, seed=cell.seed)
-    trials, held_out = run.config.tune.of(arm), Best(valid)
-    for number, trial in enumerate(trials):
-        student = start.copy()
-        progress = watch.part(number, len(trials))
-        found = learn(told, student, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=progress)
-        held_out.offer(student, trial, found)
+    examples, trials = lesson(told.distill, arm, start.encoder, train, soft, seed=cell.seed), run.config.tune.of(arm)
+    held_out = best_of(trials, told, start, examples, valid, arm=arm, seed=cell.seed, watch=watch)
     facts = {"seconds": spent(), "labelling_seconds": labelling, "trials": len(trials)}
     words = held_out.save(run.student(name, cell), run.identity, **facts)
     return f"{words} with {held_out.trial.words(distilled=arm.distilled)}"
+
+
+def best_of(
+    trials: Sequence[Trial],
+    told: StudentSettings,
+    start: Ranker,
+    examples: Examples,
+    valid: Table,
+    *,
+    arm: Arm,
+    seed: int,
+    watch: Watch,
+) -> Best:
+    """Train a copy of a student as each of some candidates, and keep the best on the labelled validation rows."""
+    held_out = Best(valid)
+    for number, trial in enumerate(trials):
+        student, progress = start.copy(), watch.part(number, len(trials))
+        found = learn(told, student, examples, valid, arm=arm, trial=trial, seed=seed, progress=progress)
+        held_out.offer(student, trial, found)
+    return held_out
 
 
 def lesson(

@@ -27,6 +27,11 @@ class Compression(Settings):
     min_count: int = Field(1, ge=1)
 
     @property
+    def reduces(self) -> bool:
+        """Whether `reduced` makes another network of a student, which can learn on."""
+        return self.prune > 0 or self.rank < 1 or self.min_count > 1
+
+    @property
     def words(self) -> str:
         """For people, e.g. "int8 tables, 50% of units removed"; "as trained" where nothing is compressed."""
         parts = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -72,6 +72,7 @@ def export(
     dense: Dense = "float32",
     close: float = CLOSE,
     overwrite: bool = False,
+    **facts: Any,
 ) -> Exported:
     """Write a student for serving, see `recdistill.serving.Scorer`: `model.onnx`, the encoder, `serving.json`.
 
@@ -91,6 +92,7 @@ def export(
         dense: what the weights of linear layers are kept as.
         close: the largest difference of two logits that is let pass, see `Parity`.
         overwrite: replace a student that has that name; anything else is never replaced.
+        facts: JSON-able facts kept in the manifest.
 
     Raises:
         UsageError: there is such a folder or file already, there are no such tables or layers, or the model is not one
@@ -105,16 +107,16 @@ def export(
         raise DataError("an export is proved on real rows, got none")
     shipped, name = _in_fewer_bits(ranker, tables, dense), model_name(ranker.network)
     program = onnx_program(shipped)
-    with new_folder(folder, kind=KIND, model=name, fingerprint=ranker.fingerprint) as temporary:
+    with new_folder(folder, **facts, kind=KIND, model=name, fingerprint=ranker.fingerprint) as temporary:
         program.save(temporary / MODEL, external_data=shipped.bytes > IN_ONE_FILE)
         size = sum(file.stat().st_size for file in temporary.iterdir())
         ranker.encoder.save(temporary)
         bits = {"tables": tables, "dense": dense}
-        facts = {"format": FORMAT, "model": name, "grades": list(rows.schema.class_grades), **bits}
-        write_json(temporary / FACTS, facts)
+        told = {"format": FORMAT, "model": name, "grades": list(rows.schema.class_grades), **bits}
+        write_json(temporary / FACTS, told)
         exact, cost = _proved(ranker, shipped, Scorer.opened(temporary), rows, bits, close)
         proofs = {"parity": asdict(exact), "compressed": cost and asdict(cost)}
-        write_json(temporary / FACTS, {**facts, **proofs})
+        write_json(temporary / FACTS, {**told, **proofs})
     return Exported(exact, cost, size)
 
 

@@ -9,6 +9,7 @@ from recdistill.artefacts import new_folder, write_json, write_text
 from recdistill.report.card import card
 from recdistill.report.cautions import cautions
 from recdistill.report.counts import counted, counted_parts, unseen_shares
+from recdistill.report.frontier import frontier_lines, frontier_page, frontier_table, write_frontier
 from recdistill.report.held import Report
 from recdistill.report.html import html
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
@@ -40,6 +41,9 @@ __all__ = [
     "counted",
     "counted_parts",
     "finding_lines",
+    "frontier_lines",
+    "frontier_page",
+    "frontier_table",
     "html",
     "leader_cautions",
     "leader_lines",
@@ -58,4 +62,5 @@ __all__ = [
     "table",
     "unseen_shares",
     "write",
+    "write_frontier",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,38 +13,89 @@ from markupsafe import Markup, escape
 from recdistill.report.background import background
 from recdistill.report.cautions import cautions
 from recdistill.report.figures.drawing import PALETTE, UNPRINTABLE
-from recdistill.report.opening import cards
+from recdistill.report.opening import Card, cards
+from recdistill.report.parts import Section
 from recdistill.report.sections import evidence
-from recdistill.report.words import percent
+from recdistill.report.words import counted_seeds, percent
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+TITLE = "Does transfer help here?"
 
 
 def html(result: dict[str, Any]) -> str:
     """The page of a result: the answer, the figures and tables it rests on, and how it was made.
 
-    Every value is escaped. The page's policy allows its own style sheet and its one script, which sorts tables, by
-    their hashes, and nothing else: no other script, no style of an element, no request.
-
     Args:
         result: as in `report.json`; what it does not hold is left out.
     """
-    templates = _templates()
-    style = templates.get_template("page.css").render(palette=PALETTE)
-    script = templates.get_template("page.js").render()
     shares = ", ".join(percent(pooled["labels"]) for pooled in result["pooled"])
-    return templates.get_template("page.html").render(
-        style=Markup(style),  # noqa: S704  # our own file
-        script=Markup(script),  # noqa: S704  # our own file
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'",
-        name=_name(result),
-        about=f"{shares} of the labels, {_seeds(result)}, {result['pooled'][0]['enough']['test_rows']:,} test rows",
+    seeds = counted_seeds(len(result["pooled"][0]["seeds"]))
+    return document(
+        TITLE,
+        source="report.json",
+        name=data_name(result["config"]["data"]),
+        about=f"{shares} of the labels, {seeds}, {result['pooled'][0]['enough']['test_rows']:,} test rows",
         cards=cards(result),
         cautions=cautions(result),
         chapters=[*evidence(result), *background(result)],
         command=result["command"],
     )
+
+
+def document(
+    title: str,
+    *,
+    source: str,
+    name: str,
+    about: str,
+    cards: Sequence[Card],
+    cautions: Sequence[str],
+    chapters: Sequence[Section],
+    command: str,
+) -> str:
+    """A page in one file.
+
+    Every value is escaped. The page's policy allows its own style sheet and its one script, which sorts tables, by
+    their hashes, and nothing else: no other script, no style of an element, no request.
+
+    Args:
+        title: its heading.
+        source: the file beside it that holds every figure.
+        name: of what it is about.
+        about: what that is made of.
+        cards: the answer.
+        cautions: what makes it weaker than it looks.
+        chapters: what it rests on; the command stands in the one called "making".
+        command: that made it.
+    """
+    templates = _templates()
+    style = templates.get_template("page.css").render(palette=PALETTE)
+    script = templates.get_template("page.js").render()
+    return templates.get_template("page.html").render(
+        style=Markup(style),  # noqa: S704  # our own file
+        script=Markup(script),  # noqa: S704  # our own file
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'",
+        title=title,
+        source=source,
+        name=name,
+        about=about,
+        cards=cards,
+        cautions=cautions,
+        chapters=chapters,
+        command=command,
+    )
+
+
+def data_name(data: dict[str, Any]) -> str:
+    """What the data are called; of files, their names.
+
+    Args:
+        data: as the configuration has them.
+    """
+    files = [Path(str(file)).name for side in ("source", "target") if (file := data.get("arguments", {}).get(side))]
+    return " → ".join(files) if data.get("name") == "files" and files else str(data.get("name", ""))
 
 
 def _templates() -> Environment:
@@ -78,15 +130,3 @@ def _coded(line: str) -> Markup:
 def _hash(text: str) -> str:
     """As a content security policy writes it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _name(result: dict[str, Any]) -> str:
-    """Of the data; of files, their names."""
-    data = result["config"]["data"]
-    files = [Path(str(file)).name for side in ("source", "target") if (file := data.get("arguments", {}).get(side))]
-    return " → ".join(files) if data.get("name") == "files" and files else str(data.get("name", ""))
-
-
-def _seeds(result: dict[str, Any]) -> str:
-    count = len(result["pooled"][0]["seeds"])
-    return f"{count} seed{'s' if count > 1 else ''}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from recdistill.report.cautions import cautions
+from recdistill.report.frontier.words import frontier_lines, frontier_table
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
 from recdistill.report.markdown_table import escaped, markdown_table
 from recdistill.report.reading import reading
@@ -33,6 +34,7 @@ def page(result: dict[str, Any]) -> str:
         *_data(result),
         *_inspected(result.get("inspection")),
         *(line for pooled in result["pooled"] for line in _share(pooled)),
+        *_frontier(result.get("frontier")),
         *["## How to read this", "", *(f"- {escaped(line)}" for line in reading(result)), ""],
     ]
     if result["command"]:
@@ -62,6 +64,13 @@ def _share(pooled: dict[str, Any]) -> list[str]:
     lines = [f"## {percent(pooled['labels'])} of the labels", "", *markdown_table(budget_table(pooled)), ""]
     lines += [*markdown_table(table(pooled)), "", *_apart(beside_lines(pooled)), *_ranking(pooled)]
     return [*lines, *_apart([rows_line(pooled)])]
+
+
+def _frontier(result: dict[str, Any] | None) -> list[str]:
+    if not result:
+        return []
+    lines = ["## What a smaller student costs", "", *(f"- {escaped(line)}" for line in frontier_lines(result)), ""]
+    return [*lines, *markdown_table(frontier_table(result)), ""]
 
 
 def _ranking(pooled: dict[str, Any]) -> list[str]:

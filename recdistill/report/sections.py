@@ -19,6 +19,8 @@ from recdistill.report.figures.efficiency import efficiency
 from recdistill.report.figures.history import learning_curves
 from recdistill.report.figures.intervals import forest
 from recdistill.report.figures.size import quality_and_size
+from recdistill.report.frontier.pictures import quality_and_cost
+from recdistill.report.frontier.words import frontier_lines
 from recdistill.report.parts import Figure, Grid, Group, Section
 from recdistill.report.run_words import (
     beside_lines,
@@ -64,6 +66,10 @@ def evidence(result: dict[str, Any]) -> list[Section]:
         ("learning", "Learning curves", "How training went, epoch by epoch.", _learning),
     ]
     sections = [Section(key, title, lead, list(_groups(result, make))) for key, title, lead, make in per_share]
+    if frontier := result.get("frontier"):
+        lead = "Students and compressions from one set of soft labels; their own page has all of it."
+        group = Group(lines=frontier_lines(frontier), figures=quality_and_cost(frontier))
+        sections.append(Section("frontier", "What does a smaller student cost?", lead, [group]))
     if figures := efficiency(result):
         lead = "How quality grows with the share of labels, and how much of it labels alone reach."
         sections.insert(1, Section("labels", "How many labels is transfer worth?", lead, [Group(figures=figures)]))

@@ -236,3 +236,8 @@ def counted_names(names: list[str]) -> str:
     (first, number), *others = counts
     rest = [f"{name} ({count})" for name, count in others]
     return " or ".join([f"{first} ({number} of {len(names)} seeds)", *rest])
+
+
+def counted_seeds(count: int) -> str:
+    """How many seeds, in words."""
+    return f"{count} seed{'s' if count > 1 else ''}"

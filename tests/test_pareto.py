@@ -1,0 +1,213 @@
+"""`recdistill pareto`: its grid by hand again, its choice by definition, and what it keeps."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import Call
+
+from recdistill import report
+from recdistill.artefacts import manifest
+from recdistill.cells.trying import chosen
+from recdistill.compression import Compression, reduced
+from recdistill.configuration import StudentSettings
+from recdistill.distillation import DistillSettings, distill
+from recdistill.errors import UsageError
+from recdistill.evaluation import compare, measure
+from recdistill.fit_settings import FitSettings
+from recdistill.label_budget import Cell
+from recdistill.pareto import Grid, ParetoSettings, Point, Size
+from recdistill.pareto.choosing import front, smallest
+from recdistill.pareto.making import point_units, student_units
+from recdistill.pareto.settings import BASELINE
+from recdistill.ranker import Ranker
+from recdistill.run_folder import RunFolder
+from recdistill.serving import Scorer
+from recdistill.settings import fill
+from recdistill.soft_labels import SoftLabels
+
+INT8, HALF = Compression(tables="int8"), Compression(prune=0.5)
+GRID = """
+calls = 20
+[sizes.small]
+[[compressions]]
+tables = "int8"
+[[compressions]]
+prune = 0.5
+"""
+SEEDS = (0, 1)
+COSTS = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=12)
+
+
+@pytest.fixture
+def run(call: Call, tmp_path: Path) -> RunFolder:
+    """A run with soft labels, and a grid beside it."""
+    for verb, *told in (
+        ("prepare", "distilling.toml", "--out", "r", "--set", "seeds=2"),
+        ("teacher", "r"),
+        ("label", "r"),
+    ):
+        code, _, errors = call(verb, *told)
+        assert not code, errors
+    (tmp_path / "grid.toml").write_text(GRID)
+    return RunFolder(tmp_path / "r")
+
+
+def page_of(run: RunFolder) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run.path / "pareto" / "page" / "pareto.json").read_text())
+    return found
+
+
+@given(COSTS)
+def test_on_the_front_is_what_no_other_beats(costs: list[tuple[int, int]]) -> None:
+    points = {Point(f"s{place}"): (float(cost), float(quality)) for place, (cost, quality) in enumerate(costs)}
+
+    def beaten(by: tuple[float, float], one: tuple[float, float]) -> bool:
+        return by[0] <= one[0] and by[1] >= one[1] and by != one
+
+    wanted = {one for one in points.values() if not any(beaten(other, one) for other in points.values())}
+    found = front(points)
+    assert {points[point] for point in found} == wanted
+    assert len(found) == len(wanted), "of equal ones the first"
+
+
+@pytest.mark.parametrize(("sign", "low", "high"), [(1, -0.0019, 0.004), (-1, -0.004, 0.0019)])
+def test_the_smallest_is_good_enough_by_its_whole_interval(sign: int, low: float, high: float) -> None:
+    def entry(size: int, low: float, high: float) -> dict[str, Any]:
+        return {"bytes": size, "against_best": {"low": low, "high": high}}
+
+    best, near, far = Point("best"), Point("near"), Point("far")
+    entries = {best: entry(100, 0, 0), near: entry(50, low, high), far: entry(10, low - 0.001, high + 0.001)}
+    assert smallest(entries, sign, 0.002) == near
+    assert smallest(entries, sign, 0.01) == far
+    assert smallest(entries, sign, 0.0001) == best
+
+
+def test_a_size_is_the_runs_student_changed() -> None:
+    student = StudentSettings(arguments={"embedding_dim": 4, "hidden": [32]})
+    assert Size().of(student) == student
+    assert Size(arguments={"embedding_dim": 8}).of(student).arguments == {"embedding_dim": 8, "hidden": [32]}
+    assert Size(model="lr").of(student).arguments == {}, "another model has arguments of its own"
+    assert list(ParetoSettings().students(student)) == ["student", "dim2", "dim8"]
+    assert list(ParetoSettings().students(student.model_copy(update={"arguments": {}}))) == ["student"]
+    one = ParetoSettings(compressions=(INT8, Compression()))
+    assert one.ways == (Compression(), INT8)
+
+
+@pytest.mark.parametrize(
+    ("told", "rule"),
+    [
+        ({"sizes": {"a/b": {}}}, "called by letters"),
+        ({"sizes": {BASELINE: {}}}, "called by letters"),
+        ({"sizes": {"a": {"modle": "mlp"}}}, "modle"),
+        ({"compressions": [{"tables": "int8"}, {"tables": "int8"}]}, "once"),
+        ({"compressions": [{"prune": 1.0}]}, "prune"),
+        ({"margin": 0}, "margin"),
+    ],
+)
+def test_a_grid_that_makes_no_sense_is_refused(told: dict[str, Any], rule: str) -> None:
+    with pytest.raises(UsageError, match=rule):
+        fill(ParetoSettings, told)
+
+
+def test_a_grid_needs_labels_and_an_arm_of_its_run(run: RunFolder) -> None:
+    with pytest.raises(UsageError, match=r"has labels 0\.5, got 0\.3"):
+        _ = Grid(run, ParetoSettings(), 0.3).cells
+    for arm in ("adapted_all_warm", "hard_only", "calibrated_source_all"):
+        with pytest.raises(UsageError, match=f"hears a teacher and starts from random weights, got '{arm}'"):
+            _ = Grid(run, ParetoSettings(arm=arm), 0.5).arm
+    assert Grid(run, ParetoSettings(), 0.5).arm_name == "adapted_all"
+
+
+def test_before_the_soft_labels_it_names_the_command(call: Call, tmp_path: Path) -> None:
+    assert call("prepare", "distilling.toml", "--out", "r")[0] == 0
+    code, _, errors = call("pareto", "r")
+    assert code == UsageError.exit_code
+    assert "recdistill teacher" in errors
+
+
+def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
+    soft = {path: path.stat().st_mtime_ns for path in run.path.glob("soft_labels/**/*")}
+    code, out, errors = call("pareto", "r", "--grid", "grid.toml")
+    assert not code, errors
+    result, grid = page_of(run), Grid(run, fill(ParetoSettings, {"sizes": {"small": {}}}), 0.5)
+    assert result["recommended"] in out
+    assert "Ship" in out
+    cells = [Cell(0.5, seed) for seed in SEEDS]
+    valid = [rows.take(rows.labelled) for rows in (run.labelled(cell)[1] for cell in cells)]
+
+    # A student: distilled from the run's soft labels with the candidate that was best on validation rows.
+    train, _ = run.labelled(cells[0])
+    labels = SoftLabels.load(run.soft_labels("adapted_teacher", cells[0]))
+    student = Ranker.load(grid.student("small", cells[0]))
+    assert student.encoder.fingerprint == run.config.student.encoder.fit(train).fingerprint
+    trial, steps = chosen(grid.student("small", cells[0]))
+    again = reduced(student, HALF, train)
+    told = {**trial.fitting, "epochs": run.config.student.fit.epochs}
+    distill(
+        again,
+        train,
+        labels if trial.alpha else None,
+        valid=run.labelled(cells[0])[1],
+        settings=DistillSettings(alpha=trial.alpha, temperature=trial.temperature),
+        fitting=FitSettings(**told),
+    )
+    served = Scorer.load(grid.shipped(Point("small", HALF), cells[0]))
+    assert np.allclose(served.score(valid[0].arrow), again.score(valid[0]), atol=1e-5), "pruned, then taught on"
+    assert steps["epochs"] >= 0
+
+    # Quality, differences and bytes of each point.
+    points = {point["name"]: point for point in result["points"]}
+    assert set(points) == {
+        *("small", "small, int8 tables", f"small, {HALF.words}"),
+        BASELINE,
+    }
+    plain = [
+        Scorer.load(grid.shipped(Point("small"), cell)).score(v.arrow) for cell, v in zip(cells, valid, strict=True)
+    ]
+    int8 = [
+        Scorer.load(grid.shipped(Point("small", INT8), c)).score(v.arrow) for c, v in zip(cells, valid, strict=True)
+    ]
+    means = [np.mean([measure(s, v).metrics["auc"] for s, v in zip(of, valid, strict=True)]) for of in (plain, int8)]
+    assert [points[name]["valid"] for name in ("small", "small, int8 tables")] == pytest.approx(means)
+    deltas = [compare(a, b, v, "auc")["delta"] for a, b, v in zip(int8, plain, valid, strict=True)]
+    assert points["small, int8 tables"]["against_plain"]["delta"] == pytest.approx(np.mean(deltas))
+    sizes = [(grid.shipped(Point("small"), cell) / "model.onnx").stat().st_size for cell in cells]
+    assert points["small"]["bytes"] == round(np.mean(sizes))
+    assert points[result["best"]]["valid"] == max(p["valid"] for name, p in points.items() if name != BASELINE)
+    assert manifest(grid.student(BASELINE, cells[0]))["facts"]["choice"]["alpha"] == 0, "it hears no teacher"
+
+    # Test rows: of what is shipped, and what it is compared with.
+    test = run.tables()["test"]
+    shipped = next(p for p in grid_points(result) if p.name == result["recommended"])
+    scores = [Scorer.load(grid.shipped(shipped, cell)).score(test.arrow) for cell in cells]
+    found = np.mean([measure(one, test).metrics["auc"] for one in scores])
+    assert result["test"]["rankers"][shipped.name]["auc"] == pytest.approx(found)
+    assert {c["b"] for c in result["test"]["comparisons"]} >= {BASELINE, "adapted_teacher"}
+    assert (run.path / "pareto" / "page" / "pareto.md").read_text() == report.frontier_page(result)
+
+    # The same grid makes nothing again, another what is new in it; nothing of the run itself is touched.
+    assert not missing(run, GRID)
+    wide = {"wide", "wide/as-trained", "wide/tables-int8", "wide/prune-0.5"}
+    assert missing(run, GRID + "[sizes.wide]\nmodel = 'mlp'\n") == {f"{of}/{cell}" for of in wide for cell in cells}
+    small = {"small", "small/as-trained", "small/tables-int8", "small/prune-0.5"}
+    changed = GRID.replace("[sizes.small]", "[sizes.small.arguments]\nhidden = [4]")
+    assert missing(run, changed) == {f"{of}/{cell}" for of in small for cell in cells}, "of that name, but another"
+    assert soft == {path: path.stat().st_mtime_ns for path in run.path.glob("soft_labels/**/*")}
+
+
+def missing(run: RunFolder, toml: str) -> set[str]:
+    """What a grid would make that is not there."""
+    grid = Grid(run, fill(ParetoSettings, tomllib.loads(toml)), 0.5)
+    return {unit.name for unit in (*student_units(grid), *point_units(grid)) if not unit.is_done}
+
+
+def grid_points(result: dict[str, Any]) -> list[Point]:
+    return [Point(p["size"], Compression(**p["compression"])) for p in result["points"]]
