@@ -16,6 +16,7 @@ import recdistill as rd
 from recdistill.errors import UsageError
 from recdistill.models import MODELS, build
 from recdistill.models.embeddings import Embeddings, embeddings_of, placed, unplaced
+from recdistill.models.embeddings.compact.blocks import Block
 from recdistill.models.embeddings.compact.hashing import Hashed, HashedTables
 from recdistill.models.embeddings.compact.narrow import NarrowTables
 from recdistill.models.embeddings.compact.quotient_remainder import QuotientRemainder, QuotientRemainderTables
@@ -54,6 +55,8 @@ def ranker(kind: str, rows: rd.Table = SOURCE, model: str = "deepfm", **argument
     network = build(model, encoder.spec, seed=1, arguments={"tables": KINDS[kind], **sizes, **arguments})
     for weights in network.parameters():
         weights.data.normal_(std=0.2, generator=torch.Generator().manual_seed(weights.numel()))
+    for block in (module for module in network.modules() if isinstance(module, Block) and not module.whole):
+        block.rows.weight.data[block.spare] = 0.0
     return rd.Ranker(encoder, network)
 
 
@@ -227,6 +230,8 @@ def test_a_fit_with_updates_of_rows_learns(kind: str) -> None:
     rd.fit(made, SOURCE, settings=rd.FitSettings(epochs=1, batch_size=100, embedding_optimiser="rowwise_adagrad"))
     tables = [name for name in before if ".table." in name]
     assert tables
+    for block in (module for module in made.network.modules() if isinstance(module, Block) and not module.whole):
+        assert not block.rows.weight[block.spare].any()
     assert all(not torch.equal(before[name], made.network.state_dict()[name]) for name in tables)
 
 
@@ -257,3 +262,13 @@ def test_exports_score_as_in_torch(model: str, kind: str, tables: Any, tmp_path:
     found = rd.export(ranker(kind, model=model), tmp_path / "student", rows=rows, tables=tables)
     assert found.parity.largest <= 1e-5
     assert (found.compressed is None) == (tables == "float32")
+
+
+@pytest.mark.parametrize("kind", ["double_hashing", "quotient_remainder", "mixed_dimension"])
+def test_lists_alone_are_exported(kind: str, tmp_path: Path) -> None:
+    """No feature has one id then, neither in the rows nor in a group."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    rows = TARGET.with_schema(rd.Schema(label="click", multi=("seen",)))
+    found = rd.export(ranker(kind, rows, model="mlp"), tmp_path / "student", rows=rows)
+    assert found.parity.largest <= 1e-5

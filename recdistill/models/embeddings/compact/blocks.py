@@ -32,7 +32,7 @@ class Block(nn.Module):
     Args:
         pieces: of each feature; they begin at the same id and have one width.
         dim: length of each vector.
-        whole: whether all ids are in the block. Else it has a row more: ids of other blocks read it times 0.
+        whole: whether all ids are in the block. Else it has a row more, of zeros, for ids of other blocks.
         deviation: standard deviation of the initial vectors.
     """
 
@@ -44,6 +44,8 @@ class Block(nn.Module):
         sizes = [piece.stop - piece.first for piece in pieces]
         self.spare = sum(sizes)
         self.rows = PlainTables(sizes if whole else [*sizes, 1], width, deviation=deviation)
+        if not whole:
+            self.rows.weight.data[self.spare] = 0.0  # and so it stays: it has no gradient
         self.projection = nn.Parameter(torch.randn(len(pieces), width, dim) / width**0.5) if width < dim else None
         self.register_buffer("stops", torch.tensor([piece.stop for piece in pieces]), persistent=False)
 

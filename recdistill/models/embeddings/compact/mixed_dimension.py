@@ -20,7 +20,7 @@ def mixed_dimension(*, head: int = 1000, step: int = 10, alpha: float = 0.3) -> 
 
     Its bytes: 4 · Σ_b w_b · (ids of the block + dim), without the dim for blocks of the full width, for each feature
     where that is less than 4 · dim · ids. Features of several blocks, as many each, have 4 · Σ_b w_b more together: a
-    row of each block that ids of others read, and that counts as 0.
+    row of zeros in each block, for ids of others.
 
     DIFF: the paper's blocks have measured popularities; here a model knows how many ids there are, and their order.
     Ids of a column that the encoder hashes are in no order: then it is chance whose rows are short.
