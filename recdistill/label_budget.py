@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from recdistill.configuration import DataSettings
+from recdistill.configuration import Config, DataSettings
+from recdistill.errors import UsageError
 from recdistill.negatives import Catalogue
 from recdistill.pairs import unseen_pairs
 from recdistill.splits import Mask, folds, keep_labels
@@ -29,7 +31,22 @@ class Cell:
         return f"labels-{self.share:g}-seed-{self.seed}"
 
 
-def labelled_rows(data: DataSettings, cell: Cell, *, train: Table, valid: Table, test: Table) -> tuple[Table, Table]:
+def cell_of(config: Config, share: float | None, seed: int, *, where: Path) -> Cell:
+    """The cell of a run by its share of labels, None for the largest, and its seed; `where` the run is.
+
+    Raises:
+        UsageError: the run has no such cell.
+    """
+    cell = Cell(max(config.labels) if share is None else share, seed)
+    if cell.share not in config.labels or not 0 <= seed < config.seeds:
+        known = f"labels {', '.join(f'{one:g}' for one in config.labels)} and seeds below {config.seeds}"
+        raise UsageError(f"{where} has {known}, got --labels {cell.share:g} --seed {cell.seed}")
+    return cell
+
+
+def labelled_rows(
+    data: DataSettings, cell: Cell, *, train: Table, valid: Table, test: Table | None = None
+) -> tuple[Table, Table]:
     """Training and validation rows, with the labels of all but the cell's share removed.
 
     Of an implicit target (`data.negatives`) a share of the clicks is kept; then negatives are drawn for each, from
@@ -40,7 +57,7 @@ def labelled_rows(data: DataSettings, cell: Cell, *, train: Table, valid: Table,
         data: of the run.
         cell: its share and seed.
         train, valid: the parts, with all labels there are.
-        test: the rows whose items are the rest of the catalogue.
+        test: the rows whose items are the rest of an implicit target's catalogue; of others nothing is read of them.
 
     Raises:
         UsageError, DataError: as in `keep_labels`, `Catalogue.with_negatives` and `unseen_pairs`.
@@ -49,11 +66,12 @@ def labelled_rows(data: DataSettings, cell: Cell, *, train: Table, valid: Table,
     train, valid = keep_labels(train, valid, share=cell.share, seed=cell.seed, implicit=implicit)
     if not implicit:
         return train, valid
-    catalogue = catalogue_of(train, valid, test)
+    others = () if test is None else (test,)
+    catalogue = catalogue_of(train, valid, *others)
     train, valid = train.take(train.labelled), valid.take(valid.labelled)
     count, per_click, seed = len(train), data.negatives, cell.seed
-    train = catalogue.with_negatives(train, per_click=per_click, seed=seed, known=(valid,), above=(test,))
-    valid = catalogue.with_negatives(valid, per_click=per_click, seed=seed, known=(train,), above=(test,))
+    train = catalogue.with_negatives(train, per_click=per_click, seed=seed, known=(valid,), above=others)
+    valid = catalogue.with_negatives(valid, per_click=per_click, seed=seed, known=(train,), above=others)
     return concat([train, unseen_pairs(train, rows=count, seed=seed, seen=(valid,))]), valid
 
 

@@ -52,8 +52,7 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
         teacher = _try_model("teacher", config.teacher, rows, of_teacher, privileged=True)
         if config.student.distill.hints:
             hidden_width(teacher.network)
-    student = _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
-    _require_heard(config, student, train)
+    try_student(config, train)
     _require_asked(config, source is not None, train)
     for seed in range(config.seeds):
         for share in config.labels:
@@ -66,6 +65,17 @@ def rehearse(config: Config, source: Table | None, parts: Mapping[str, Table]) -
     if config.teacher.scores is not None:
         for part in ("valid", "test"):
             ScoreColumn(config.teacher.scores, config.teacher.clip).score(parts[part])
+
+
+def try_student(config: Config, train: Table) -> None:
+    """Try a run's student, and what it listens to, on its training rows.
+
+    Raises:
+        UsageError: a setting does not fit the rows.
+        DataError: the rows cannot be learnt from.
+    """
+    student = _try_model("student", config.student, train, {"fit": config.student.fit}, privileged=False)
+    _require_heard(config, student, train)
 
 
 def _require_teacher(config: Config, source: Table | None, target: Table) -> None:

@@ -56,10 +56,14 @@ def candidates(run: RunFolder, cell: Cell) -> tuple[str, ...]:
 
 
 def labellers(run: RunFolder, share: float) -> tuple[str, ...]:
-    """Whose soft labels the arms need; permuted ones are the best teacher's."""
-    found = arms(run, share).values()
-    needed = {arm.teacher for arm in found} | {run.teachers[-1] for arm in found if arm.placebo == "permuted"}
+    """Whose soft labels the arms of a share of labels need."""
+    needed = {labeller(run, arm) for arm in arms(run, share).values()}
     return tuple(name for name in TEACHERS if name in needed)
+
+
+def labeller(run: RunFolder, arm: Arm) -> str | None:
+    """Whose soft labels an arm needs, permuted ones the best teacher's; None for none."""
+    return run.teachers[-1] if arm.placebo == "permuted" else arm.teacher
 
 
 def has_unlabelled(data: DataSettings, share: float, train: Table) -> bool:
@@ -74,4 +78,4 @@ def has_unlabelled(data: DataSettings, share: float, train: Table) -> bool:
 
 
 def _unlabelled(run: RunFolder, share: float) -> bool:
-    return has_unlabelled(run.config.data, share, run.tables()["train"])
+    return has_unlabelled(run.config.data, share, run.part("train"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from recdistill.settings import differences, fill, plain, read_toml
 from recdistill.tables import Table
 
 PARTS = ("source", "train", "valid", "test")
-MADE = ("prepared", "teacher", "soft_labels", "students", "held_out", "pareto", "report")
+MADE = ("prepared", "teacher", "soft_labels", "students", "held_out", "tuning", "pareto", "report")
 PACKAGES = ("recdistill", "torch", "numpy", "pyarrow", "scikit-learn")
 
 
@@ -68,7 +69,10 @@ class RunFolder:
         report go: what was made from the same rows is kept, and so is the word of what it was made with.
         """
         facts = {"source": source, "inputs": [one.to_dict() for one in inputs]}
-        if self.is_run and self._same(config):
+        same = False
+        with contextlib.suppress(UsageError):
+            same = self.is_run and self.config == config
+        if same:
             for name in ("report", "prepared"):
                 shutil.rmtree(self.path / name, ignore_errors=True)
             written = read_json(self._versions)
@@ -163,14 +167,15 @@ class RunFolder:
         """The student of an arm without a fold's labels."""
         return self.path / "held_out" / arm / str(cell) / f"fold-{fold}"
 
+    def tuning(self, arm: str, cell: Cell) -> Path:
+        """What `recdistill tune` tried for an arm."""
+        return self.path / "tuning" / arm / str(cell)
+
     def teacher_models(self, cell: Cell) -> dict[str, Path]:
         """A cell's teachers that are rankers, as it came first; none where a column of scores is the teacher."""
-        if self.config.teacher.scores is not None:
-            return {}
-        return {
-            "source_teacher": self.pretrained("source_teacher", cell.seed),
-            "adapted_teacher": self.adapted(cell, "whole"),
-        }
+        source, adapted = self.pretrained("source_teacher", cell.seed), self.adapted(cell, "whole")
+        models = {"source_teacher": source, "adapted_teacher": adapted}
+        return models if self.config.teacher.scores is None else {}
 
     @property
     def report(self) -> Path:
@@ -178,7 +183,11 @@ class RunFolder:
         return self.path / "report"
 
     def tables(self) -> dict[str, Table]:
-        """The prepared rows by part; read once per process.
+        """The prepared rows of every part, see `part`."""
+        return {name: self.part(name) for name in self.parts}
+
+    def part(self, name: str) -> Table:
+        """The prepared rows of a part; read once per process.
 
         Raises:
             UsageError: the folder holds no run, or the run is not prepared.
@@ -187,29 +196,22 @@ class RunFolder:
         self._require_run()
         if not self.is_prepared:
             raise UsageError(f"{self.path} has no prepared rows; run `recdistill prepare` first")
-        return _read(self.path.absolute(), self.identity)
+        return _read(self.path.absolute(), self.identity, name)
 
     @property
     def privileged(self) -> dict[str, bool]:
         """Per privileged column whether the target has it too; otherwise the teacher knows it on the source alone."""
-        tables = self.tables()
-        return privileged_columns(tables.get("source", tables["train"]), tables["train"])
+        return privileged_columns(self.part(self.parts[0]), self.part("train"))
 
     def labelled(self, cell: Cell) -> tuple[Table, Table]:
         """Training and validation rows of a cell, see `label_budget.labelled_rows`."""
-        self.tables()
+        self.part("train")
         return _labelled(self.path.absolute(), self.identity, cell)
 
     @property
     def is_prepared(self) -> bool:
         """Whether the rows of every part are there."""
         return all(is_whole(self.prepared(part)) for part in self.parts)  # the source, where there is one, comes first
-
-    def _same(self, config: Config) -> bool:
-        try:
-            return self.config == config
-        except UsageError:
-            return False
 
     def _remove(self) -> None:
         for name in MADE:
@@ -236,13 +238,13 @@ class RunFolder:
         return self.path / "versions.json"
 
 
-@lru_cache(maxsize=1)
-def _read(path: Path, identity: str) -> dict[str, Table]:
-    return {part: Table.read(path / "prepared" / part) for part in RunFolder(path).parts}
+@lru_cache(maxsize=len(PARTS))
+def _read(path: Path, identity: str, part: str) -> Table:
+    return Table.read(path / "prepared" / part)
 
 
 @lru_cache(maxsize=4)  # cells take turns in every stage
 def _labelled(path: Path, identity: str, cell: Cell) -> tuple[Table, Table]:
     run = RunFolder(path)
-    tables = {part: run.tables()[part] for part in ("train", "valid", "test")}
-    return labelled_rows(run.config.data, cell, **tables)
+    names = ("train", "valid", "test") if run.config.data.negatives else ("train", "valid")
+    return labelled_rows(run.config.data, cell, **{name: run.part(name) for name in names})

@@ -182,7 +182,7 @@ def _parsed(text: str) -> Any:
 def _explain(kind: type[Settings], problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        group = _group(kind, problem["loc"][:-1])
+        group = group_of(kind, problem["loc"][:-1])
         *groups, key = map(str, problem["loc"])
         known = nearest(key, group.model_fields)
         if "arguments" in group.model_fields and known.startswith("known"):
@@ -210,7 +210,8 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: _without_none(v) if isinstance(v, Mapping) else v for k, v in kept.items()}
 
 
-def _group(kind: type[Settings], path: Iterable[Any]) -> type[Settings]:
+def group_of(kind: type[Settings], path: Iterable[Any]) -> type[Settings]:
+    """The kind of settings that a path of keys leads to; keys within a value lead no further."""
     for key in path:
         if key in kind.model_fields:
             inner = kind.model_fields[key].annotation

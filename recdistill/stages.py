@@ -91,7 +91,7 @@ def require_before(folder: RunFolder, verb: str) -> None:
     Raises:
         UsageError: names the first artefact that is missing and the command that makes it.
     """
-    folder.tables()
+    folder.part("train")
     students = student_units(folder)
     stages = {
         "teacher": [unit for units in teacher_units(folder).values() for unit in units],

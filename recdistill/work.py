@@ -107,7 +107,7 @@ class Workers:
 
     def _here(self, units: Sequence[Unit]) -> None:
         for unit in units:
-            watch = Watch(_seldom(functools.partial(self.board.moved, unit.name)), lambda: False)
+            watch = Watch(seldom(functools.partial(self.board.moved, unit.name)), lambda: False)
             self.board.finished(unit.name, unit.make(*unit.arguments, watch))
 
     def _in_parallel(self, units: Sequence[Unit]) -> None:
@@ -163,11 +163,11 @@ def _end_with_parent() -> None:
 
 def _make(unit: Unit) -> str:
     messages, stop = _outside["messages"], _outside["stop"]
-    return unit.make(*unit.arguments, Watch(_seldom(lambda share: messages.put((unit.name, share))), stop.is_set))
+    return unit.make(*unit.arguments, Watch(seldom(lambda share: messages.put((unit.name, share))), stop.is_set))
 
 
-def _seldom(tell: Callable[[float], None]) -> Callable[[float], None]:
-    """The same, at most every `BETWEEN_MESSAGES` seconds."""
+def seldom(tell: Callable[[float], None]) -> Callable[[float], None]:
+    """A function that tells the same, at most every `BETWEEN_MESSAGES` seconds."""
     last = [0.0]
 
     def told(share: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recdistill import run_arms
 from recdistill.arms import ARMS, Arm, Trial
 from recdistill.artefacts import manifest
 from recdistill.cells.trying import Best, new_ranker, stopwatch
@@ -31,7 +32,7 @@ def teach(run: RunFolder, name: str, cell: Cell, watch: Watch) -> str:
         watch: told how far it is.
     """
     arm, told, (train, valid), spent = ARMS[name], run.config.student, run.labelled(cell), stopwatch()
-    start, labeller = starting(run, name, cell, train), run.teachers[-1] if arm.placebo == "permuted" else arm.teacher
+    start, labeller = starting(run, name, cell, train), run_arms.labeller(run, arm)
     soft = None if labeller is None else SoftLabels.load(run.soft_labels(labeller, cell))
     labelling = 0.0 if labeller is None else manifest(run.soft_labels(labeller, cell))["facts"].get("seconds", 0.0)
     examples, trials = lesson(told.distill, arm, start.encoder, train, soft, seed=cell.seed), run.config.tune.of(arm)

@@ -60,11 +60,12 @@ def export(
     It is proved on all of the run's test rows: a student whose scores differ from torch's is not written.
     """
     from recdistill.exporting import export as write
+    from recdistill.label_budget import cell_of
     from recdistill.ranker import Ranker
     from recdistill.run_folder import RunFolder
 
     run = RunFolder(run_folder)
-    cell = _cell(run, labels, seed)
+    cell = cell_of(run.config, labels, seed, where=run.path)
     place = _student(run, cell, arm)
     bits = cast("Tables", tables), cast("Dense", dense)  # which are checked there
     ranker, rows = Ranker.load(place), run.tables()["test"]
@@ -107,17 +108,6 @@ def score(
     finally:
         shown.end()
     shown.say(f"{count:,} rows are scored in {out}")
-
-
-def _cell(run: RunFolder, share: float | None, seed: int) -> Cell:
-    from recdistill.label_budget import Cell
-
-    config = run.config
-    cell = Cell(max(config.labels) if share is None else share, seed)
-    if cell not in run.cells:
-        known = f"labels {', '.join(f'{one:g}' for one in config.labels)} and seeds below {config.seeds}"
-        raise UsageError(f"{run.path} has {known}, got --labels {cell.share:g} --seed {seed}")
-    return cell
 
 
 def _student(run: RunFolder, cell: Cell, arm: str | None) -> Path:
