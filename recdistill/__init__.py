@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from recdistill.training import fit
     from recdistill.transfer import Decision, choose, decide
     from recdistill.transplants import transplant, with_teacher_vectors
+    from recdistill.tuning import Tuning, tune
 
 _HOMES = {
     "Bar": "terminal",
@@ -68,6 +69,7 @@ _HOMES = {
     "Table": "tables",
     "TeachSettings": "teaching",
     "Threads": "preparation",
+    "Tuning": "tuning",
     "adapt": "adaptation",
     "by_member": "domains",
     "by_time": "domains",
@@ -99,6 +101,7 @@ _HOMES = {
     "split": "splits",
     "teach": "teaching",
     "transplant": "transplants",
+    "tune": "tuning",
     "unseen_pairs": "pairs",
     "with_teacher_vectors": "transplants",
 }
@@ -127,6 +130,7 @@ __all__ = [
     "Table",
     "TeachSettings",
     "Threads",
+    "Tuning",
     "adapt",
     "by_member",
     "by_time",
@@ -163,6 +167,7 @@ __all__ = [
     "split",
     "teach",
     "transplant",
+    "tune",
     "unseen_pairs",
     "weights",
     "with_teacher_vectors",

@@ -37,6 +37,7 @@ class Facts:
     Args:
         python: its version.
         torch, torchrec, fbgemm: versions of the packages, None where they are not installed.
+        optuna: version of what only `recdistill tune` needs.
         torch_error, torchrec_error: the last line of a failed import, empty where it worked or was not tried.
         gpus: names.
         cores: that this process may use.
@@ -50,6 +51,7 @@ class Facts:
     torch: str | None = None
     torchrec: str | None = None
     fbgemm: str | None = None
+    optuna: str | None = None
     torch_error: str = ""
     torchrec_error: str = ""
     gpus: tuple[str, ...] = ()
@@ -90,6 +92,7 @@ def gather(out: Path) -> Facts:
         torch=torch,
         torchrec=torchrec,
         fbgemm=_version("fbgemm-gpu") or _version("fbgemm-gpu-cpu"),
+        optuna=_version("optuna"),
         torch_error=torch_error,
         torchrec_error=torchrec_error,
         gpus=tuple(words.split("\n")) if words else (),
@@ -103,7 +106,8 @@ def gather(out: Path) -> Facts:
 
 def findings(facts: Facts) -> list[Finding]:
     """What the facts mean, one finding per subject."""
-    return [*_python(facts), *_torch(facts), *_torchrec(facts), *_gpu(facts), *_processors(facts), *_disk(facts)]
+    packages = [*_python(facts), *_torch(facts), *_torchrec(facts), *_optuna(facts)]
+    return [*packages, *_gpu(facts), *_processors(facts), *_disk(facts)]
 
 
 def _python(facts: Facts) -> Iterator[Finding]:
@@ -150,6 +154,15 @@ def _torchrec(facts: Facts) -> Iterator[Finding]:
         yield Finding("note", f"{found}: not tried, since torch cannot be imported")
     else:
         yield Finding("ok", found)
+
+
+def _optuna(facts: Facts) -> Iterator[Finding]:
+    if facts.optuna is None:
+        yield Finding(
+            "note", "optuna is not installed; only `recdistill tune` needs it: pip install 'recdistill[tune]'"
+        )
+    else:
+        yield Finding("ok", f"optuna {facts.optuna}")
 
 
 def _install(release: str, *, cpu: bool) -> str:

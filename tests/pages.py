@@ -32,12 +32,14 @@ import typer
 
 import recdistill as rd
 from recdistill.cli import app
-from recdistill.configuration import Config
+from recdistill.configuration import Config, StudentSettings
 from recdistill.plan import PlanSettings
 from recdistill.preparation import PrepareSettings
 from recdistill.schema import Schema
 from recdistill.settings import Settings, fill, override, read_toml
 from recdistill.teaching import TeachSettings
+from recdistill.tuning import Space
+from recdistill.tuning.space import applied
 
 ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -112,10 +114,13 @@ def named(code: str) -> str | None:
 
 
 def settings(code: str) -> Settings | Schema:
-    """What a TOML block says: an experiment, a plan, a teacher, or the roles of columns."""
+    """What a TOML block says: an experiment, a plan, a teacher, what may be tried, or the roles of columns."""
     values = tomllib.loads(code)
     if values.keys() == {"schema"}:
         return Schema(**{role: tuple(of) if isinstance(of, list) else of for role, of in values["schema"].items()})
+    if "trial" in values:
+        first, *_ = [applied(StudentSettings(), point) for point in Space.of(values).probes()]
+        return first
     if "features" in values:
         return fill(PlanSettings, values)
     return fill(TeachSettings if "model" in values else Config, values)

@@ -51,7 +51,7 @@ FLOORS = [
     ("F6, which arms it has", "run_arms"),
     ("F6, what a run makes", "cells evidence rankings run_inspection run_rankers run_shift"),
     ("F6, what came of it", "results rehearsal stages"),
-    ("F7", "experiment tune pareto plan doctor"),
+    ("F7", "experiment tuning pareto plan doctor"),
     ("F7, over finished runs", "verification entrants"),
     ("F7, over several", "leaderboard"),
     ("F8, a measured stage", "meter"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from recdistill.cli import beginnings, choosing, diagnosing, planning, shipping, stages
+from recdistill.cli import beginnings, choosing, diagnosing, planning, shipping, stages, tuning
 from recdistill.cli.app import app
 
-__all__ = ["app", "beginnings", "choosing", "diagnosing", "main", "planning", "shipping", "stages"]
+__all__ = ["app", "beginnings", "choosing", "diagnosing", "main", "planning", "shipping", "stages", "tuning"]
 
 
 def main() -> None:
