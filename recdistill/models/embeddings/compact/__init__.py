@@ -4,7 +4,7 @@ A feature that would not get smaller keeps a row for each id. All rows are in pl
 fewer bits per number go on working on them.
 """
 
-from recdistill.models.embeddings.compact.shared import require_one_meaning
+from recdistill.models.embeddings.compact.shared_tables import require_one_meaning
 from recdistill.models.embeddings.compact.tables import KINDS, CompactTables, compact_tables, of_first_order
 
 __all__ = ["KINDS", "CompactTables", "compact_tables", "of_first_order", "require_one_meaning"]

@@ -14,7 +14,7 @@ from recdistill.models.embeddings.compact.kinds import Features, Kind
 from recdistill.models.embeddings.compact.low_rank import low_rank
 from recdistill.models.embeddings.compact.mixed_dimension import mixed_dimension
 from recdistill.models.embeddings.compact.quotient_remainder import quotient_remainder
-from recdistill.models.embeddings.compact.shared import shared
+from recdistill.models.embeddings.compact.shared_tables import shared
 from recdistill.models.embeddings.plain import PlainTables, Vectors
 from recdistill.settings import require_known
 
