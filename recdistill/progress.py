@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Progress(Protocol):
@@ -17,6 +17,14 @@ class Progress(Protocol):
 
     def stopped(self) -> bool:
         """Whether to stop here."""
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """A Progress that is told the validation score after each epoch too. It may end the fit by raising an error."""
+
+    def judged(self, epoch: int, score: float) -> None:
+        """After `epoch` epochs the held-out rows have this score, by what the fit is stopped by."""
 
 
 class Board(Protocol):

@@ -24,7 +24,7 @@ from recdistill.examples import Examples
 from recdistill.fit_settings import FitSettings
 from recdistill.metrics import auc, logloss
 from recdistill.prepared_table import PreparedTable
-from recdistill.progress import Progress, stoppable
+from recdistill.progress import Judge, Progress, stoppable
 from recdistill.ranker import Ranker
 from recdistill.ranks import current
 from recdistill.settings import plain
@@ -80,7 +80,7 @@ def fit(
             the same fit; when it is damaged, the one before it, as the logger "recdistill" then says.
         keep_checkpoint: leave the last states in the folder, the end of the fit too, for who keeps the ranker before
             they remove it.
-        progress: told of every step.
+        progress: told of every step; a `Judge` of every validation score too.
 
     Raises:
         UsageError: ratings are to be stopped by AUC, `Batches` are asked for another batch size, `checkpoint` holds
@@ -133,6 +133,8 @@ def _trained(
         while state.epoch < settings.epochs and state.epochs_since_best < settings.patience:
             state = steps.epoch(state, source, checkpoints, stop, progress)
             state = _judge(state, trainee, judged, settings)
+            if judged is not None and isinstance(progress, Judge):
+                progress.judged(state.epoch, state.history[-1][settings.stop_by])
             if any(trainee.agreed(trainee.must_save(state), checkpoints.due(state))):
                 checkpoints.save(state)
             trainee.saved(state)
