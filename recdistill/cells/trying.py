@@ -47,7 +47,8 @@ class Best:
         """Write it down, with the facts, and say how good it is."""
         found, choice = self.fitted, {"valid_logloss": self.logloss, "choice": self.trial.model_dump()}
         steps = {"best_epoch": found.best_epoch, "batch_size": found.batch_size, "history": list(found.history)}
-        self.ranker.save(folder, prepared=prepared, **choice, **steps, **facts)
+        stored = {**choice, **steps, **facts}
+        self.ranker.save(folder, prepared=prepared, **stored)
         return f"validation logloss {self.logloss:.4f}"
 
 

@@ -72,7 +72,7 @@ def export(
     dense: Dense = "float32",
     close: float = CLOSE,
     overwrite: bool = False,
-    **facts: Any,
+    facts: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Write a student for serving, see `recdistill.serving.Scorer`: `model.onnx`, the encoder, `serving.json`.
 
@@ -107,7 +107,8 @@ def export(
         raise DataError("an export is proved on real rows, got none")
     shipped, name = _in_fewer_bits(ranker, tables, dense), model_name(ranker.network)
     program = onnx_program(shipped)
-    with new_folder(folder, **facts, kind=KIND, model=name, fingerprint=ranker.fingerprint) as temporary:
+    kept = {**(facts or {}), "kind": KIND, "model": name, "fingerprint": ranker.fingerprint}
+    with new_folder(folder, **kept) as temporary:
         program.save(temporary / MODEL, external_data=shipped.bytes > IN_ONE_FILE)
         size = sum(file.stat().st_size for file in temporary.iterdir())
         ranker.encoder.save(temporary)

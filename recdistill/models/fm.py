@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recdistill.batch import Batch
 from recdistill.features import FeatureSpec
-from recdistill.models.embeddings import Embeddings, Fields, of_first_order, told
+from recdistill.models.embeddings import Embeddings, Fields, of_first_order, summed, told
 from recdistill.models.layers import squeezed
 
 
@@ -73,7 +73,7 @@ def pairwise(fields: Fields, mix: nn.Linear | None) -> Tensor:
     if mix is None:
         found: Tensor = Pairs.apply(fields.looked, total, squares.sum(1))  # type: ignore[no-untyped-call]
         return found
-    total, squares = total + fields.looked.sum(1), squares + fields.looked.square().sum(1)
+    total, squares = total + summed(fields.looked), squares + summed(fields.looked.square())
     return mix(0.5 * (total.square() - squares))  # of (batch, dim)
 
 
@@ -94,7 +94,7 @@ class Pairs(torch.autograd.Function):
             others: (batch, dim), the sum of the other fields' vectors.
             squares: (batch,), the sum of their squared lengths.
         """
-        total = vectors.sum(1) + others
+        total = summed(vectors) + others
         context.save_for_backward(vectors, total)
         own = torch.linalg.vector_norm(vectors.flatten(1), dim=1).square() if vectors.shape[1] else 0.0
         return 0.5 * (total.square().sum(1) - own - squares)

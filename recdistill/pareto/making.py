@@ -75,16 +75,8 @@ def ship(grid: Grid, point: Point, cell: Cell, watch: Watch) -> str:
             ranker = reduced(ranker, how, train)
             examples, (trial, _) = _lesson(grid, point.size, ranker, cell, train), chosen(trained)
             learn(told, ranker, examples, valid, arm=arm, trial=trial, seed=cell.seed, progress=watch.part(0, 1))
-        written = export(
-            ranker,
-            place,
-            rows=valid,
-            tables=how.tables,
-            dense=how.dense,
-            prepared=made,
-            parameters=ranker.parameters,
-            seconds=spent(),
-        )
+        facts = {"prepared": made, "parameters": ranker.parameters, "seconds": spent()}
+        written = export(ranker, place, rows=valid, tables=how.tables, dense=how.dense, facts=facts)
     except (DataError, UsageError) as refusal:  # it fails its proof, or the model has nothing of the kind
         with new_folder(place, kind=REFUSED, prepared=made, reason=str(refusal)):
             return f"refused: {refusal}"
@@ -96,7 +88,8 @@ def ship_teacher(grid: Grid, cell: Cell, watch: Watch) -> str:
     ranker, (_, valid) = Ranker.load(grid.run.adapted(cell, "whole")), grid.run.labelled(cell)
     if is_whole(place := grid.teacher(cell)):
         remove(place)
-    written = export(ranker, place, rows=valid, prepared=grid.run.identity, parameters=ranker.parameters)
+    facts = {"prepared": grid.run.identity, "parameters": ranker.parameters}
+    written = export(ranker, place, rows=valid, facts=facts)
     return f"{written.bytes:,} bytes"
 
 

@@ -17,6 +17,7 @@ from recdistill.models.embeddings.fields import (
     told,
 )
 from recdistill.models.embeddings.plain import PlainTables
+from recdistill.models.embeddings.pooling import summed
 from recdistill.models.embeddings.quantised import QuantisedTables, quantised
 from recdistill.models.embeddings.unplaced import UnplacedTables, unplaced
 
@@ -34,6 +35,7 @@ __all__ = [
     "quantised",
     "require_one_meaning",
     "require_plain",
+    "summed",
     "told",
     "unplaced",
 ]

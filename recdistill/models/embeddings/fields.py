@@ -15,6 +15,7 @@ from recdistill.errors import UsageError
 from recdistill.features import FeatureSpec
 from recdistill.models.embeddings.compact import CompactTables, compact_tables
 from recdistill.models.embeddings.plain import PlainTables
+from recdistill.models.embeddings.pooling import summed
 from recdistill.models.embeddings.unplaced import DrawnRows, UnplacedTables, asked_for
 
 
@@ -76,7 +77,7 @@ class Fields:
     @property
     def total(self) -> Tensor:
         """(batch, dim), the sum of all vectors."""
-        return self.looked.sum(1) + self.others()[0]
+        return summed(self.looked) + self.others()[0]
 
     def others(self) -> tuple[Tensor, Tensor]:
         """Of all fields but the looked-up ones (batch, dim) sums, of their vectors and of the vectors' squares."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recdistill.features import PAD
 
+SHORT = 16  # numbers of a vector
 # The ids of some features to the places of their rows. Features are named as an index of (features,) tensors: all
 # single ones at once by a slice, a list feature by its number.
 Places = Callable[[Tensor, slice | int], Tensor]
@@ -49,7 +50,24 @@ def pooled(single: Tensor, multi: Sequence[Tensor], rows: Tensor) -> Tensor:
     return torch.cat(parts, 1) if multi else parts[0]
 
 
+def summed(vectors: Tensor) -> Tensor:
+    """(batch, n, dim) to (batch, dim), the sum over n.
+
+    ONNX Runtime takes longer to sum over a middle axis than for all the rest of a small student: in an exported graph
+    short vectors, end to end, are multiplied with stacked unit matrices.
+    """
+    count, dim = vectors.shape[1:]
+    if torch.compiler.is_compiling() and dim <= SHORT:
+        return vectors.flatten(1) @ torch.eye(dim).repeat(count, 1)
+    return vectors.sum(1)
+
+
 def _mean(kept: Tensor, rows: Tensor) -> Tensor:
     """(batch, 1, dim), the mean of each list's rows; `kept` (batch, longest) says which are its own."""
+    if torch.compiler.is_compiling():  # for the reason that `summed` has: of short vectors along the last axis
+        shares = kept / kept.sum(1, keepdim=True).clamp(min=1)
+        if rows.shape[2] > SHORT:
+            return shares[:, None] @ rows
+        return (rows.flatten(0, 1).t() * shares.flatten()).unflatten(1, kept.shape).sum(2).t()[:, None]
     kept = kept[:, :, None]
     return (rows * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True).clamp(min=1)
