@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recdistill.baselines import item_means
     from recdistill.batches import Batches
     from recdistill.calibration import calibrate, calibrate_with, calibration_report
+    from recdistill.compression import Compression, reduced
     from recdistill.distillation import DistillSettings, distill
     from recdistill.domains import by_member, by_time, by_value, require_disjoint, source_and_target
     from recdistill.encoder import Encoder
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Bar": "terminal",
     "Batches": "batches",
+    "Compression": "compression",
     "Decision": "transfer",
     "Diagnosis": "shift",
     "DistillSettings": "distillation",
@@ -95,6 +97,7 @@ _HOMES = {
     "out_of_fold_labels": "adaptation",
     "prepare": "preparation",
     "rank_all": "full_ranking",
+    "reduced": "compression",
     "require_disjoint": "domains",
     "segments_of": "segments",
     "source_and_target": "domains",
@@ -110,6 +113,7 @@ _ROOMS = ("calibrators", "datasets", "losses", "metrics", "models", "weights")
 __all__ = [
     "Bar",
     "Batches",
+    "Compression",
     "Decision",
     "Diagnosis",
     "DistillSettings",
@@ -161,6 +165,7 @@ __all__ = [
     "out_of_fold_labels",
     "prepare",
     "rank_all",
+    "reduced",
     "require_disjoint",
     "segments_of",
     "source_and_target",

@@ -51,6 +51,12 @@ def test_a_run_is_shipped_and_scores_a_file(call: Call, tmp_path: Path) -> None:
         assert (code, rule in errors) == (2, True), errors
     assert call("export", "r", "--out", "student", "--arm", "hard_only", "--overwrite")[0] == 0
 
+    code, output, errors = call("export", "r", "--out", "small", "--tables", "int8", "--dense", "int8")
+    assert (code, errors) == (0, "")
+    assert "int8 tables and int8 layers move a logit by at most" in output
+    code, _, errors = call("export", "r", "--out", "smaller", "--dense", "int4")
+    assert (code, "linear layers are kept as float32 or int8, got 'int4'" in errors) == (2, True), errors
+
 
 def test_what_is_not_there_is_named(call: Call, tmp_path: Path) -> None:
     assert call("prepare", "tiny.toml", "--out", "r")[0] == 0

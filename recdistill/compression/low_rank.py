@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from recdistill.errors import UsageError
 from recdistill.features import FeatureSpec
 from recdistill.models import DCNv2, build, model_name
+from recdistill.models.dcnv2 import Experts
 from recdistill.models.hidden_layers import HiddenLayer, dense_networks, hidden_layers, product, sizes_at
 from recdistill.models.layers import units_of
 
@@ -45,9 +46,8 @@ def low_rank(network: nn.Module, spec: FeatureSpec, share: float) -> nn.Module:
     if arguments == network.arguments:
         raise UsageError(f"a lower rank must save weights, got rank={share:g}, with which no hidden layer is smaller")
     small = build(model_name(network), spec, arguments=arguments)
-    state = {name: values.detach().cpu() for name, values in network.state_dict().items()}
-    names = set(small.state_dict())
-    kept = {name: values for name, values in state.items() if name in names}
+    fresh = small.state_dict()
+    kept = {name: values for name, values in network.state_dict().items() if name in fresh}
     small.load_state_dict(kept | _dense_weights(network, small) | _cross_weights(network, small))
     return small
 
@@ -94,23 +94,23 @@ def _weights(network: nn.Module, old: list[str], new: list[str], small: nn.Modul
     """Of the linear layers before an activation."""
     if not new:
         return {}
-    found = [network.get_parameter(f"{name}.weight").detach().cpu() for name in old]
+    found = [network.get_parameter(f"{name}.weight").detach() for name in old]
     shapes = [small.get_parameter(f"{name}.weight").shape for name in new]
     if [weight.shape for weight in found] != shapes:
-        up, down = factors(product(network, tuple(old)).cpu(), shapes[0][0])
+        up, down = factors(product(network, tuple(old)), shapes[0][0])
         found = [down, up]
-    bias = network.get_parameter(f"{old[-1]}.bias").detach().cpu()
+    bias = network.get_parameter(f"{old[-1]}.bias").detach()
     named = (f"{name}.weight" for name in new)
     return {**dict(zip(named, found, strict=True)), f"{new[-1]}.bias": bias}
 
 
 def _cross_weights(network: nn.Module, small: nn.Module) -> dict[str, Tensor]:
     """The weights of cross layers that were whole and are of low rank."""
-    if not isinstance(network, DCNv2) or network.arguments["ranks"] == small.arguments["ranks"]:  # type: ignore[index]
-        return {}
     state: dict[str, Tensor] = {}
-    for place, layer in enumerate(network.cross.layers):
-        name, rank = f"cross.layers.{place}", small.arguments["ranks"][0]  # type: ignore[index]
-        up, down = factors(layer.weight.detach().cpu(), rank)  # type: ignore[union-attr, operator]
-        state |= {f"{name}.down.weight": down, f"{name}.up.weight": up, f"{name}.up.bias": layer.bias.detach().cpu()}
+    layers = [one.cross.layers if isinstance(one, DCNv2) else () for one in (network, small)]
+    for place, (old, new) in enumerate(zip(*layers, strict=True)):
+        if isinstance(old, nn.Linear) and isinstance(new, Experts):
+            up, down = factors(old.weight.detach(), new.ranks[0])
+            weights = {"down.weight": down, "up.weight": up, "up.bias": old.bias.detach()}
+            state |= {f"cross.layers.{place}.{name}": values for name, values in weights.items()}
     return state

@@ -37,8 +37,8 @@ class Compression(Settings):
         parts = {
             f"{self.tables} tables": self.tables != "float32",
             f"{self.dense} layers": self.dense != "float32",
-            f"{self.prune:.3g} of units removed": self.prune > 0,
-            f"rank {self.rank:.3g}": self.rank < 1,
+            f"{100 * self.prune:.3g}% of units removed": self.prune > 0,
+            f"rank {100 * self.rank:.3g}%": self.rank < 1,
             f"ids of {self.min_count:,} rows or more": self.min_count > 1,
         }
         return ", ".join(part for part, said in parts.items() if said) or "as trained"

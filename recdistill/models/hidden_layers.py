@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,10 +69,10 @@ def dense_networks(network: nn.Module) -> Iterator[tuple[str, list[list[str]]]]:
 def hidden_layers(network: nn.Module) -> list[HiddenLayer]:
     """All hidden layers of one of the package's models."""
     found = []
+    elsewhere = cast("Mapping[str, tuple[Units, ...]]", getattr(network, "readers", {}))
     for name, groups in dense_networks(network):
         for place, (own, after) in enumerate(itertools.pairwise(groups)):
-            elsewhere: tuple[Units, ...] = () if after else network.readers[name]  # type: ignore[index, operator]
-            readers = (Units(f"{after[0]}.weight", (1,)),) if after else elsewhere
+            readers = (Units(f"{after[0]}.weight", (1,)),) if after else elsewhere[name]
             found.append(HiddenLayer((*SIZES[name], place), tuple(own), tuple(after), readers))
     return found
 
