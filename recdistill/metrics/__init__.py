@@ -27,9 +27,9 @@ from recdistill.metrics.delong import auc_difference
 from recdistill.metrics.fidelity import agreement, mean_kl, overlap_at_k, rank_correlation
 from recdistill.metrics.likelihood import brier, logloss, pointwise_logloss
 from recdistill.metrics.means import mean_difference, rmse_difference
+from recdistill.metrics.per_list import PerList
 from recdistill.metrics.power import rows_needed
 from recdistill.metrics.ranking import (
-    PerList,
     average_precision,
     grouped_auc,
     hit_at_k,

@@ -14,7 +14,7 @@ from scipy.special import expit, log_softmax
 
 from recdistill.errors import DataError
 from recdistill.metrics.classification import Array
-from recdistill.metrics.ranking import PerList
+from recdistill.metrics.per_list import PerList
 from recdistill.metrics.top_k import top_k_chances
 
 

@@ -6,40 +6,17 @@ without positives has no value and is counted in `skipped`; grouped AUC needs a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from recdistill.metrics.classification import Array
-from recdistill.metrics.sorting import TiedLists, tied_lists
+from recdistill.metrics.per_list import PerList
+from recdistill.metrics.tied_lists import TiedLists, tied_lists
 
-
-@dataclass(frozen=True)
-class PerList:
-    """One value per list that has one.
-
-    Args:
-        lists: (lists,) ids of the lists that count.
-        values: (lists,) their values.
-        skipped: how many lists had no value, e.g. no positive.
-        weights: each (lists,) by name, where a weighted mean has a name: grouped AUC's "impressions" and "positives".
-    """
-
-    lists: Array
-    values: Array
-    skipped: int
-    weights: Mapping[str, Array] = field(default_factory=dict)
-
-    @property
-    def mean(self) -> float:
-        """The plain mean over lists; NaN without any."""
-        return float(self.values.mean()) if len(self.values) else float("nan")
-
-    def mean_by(self, weight: str) -> float:
-        """The mean over lists by one of the weights; NaN without any list."""
-        return float(np.average(self.values, weights=self.weights[weight])) if len(self.values) else float("nan")
+Metric = Callable[[TiedLists], PerList]  # of some lists
 
 
 def ranking_metrics(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> dict[str, PerList]:
@@ -57,14 +34,16 @@ def ranking_metrics(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> dic
         DataError: bad input.
         ValueError: k is below 1.
     """
-    ranked = tied_lists(scores, labels, lists)
-    at_k = {"ndcg": _ndcg, "recall": _recall, "precision": _precision, "hit": _hit}
-    return {
-        **{f"{name}@{k}": metric(ranked, k) for name, metric in at_k.items()},
-        "mrr": _mrr(ranked, None),
-        "map": _average_precision(ranked),
-        "gauc": _auc(ranked),
+    metrics: dict[str, Metric] = {
+        f"ndcg@{k}": partial(_ndcg, k=k),
+        f"recall@{k}": partial(_recall, k=k),
+        f"precision@{k}": partial(_precision, k=k),
+        f"hit@{k}": partial(_hit, k=k),
+        "mrr": _mrr,
+        "map": _average_precision,
+        "gauc": _auc,
     }
+    return dict(zip(metrics, _measured(scores, labels, lists, *metrics.values()), strict=True))
 
 
 def recall_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
@@ -76,7 +55,7 @@ def recall_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList
         lists: (rows,) the list of each row.
         k: at least 1. The denominator is the number of positives, also where it exceeds k.
     """
-    return _recall(tied_lists(scores, labels, lists), k)
+    return _measured(scores, labels, lists, partial(_recall, k=k))[0]
 
 
 def precision_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
@@ -84,7 +63,7 @@ def precision_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerL
 
     The denominator is k, also for lists with fewer rows, as in trec_eval.
     """
-    return _precision(tied_lists(scores, labels, lists), k)
+    return _measured(scores, labels, lists, partial(_precision, k=k))[0]
 
 
 def hit_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
@@ -93,7 +72,7 @@ def hit_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
     Where the first positives are in a tied group of g rows with p positives, of which m ranks are among the first k, it
     is 1 − C(g − p, m) / C(g, m).
     """
-    return _hit(tied_lists(scores, labels, lists), k)
+    return _measured(scores, labels, lists, partial(_hit, k=k))[0]
 
 
 def ndcg_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
@@ -101,7 +80,7 @@ def ndcg_at_k(scores: Any, labels: Any, lists: Any, *, k: int = 10) -> PerList:
 
     Järvelin & Kekäläinen 2002; ties averaged as in McSherry & Najork 2008. Arguments are `(rows,)` as in `recall_at_k`.
     """
-    return _ndcg(tied_lists(scores, labels, lists), k)
+    return _measured(scores, labels, lists, partial(_ndcg, k=k))[0]
 
 
 def mrr(scores: Any, labels: Any, lists: Any, *, k: int | None = None) -> PerList:
@@ -110,7 +89,7 @@ def mrr(scores: Any, labels: Any, lists: Any, *, k: int | None = None) -> PerLis
     In a tied group of g rows with p positives the first is at place j with probability
     C(g - j, p - 1) / C(g, p), built up place by place.
     """
-    return _mrr(tied_lists(scores, labels, lists), k)
+    return _measured(scores, labels, lists, partial(_mrr, k=k))[0]
 
 
 def average_precision(scores: Any, labels: Any, lists: Any) -> PerList:
@@ -120,7 +99,7 @@ def average_precision(scores: Any, labels: Any, lists: Any) -> PerList:
     probability p/g, and then a precision of (h + 1 + (j − 1)(p − 1)/(g − 1)) / (r + j) on average (McSherry & Najork
     2008, section 3).
     """
-    return _average_precision(tied_lists(scores, labels, lists))
+    return _measured(scores, labels, lists, _average_precision)[0]
 
 
 def grouped_auc(scores: Any, labels: Any, lists: Any) -> PerList:
@@ -129,48 +108,51 @@ def grouped_auc(scores: Any, labels: Any, lists: Any) -> PerList:
     Its `mean` is gauc_mean, `mean_by("impressions")` gauc_impressions and `mean_by("positives")` gauc_positives. Zhu et
     al. 2017 (arXiv:1703.02091, section 6) weight by impressions or by clicks.
     """
-    return _auc(tied_lists(scores, labels, lists))
+    return _measured(scores, labels, lists, _auc)[0]
+
+
+def _measured(scores: Any, labels: Any, lists: Any, *metrics: Metric) -> list[PerList]:
+    """Each metric's values of all lists, from one sort of the rows."""
+    parts = [[metric(ranked) for metric in metrics] for ranked in tied_lists(scores, labels, lists)]
+    return [PerList.joined(of_metric) for of_metric in zip(*parts, strict=True)]
 
 
 def _recall(ranked: TiedLists, k: int) -> PerList:
-    return _counted(ranked, _hits_in(ranked, k), ranked.positives)
+    return PerList.of(ranked.names, _hits_in(ranked, k), ranked.positives)
 
 
 def _precision(ranked: TiedLists, k: int) -> PerList:
-    return _counted(ranked, _hits_in(ranked, k), np.where(ranked.positives > 0, k, 0))
+    return PerList.of(ranked.names, _hits_in(ranked, k), np.where(ranked.positives > 0, k, 0))
 
 
 def _hits_in(ranked: TiedLists, k: int) -> Array:
     """(lists,) expected positives among the first k."""
     depth = _depth(ranked, k)
-    of = np.flatnonzero((ranked.hits > 0) & (ranked.before < depth))
-    size = ranked.size[of]
-    return ranked.per_list(ranked.hits[of] * (np.minimum(depth - ranked.before[of], size) / size), of)
+    ranks = np.clip(depth - ranked.before, 0, ranked.size)
+    return ranked.per_list(ranked.hits * (ranks / ranked.size))
 
 
 def _hit(ranked: TiedLists, k: int) -> PerList:
     depth = _depth(ranked, k)
-    of = np.flatnonzero((ranked.hits > 0) & (ranked.hits_before == 0) & (ranked.before < depth))
+    of = np.flatnonzero((ranked.hits_before == 0) & (ranked.before < depth))
     size, misses = ranked.size[of], (ranked.size - ranked.hits)[of]
     ranks, none = np.minimum(depth - ranked.before[of], size), np.ones(len(of))
     for place in range(int(ranks.max(initial=0))):
         none *= np.where(place < ranks, np.maximum(misses - place, 0) / np.maximum(size - place, 1), 1.0)
-    return _counted(ranked, ranked.per_list(1 - none, of), ranked.positives > 0)
+    return PerList.of(ranked.names, ranked.per_list(1 - none, of), ranked.positives > 0)
 
 
 def _ndcg(ranked: TiedLists, k: int) -> PerList:
     depth = _depth(ranked, k)
     gains = np.append(0.0, np.cumsum(1 / np.log2(np.arange(depth) + 2)))  # of positives on all of the first ranks
-    of = np.flatnonzero((ranked.hits > 0) & (ranked.before < depth))
-    before, size = ranked.before[of], ranked.size[of]
-    found = gains[np.minimum(before + size, depth)] - gains[before]
-    found *= ranked.hits[of] / size
-    return _counted(ranked, ranked.per_list(found, of), gains[np.minimum(ranked.positives, depth)])
+    found = gains[np.minimum(ranked.before + ranked.size, depth)] - gains[np.minimum(ranked.before, depth)]
+    found *= ranked.hits / ranked.size
+    return PerList.of(ranked.names, ranked.per_list(found), gains[np.minimum(ranked.positives, depth)])
 
 
-def _mrr(ranked: TiedLists, k: int | None) -> PerList:
+def _mrr(ranked: TiedLists, k: int | None = None) -> PerList:
     depth = _depth(ranked, k)
-    of = np.flatnonzero((ranked.hits > 0) & (ranked.hits_before == 0))
+    of = np.flatnonzero(ranked.hits_before == 0)
     size, hits, before = ranked.size[of], ranked.hits[of], ranked.before[of]
     found = np.empty(len(of))
     widths = np.ceil(np.log2(size)).astype(int)
@@ -183,29 +165,27 @@ def _mrr(ranked: TiedLists, k: int | None) -> PerList:
         chance = stop * np.hstack([np.ones((len(stop), 1)), going[:, :-1]])
         rank = before[some, None] + places
         found[some] = (chance / (rank + 1) * (rank < depth)).sum(1)
-    return _counted(ranked, ranked.per_list(found, of), ranked.positives > 0)
+    return PerList.of(ranked.names, ranked.per_list(found, of), ranked.positives > 0)
 
 
 def _average_precision(ranked: TiedLists) -> PerList:
-    of = np.flatnonzero(ranked.hits > 0)
-    size, hits = ranked.size[of], ranked.hits[of]
+    size, hits = ranked.size, ranked.hits
     starts = np.cumsum(size) - size
     place = np.arange(size.sum()) - np.repeat(starts, size)
     more = (hits - 1) / np.maximum(size - 1, 1)
-    precisions = np.repeat(ranked.hits_before[of] + 1, size) + place * np.repeat(more, size)
-    precisions /= np.repeat(ranked.before[of] + 1, size) + place
-    sums = np.add.reduceat(precisions, starts) if len(of) else precisions
-    return _counted(ranked, ranked.per_list(hits / size * sums, of), ranked.positives)
+    precisions = np.repeat(ranked.hits_before + 1, size) + place * np.repeat(more, size)
+    precisions /= np.repeat(ranked.before + 1, size) + place
+    sums = np.add.reduceat(precisions, starts) if len(starts) else precisions
+    return PerList.of(ranked.names, ranked.per_list(hits / size * sums), ranked.positives)
 
 
 def _auc(ranked: TiedLists) -> PerList:
-    misses = ranked.size - ranked.hits
-    negatives = (ranked.rows - ranked.positives).astype(np.int64)
-    of = np.flatnonzero(ranked.hits)
-    below = negatives[ranked.list_of[of]] - (ranked.before - ranked.hits_before)[of] - misses[of] / 2
-    found = _counted(ranked, ranked.per_list(ranked.hits[of] * below, of), ranked.positives * negatives)
-    kept = ranked.positives * negatives > 0
-    return replace(found, weights={"impressions": ranked.rows[kept], "positives": ranked.positives[kept]})
+    misses, misses_before = ranked.size - ranked.hits, ranked.before - ranked.hits_before
+    negatives = ranked.rows - ranked.positives
+    below = negatives[ranked.list_of] - misses_before - misses / 2
+    pairs = ranked.positives * negatives
+    weights = {"impressions": ranked.rows, "positives": ranked.positives}
+    return PerList.of(ranked.names, ranked.per_list(ranked.hits * below), pairs, weights)
 
 
 def _depth(ranked: TiedLists, k: int | None) -> int:
@@ -214,8 +194,3 @@ def _depth(ranked: TiedLists, k: int | None) -> int:
         raise ValueError(f"k must be at least 1, got {k=}")
     longest = int(ranked.rows.max())
     return longest if k is None else min(k, longest)
-
-
-def _counted(ranked: TiedLists, values: Array, wholes: Array) -> PerList:
-    kept = wholes > 0
-    return PerList(ranked.names[kept], values[kept] / wholes[kept], int((~kept).sum()))
