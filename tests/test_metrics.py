@@ -407,8 +407,8 @@ def test_lists_may_have_any_names_and_scores_any_spacing(data: list[tuple[int, i
     scores, labels, lists = columns(data)
     names = named(lists)  # type: ignore[operator]
     expected = ranking_metrics(scores, labels, lists, k=2)
-    # Neither is a float32 number: 0.1 apart, and less apart than float32 can tell.
-    for other in (scores * 0.1, 1 + scores * 1e-12, -scores * -1e30):
+    # None is a float32 number: 0.1 apart, less apart than float32 can tell, beyond its largest and below its smallest.
+    for other in (scores * 0.1, 1 + scores * 1e-12, -scores * -1e30, scores * 1e300, scores * 1e-300):
         for name, found in ranking_metrics(other, labels, names, k=2).items():
             assert found.values == pytest.approx(expected[name].values)
             assert found.lists.tolist() == [names[lists == u][0] for u in expected[name].lists]
