@@ -33,6 +33,7 @@ import typer
 import recdistill as rd
 from recdistill.cli import app
 from recdistill.configuration import Config, StudentSettings
+from recdistill.pareto import ParetoSettings
 from recdistill.plan import PlanSettings
 from recdistill.preparation import PrepareSettings
 from recdistill.schema import Schema
@@ -45,7 +46,14 @@ ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUNS = ("python", "console")
 # What `--set` of a verb changes; `prepare` of data files has settings of its own.
-SET_BY = {"run": Config, "prepare": Config, "diagnose": Config, "teacher": TeachSettings, "plan": PlanSettings}
+SET_BY = {
+    "run": Config,
+    "prepare": Config,
+    "diagnose": Config,
+    "teacher": TeachSettings,
+    "plan": PlanSettings,
+    "pareto": ParetoSettings,
+}
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ def named(code: str) -> str | None:
 
 
 def settings(code: str) -> Settings | Schema:
-    """What a TOML block says: an experiment, a plan, a teacher, what may be tried, or the roles of columns."""
+    """What a TOML block says: an experiment, a plan, a teacher, a grid, what may be tried, or the roles of columns."""
     values = tomllib.loads(code)
     if values.keys() == {"schema"}:
         return Schema(**{role: tuple(of) if isinstance(of, list) else of for role, of in values["schema"].items()})
@@ -123,6 +131,8 @@ def settings(code: str) -> Settings | Schema:
         return first
     if "features" in values:
         return fill(PlanSettings, values)
+    if values.keys() & {"sizes", "compressions"}:
+        return fill(ParetoSettings, values)
     return fill(TeachSettings if "model" in values else Config, values)
 
 

@@ -28,6 +28,7 @@ from recdistill.pareto.choosing import front, smallest
 from recdistill.pareto.making import point_units, student_units
 from recdistill.pareto.settings import BASELINE
 from recdistill.ranker import Ranker
+from recdistill.report.frontier.page import frontier_cautions
 from recdistill.run_folder import RunFolder
 from recdistill.serving import Scorer
 from recdistill.settings import fill
@@ -47,10 +48,11 @@ COSTS = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, ma
 
 
 @pytest.fixture
-def run(call: Call, tmp_path: Path) -> RunFolder:
-    """A run with soft labels, and a grid beside it."""
+def run(call: Call, tmp_path: Path, request: pytest.FixtureRequest) -> RunFolder:
+    """A run with soft labels, of two seeds where a test says so, and a grid beside it."""
+    seeds = f"seeds={getattr(request, 'param', 1)}"
     for verb, *told in (
-        ("prepare", "distilling.toml", "--out", "r", "--set", "seeds=2"),
+        ("prepare", "distilling.toml", "--out", "r", "--set", seeds),
         ("teacher", "r"),
         ("label", "r"),
     ):
@@ -117,13 +119,28 @@ def test_a_grid_that_makes_no_sense_is_refused(told: dict[str, Any], rule: str) 
         fill(ParetoSettings, told)
 
 
-def test_a_grid_needs_labels_and_an_arm_of_its_run(run: RunFolder) -> None:
-    with pytest.raises(UsageError, match=r"has labels 0\.5, got 0\.3"):
-        _ = Grid(run, ParetoSettings(), 0.3).cells
-    for arm in ("adapted_all_warm", "hard_only", "calibrated_source_all"):
-        with pytest.raises(UsageError, match=f"hears a teacher and starts from random weights, got '{arm}'"):
-            _ = Grid(run, ParetoSettings(arm=arm), 0.5).arm
-    assert Grid(run, ParetoSettings(), 0.5).arm_name == "adapted_all"
+def test_what_it_takes_and_what_it_says(call: Call, run: RunFolder) -> None:
+    for told, rule in (
+        (("--labels", "0.3"), "has labels 0.5, got 0.3"),
+        (("--arm", "adapted_all_warm"), "starts from random weights, got 'adapted_all_warm'"),
+        (("--arm", "hard_only"), "hears a teacher"),
+        (("--margin", "0"), "margin"),
+    ):
+        code, _, errors = call("pareto", "r", "--grid", "grid.toml", *told)
+        assert code == UsageError.exit_code
+        assert rule in errors
+    small = ("--set", "compressions=[{tables='int8'}, {rank=0.9}]", "--set", "sizes.small.arguments.hidden=[4]")
+    code, out, errors = call("pareto", "r", "--grid", "grid.toml", *small)
+    assert not code, errors
+    result = page_of(run)
+    assert out.index(report.frontier_lines(result)[0][:40]) < out.index("students on validation rows")
+    refused = next(point for point in result["points"] if point["refused"])
+    assert refused["compression"] == {"rank": 0.9}, "two matrices of that rank are no smaller"
+    assert f"{refused['name']} is left out" in report.frontier_page(result)
+    assert any("one seed" in line for line in frontier_cautions(result))
+    html = (run.path / "pareto" / "page" / "index.html").read_text()
+    assert "What does a smaller student cost?" in html
+    assert "report.json" not in html, "its figures stand in pareto.json"
 
 
 def test_before_the_soft_labels_it_names_the_command(call: Call, tmp_path: Path) -> None:
@@ -133,6 +150,8 @@ def test_before_the_soft_labels_it_names_the_command(call: Call, tmp_path: Path)
     assert "recdistill teacher" in errors
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [len(SEEDS)], indirect=True)
 def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
     soft = {path: path.stat().st_mtime_ns for path in run.path.glob("soft_labels/**/*")}
     code, out, errors = call("pareto", "r", "--grid", "grid.toml")

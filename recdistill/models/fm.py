@@ -69,6 +69,9 @@ def pairwise(fields: Fields, mix: nn.Linear | None) -> Tensor:
     Returns:
         (batch,), or (batch, classes).
     """
+    if mix is None and fields.all_looked_up:
+        alone: Tensor = Pairs.apply(fields.looked, None, None)  # type: ignore[no-untyped-call]
+        return alone
     total, squares = fields.others()
     if mix is None:
         found: Tensor = Pairs.apply(fields.looked, total, squares.sum(1))  # type: ignore[no-untyped-call]
@@ -85,23 +88,29 @@ class Pairs(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context: Any, vectors: Tensor, others: Tensor, squares: Tensor) -> Tensor:
+    def forward(context: Any, vectors: Tensor, others: Tensor | None, squares: Tensor | None) -> Tensor:
         """(batch,) pairs.
 
         Args:
             context: of autograd.
             vectors: (batch, some fields, dim).
-            others: (batch, dim), the sum of the other fields' vectors.
-            squares: (batch,), the sum of their squared lengths.
+            others: (batch, dim), the sum of the other fields' vectors; None where there are none.
+            squares: (batch,), the sum of their squared lengths; None where there are none.
         """
-        total = summed(vectors) + others
+        total = summed(vectors) if others is None else summed(vectors) + others
         context.save_for_backward(vectors, total)
         own = torch.linalg.vector_norm(vectors.flatten(1), dim=1).square() if vectors.shape[1] else 0.0
-        return 0.5 * (total.square().sum(1) - own - squares)
+        apart = total.square().sum(1) - own
+        return 0.5 * (apart if squares is None else apart - squares)
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """(batch,) gradients to those of the three."""
         vectors, total = context.saved_tensors
         by_row = gradients[0][:, None]
-        return (total[:, None] - vectors).mul_(by_row[:, None]), total * by_row, -0.5 * gradients[0]
+        others, squares = context.needs_input_grad[1:]
+        return (
+            (total[:, None] - vectors).mul_(by_row[:, None]),
+            total * by_row if others else None,
+            -0.5 * gradients[0] if squares else None,
+        )

@@ -71,4 +71,4 @@ def _require_pair(size: Sequence[int]) -> None:
 
 def squeezed(logits: Tensor) -> Tensor:
     """(batch, 1) as (batch,); (batch, classes) as it is. Not by `squeeze`, which ONNX has for a length of 1 alone."""
-    return logits[:, 0] if logits.shape[1] == 1 else logits
+    return logits.flatten() if logits.shape[1] == 1 else logits

@@ -134,7 +134,8 @@ def _timed(grid: Grid, made: Sequence[Point], board: Board) -> dict[str, Latency
     rows = grid.run.tables()["valid"].arrow
     records = rows.slice(0, max(COUNTS)).to_pylist()
     records *= -(-max(COUNTS) // len(records))  # few rows come again
-    return latencies(served, records[: max(COUNTS)], calls=grid.settings.calls, board=board)
+    parts = ("encoding", "network")  # their sum is nearly all that raw rows take
+    return latencies(served, records[: max(COUNTS)], calls=grid.settings.calls, parts=parts, board=board)
 
 
 def _teacher(grid: Grid, timed: Mapping[str, Latency], valid: Sequence[Table], metric: str) -> Entry | None:

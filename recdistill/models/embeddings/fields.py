@@ -77,7 +77,12 @@ class Fields:
     @property
     def total(self) -> Tensor:
         """(batch, dim), the sum of all vectors."""
-        return summed(self.looked) + self.others()[0]
+        return summed(self.looked) if self.all_looked_up else summed(self.looked) + self.others()[0]
+
+    @property
+    def all_looked_up(self) -> bool:
+        """Whether there are no other fields: no numbers and no vectors."""
+        return not self.direction.shape[0] and self.projected is None
 
     def others(self) -> tuple[Tensor, Tensor]:
         """Of all fields but the looked-up ones (batch, dim) sums, of their vectors and of the vectors' squares."""
