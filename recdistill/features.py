@@ -84,8 +84,6 @@ def padded(lengths: np.ndarray[Any, Any], ids: np.ndarray[Any, Any]) -> np.ndarr
     """
     lengths = lengths.astype(np.int64)
     matrix = np.full((len(lengths), max(1, int(lengths.max(initial=0)))), PAD, dtype=np.int32)
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    matrix[row, np.arange(len(ids)) - np.repeat(starts, lengths)] = ids
+    matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = ids
     matrix[lengths == 0, 0] = UNSEEN
     return matrix

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain, repeat
+from operator import itemgetter
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -13,14 +16,14 @@ import pyarrow.compute as pc
 from recdistill.columns import decoded, is_list, single
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, nearest
-from recdistill.features import padded
+from recdistill.features import UNSEEN, padded
 from recdistill.schema import Schema
 from recdistill.tables import Table
 from recdistill.transforms import Scaled, Transform, Vocabulary
 
 Array = np.ndarray[Any, Any]
 Records = Sequence[Mapping[str, Any]]
-Quick = Callable[[list[Any]], Array | None]
+Quick = Callable[[Sequence[Any]], Array | None]
 MISHAPS = (pa.ArrowException, OverflowError, TypeError, UnicodeError, ValueError)
 
 
@@ -61,17 +64,13 @@ class Rows:
         if is_frame(rows):
             columns = list(map(str, rows.columns))
             return {name: self._of_values(name, rows[_there(name, columns)], True) for name in names}, len(rows)
-        if not isinstance(rows, Sequence) or not all(type(row) is dict or isinstance(row, Mapping) for row in rows):
+        if not isinstance(rows, Sequence) or not all(issubclass(kind, Mapping) for kind in set(map(type, rows))):
             rule = "rows are a pyarrow Table or RecordBatch, a pandas DataFrame, or a list of dicts"
             raise DataError(f"{rule}, got {type(rows).__name__}")
-        return {name: self._of_records(name, rows) for name in names}, len(rows)
+        values = _columns(rows, tuple(names))
+        return {name: self._of_column(name, column) for name, column in values.items()}, len(rows)
 
-    def _of_records(self, name: str, rows: Records) -> Array:
-        try:
-            values = [row[name] for row in rows]
-        except KeyError:
-            first = next(row for row in rows if name not in row)
-            raise DataError(f"column {name!r} is missing in a row, {nearest(name, map(str, first))}") from None
+    def _of_column(self, name: str, values: Sequence[Any]) -> Array:
         if (found := self._quick[name](values)) is not None:
             return found
         plain = [_plain(value) for value in values]
@@ -98,6 +97,22 @@ class Rows:
         if found.dtype == np.float32 and not np.isfinite(found).all():
             raise DataError(f"column {name!r}: numbers must be within float32 once they are scaled")
         return found
+
+
+def _columns(rows: Records, names: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """Some columns of records; each record is gone to once."""
+    if not rows or len(names) < 2:  # of one name, or none, `itemgetter` makes no tuple
+        return {name: [_value(row, name) for row in rows] for name in names}
+    try:
+        return dict(zip(names, zip(*map(itemgetter(*names), rows), strict=True), strict=True))
+    except KeyError:
+        return {name: [_value(row, name) for row in rows] for name in names}  # which says what is missing
+
+
+def _value(row: Mapping[str, Any], name: str) -> Any:
+    if name not in row:
+        raise DataError(f"column {name!r} is missing in a row, {nearest(name, map(str, row))}")
+    return row[name]
 
 
 def is_frame(rows: Any) -> bool:
@@ -167,19 +182,23 @@ class _Known:
         """Made when first a record is looked up: files do without."""
         return {value: place for place, value in enumerate(self.vocabulary.values.to_pylist(), start=1)}
 
-    def of_values(self, values: list[Any]) -> Array | None:
+    def of_values(self, values: Sequence[Any]) -> Array | None:
         """(rows,) int32."""
-        kind, place = self.kind, self.place.get
-        if any(type(value) is not kind and value is not None for value in values):
+        try:
+            found = np.fromiter(map(self.place.get, values, repeat(UNSEEN)), np.int32, len(values))
+        except TypeError:  # there is no telling of lists and the like
             return None
-        return np.array([place(value, 0) for value in values], np.int32)
+        # Only a string equals a string that is known; True and 1.0 equal 1.
+        alike = self.kind is str and (found != UNSEEN).all()
+        return found if alike or set(map(type, values)) <= {self.kind, NoneType} else None
 
-    def of_lists(self, values: list[Any]) -> Array | None:
+    def of_lists(self, values: Sequence[Any]) -> Array | None:
         """(rows, longest) int32."""
-        if not all(value is None or type(value) in (list, tuple) for value in values):
+        if not (kinds := set(map(type, values))) <= {list, tuple, NoneType}:
             return None
-        ids = self.of_values([item for value in values for item in value or ()])
-        return None if ids is None else padded(np.array([len(value or ()) for value in values], np.int64), ids)
+        lists = [value or () for value in values] if NoneType in kinds else values
+        ids = self.of_values(list(chain.from_iterable(lists)))
+        return None if ids is None else padded(np.fromiter(map(len, lists), np.int64, len(lists)), ids)
 
 
 class _Numbers:
@@ -192,9 +211,9 @@ class _Numbers:
     def __init__(self, transform: Scaled) -> None:
         self.transform = transform
 
-    def __call__(self, values: list[Any]) -> Array | None:
+    def __call__(self, values: Sequence[Any]) -> Array | None:
         """(rows, 1) float32."""
-        if any(type(value) not in (float, int) and value is not None for value in values):
+        if not set(map(type, values)) <= {float, int, NoneType}:
             return None
         missing = np.array([value is None for value in values])
         try:
