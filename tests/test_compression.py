@@ -20,6 +20,7 @@ from recdistill.compression.pruning import magnitudes, most, pruned
 from recdistill.distillation import DistillSettings, distill
 from recdistill.encoder import Encoder
 from recdistill.errors import UsageError
+from recdistill.features import FeatureSpec
 from recdistill.fit_settings import FitSettings
 from recdistill.metrics import logloss
 from recdistill.models import MODELS, build
@@ -412,3 +413,16 @@ def test_words_and_names_tell_compressions_apart() -> None:
         "tables-int8-prune-0.5",
         "dense-int8-rank-0.25-min-count-1000",
     ]
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_layers_of_one_size_become_smaller_together_or_stay(share: float) -> None:
+    """FinalMLP's gates have one size in its arguments, though one may read far more than the other."""
+    names = [f"c{place}" for place in range(16)]
+    spec = FeatureSpec(categorical=tuple((name, 3) for name in names))
+    arguments = {"embedding_dim": 4, "streams": [[16], [16]], "gate": [16], "contexts": [names[:1], names]}
+    whole = build("finalmlp", spec, arguments=arguments)
+    small = low_rank(whole, spec, share)
+    before, after = (sum(p.numel() for p in network.parameters()) for network in (whole, small))
+    assert after < before
+    assert small.arguments["gate"] == [16]

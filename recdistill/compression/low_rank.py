@@ -70,6 +70,9 @@ def _lower_rank(network: nn.Module, arguments: dict[str, Any], layers: list[Hidd
     ranks = [rank_of(product(network, layer.own), share) for layer in layers]
     sizes, place = sizes_at(arguments, layers[0])
     known = [rank for rank in ranks if rank is not None]
+    shapes = [product(network, layer.own).shape for layer in layers]
+    if known and any(max(known) * sum(shape) >= shape.numel() for shape in shapes):
+        return  # the largest rank saves nothing in one of them
     if len(known) < len(ranks) or (not isinstance(sizes[place], int) and sizes[place][1] <= max(known)):
         return
     sizes[place] = [units_of(sizes[place]), max(known)]
