@@ -68,7 +68,9 @@ class Students:
     def identity(self) -> dict[str, Any]:
         """What a logloss on the validation rows depends on, beside the settings that are tried."""
         start = self.run.student(self.run.controls[-1], self.cell) if self.start else None
-        files = {"soft_labels": self.labels, "start": None if self.name == "source_finetuned" else start}
+        if self.name == "source_finetuned":
+            start = self.run.pretrained("source_student", self.cell.seed)
+        files = {"soft_labels": self.labels, "start": start}
         made = {name: manifest(place)["files"] for name, place in files.items() if place is not None}
         told = {"arm": self.name, "cell": str(self.cell), "rows": self.run.identity}
         return {**told, **made, "student": plain(self.run.config.student)}
