@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recdistill import datasets, report, run_arms, run_inspection
+from recdistill.artefacts import is_made_from, read_json, verify
 from recdistill.configuration import Config
 from recdistill.devices import device_of
 from recdistill.errors import DataError, UsageError
@@ -155,16 +156,26 @@ def distil(folder: RunFolder, crew: Workers) -> None:
 def evaluate(folder: RunFolder, *, board: Board = SILENCE, command: str = "") -> dict[str, Any]:
     """Score the test rows with every ranker, compare, and write the report."""
     require_before(folder, "evaluate")
-    result = evaluated(folder, command=command, board=board)
+    result = _with_frontier(evaluated(folder, command=command, board=board), folder)
     report.write(result, folder.report)
     return result
 
 
 def render(folder: RunFolder) -> dict[str, Any]:
     """Write the report's pages again from `report.json`."""
-    result = reported(folder)
+    result = _with_frontier(reported(folder), folder)
     report.write(result, folder.report)
     return result
+
+
+def _with_frontier(result: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """The report with what `recdistill pareto` found of the same rows, if anything."""
+    page = folder.pareto / "page"
+    kept = {name: value for name, value in result.items() if name != "frontier"}
+    if not is_made_from(page, folder.identity):
+        return kept
+    verify(page)
+    return {**kept, "frontier": read_json(page / "pareto.json")}
 
 
 def reported(folder: RunFolder) -> dict[str, Any]:

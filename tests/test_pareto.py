@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tiny import Call
 
 from recdistill import report
-from recdistill.artefacts import manifest
+from recdistill.artefacts import manifest, remove
 from recdistill.cells.trying import chosen
 from recdistill.compression import Compression, reduced
 from recdistill.configuration import StudentSettings
@@ -23,12 +24,13 @@ from recdistill.errors import UsageError
 from recdistill.evaluation import compare, measure
 from recdistill.fit_settings import FitSettings
 from recdistill.label_budget import Cell
-from recdistill.pareto import Grid, ParetoSettings, Point, Size
+from recdistill.metrics import over_seeds
+from recdistill.pareto import Grid, ParetoSettings, Point, Size, choosing
 from recdistill.pareto.choosing import front, smallest
 from recdistill.pareto.making import point_units, student_units
-from recdistill.pareto.settings import BASELINE
 from recdistill.ranker import Ranker
 from recdistill.report.frontier.page import frontier_cautions
+from recdistill.report.frontier.words import BASELINE
 from recdistill.run_folder import RunFolder
 from recdistill.serving import Scorer
 from recdistill.settings import fill
@@ -92,6 +94,15 @@ def test_the_smallest_is_good_enough_by_its_whole_interval(sign: int, low: float
     assert smallest(entries, sign, 0.0001) == best
 
 
+def test_without_itself_uncompressed_a_point_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [Point(size, how) for size in ("a", "b") for how in (Compression(), INT8)]
+    reasons = {Point("a"): "seed 0: apart", Point("b", INT8): "seed 1: far apart"}
+    monkeypatch.setattr(choosing, "refusal", lambda _, point: reasons.get(point, ""))
+    found = choosing._refusals(SimpleNamespace(points=points))  # type: ignore[arg-type]
+    assert [point for point in points if not found[point]] == [Point("b")]
+    assert "seed 0: apart" in found[Point("a", INT8)]
+
+
 def test_a_size_is_the_runs_student_changed() -> None:
     student = StudentSettings(arguments={"embedding_dim": 4, "hidden": [32]})
     assert Size().of(student) == student
@@ -107,7 +118,7 @@ def test_a_size_is_the_runs_student_changed() -> None:
     ("told", "rule"),
     [
         ({"sizes": {"a/b": {}}}, "called by letters"),
-        ({"sizes": {BASELINE: {}}}, "called by letters"),
+        *(({"sizes": {name: {}}}, "called by letters") for name in (BASELINE, "teacher", "adapted_teacher")),
         ({"sizes": {"a": {"modle": "mlp"}}}, "modle"),
         ({"compressions": [{"tables": "int8"}, {"tables": "int8"}]}, "once"),
         ({"compressions": [{"prune": 1.0}]}, "prune"),
@@ -167,20 +178,19 @@ def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
     labels = SoftLabels.load(run.soft_labels("adapted_teacher", cells[0]))
     student = Ranker.load(grid.student("small", cells[0]))
     assert student.encoder.fingerprint == run.config.student.encoder.fit(train).fingerprint
-    trial, steps = chosen(grid.student("small", cells[0]))
+    trial, _ = chosen(grid.student("small", cells[0]))
     again = reduced(student, HALF, train)
-    told = {**trial.fitting, "epochs": run.config.student.fit.epochs}
+    fitting = FitSettings(**{**trial.fitting, "epochs": run.config.student.fit.epochs})
     distill(
         again,
         train,
         labels if trial.alpha else None,
         valid=run.labelled(cells[0])[1],
         settings=DistillSettings(alpha=trial.alpha, temperature=trial.temperature),
-        fitting=FitSettings(**told),
+        fitting=fitting,
     )
     served = Scorer.load(grid.shipped(Point("small", HALF), cells[0]))
     assert np.allclose(served.score(valid[0].arrow), again.score(valid[0]), atol=1e-5), "pruned, then taught on"
-    assert steps["epochs"] >= 0
 
     # Quality, differences and bytes of each point.
     points = {point["name"]: point for point in result["points"]}
@@ -196,8 +206,12 @@ def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
     ]
     means = [np.mean([measure(s, v).metrics["auc"] for s, v in zip(of, valid, strict=True)]) for of in (plain, int8)]
     assert [points[name]["valid"] for name in ("small", "small, int8 tables")] == pytest.approx(means)
-    deltas = [compare(a, b, v, "auc")["delta"] for a, b, v in zip(int8, plain, valid, strict=True)]
-    assert points["small, int8 tables"]["against_plain"]["delta"] == pytest.approx(np.mean(deltas))
+    found = [compare(a, b, v, "auc") for a, b, v in zip(int8, plain, valid, strict=True)]
+    users = min(len(np.unique(v.numpy(str(v.schema.user)))) for v in valid)
+    deltas, errors = ([one[name] for one in found] for name in ("delta", "rows_error"))
+    wanted = over_seeds(deltas, errors, units=users, method=found[0]["method"])
+    told = points["small, int8 tables"]["against_plain"]
+    assert [told[end] for end in ("delta", "low", "high")] == pytest.approx([wanted.delta, wanted.low, wanted.high])
     sizes = [(grid.shipped(Point("small"), cell) / "model.onnx").stat().st_size for cell in cells]
     assert points["small"]["bytes"] == round(np.mean(sizes))
     assert points[result["best"]]["valid"] == max(p["valid"] for name, p in points.items() if name != BASELINE)
@@ -207,8 +221,8 @@ def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
     test = run.tables()["test"]
     shipped = next(p for p in grid_points(result) if p.name == result["recommended"])
     scores = [Scorer.load(grid.shipped(shipped, cell)).score(test.arrow) for cell in cells]
-    found = np.mean([measure(one, test).metrics["auc"] for one in scores])
-    assert result["test"]["rankers"][shipped.name]["auc"] == pytest.approx(found)
+    reached = np.mean([measure(one, test).metrics["auc"] for one in scores])
+    assert result["test"]["rankers"][shipped.name]["auc"] == pytest.approx(reached)
     assert {c["b"] for c in result["test"]["comparisons"]} >= {BASELINE, "adapted_teacher"}
     assert (run.path / "pareto" / "page" / "pareto.md").read_text() == report.frontier_page(result)
 
@@ -220,6 +234,20 @@ def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
     changed = GRID.replace("[sizes.small]", "[sizes.small.arguments]\nhidden = [4]")
     assert missing(run, changed) == {f"{of}/{cell}" for of in small for cell in cells}, "of that name, but another"
     assert soft == {path: path.stat().st_mtime_ns for path in run.path.glob("soft_labels/**/*")}
+
+    # A student that is made again is compressed again, and so is all with other soft labels.
+    remove(grid.student("small", cells[0]))
+    again = {"small", "small/as-trained", "small/tables-int8", "small/prune-0.5"}
+    assert missing(run, GRID) == {f"{of}/{cells[0]}" for of in again}
+    remove(run.soft_labels("adapted_teacher", cells[1]))
+    assert call("label", "r")[0] == 0
+    assert not {f"{of}/{cells[1]}" for of in again} & missing(run, GRID), "the very same soft labels"
+
+    # The run's report shows it when it is written next.
+    assert call("distill", "r")[0] == call("evaluate", "r")[0] == 0
+    shown = json.loads((run.report / "report.json").read_text())
+    assert shown["frontier"] == result
+    assert "What a smaller student costs" in (run.report / "report.md").read_text()
 
 
 def missing(run: RunFolder, toml: str) -> set[str]:

@@ -49,9 +49,12 @@ def pareto(
     """Find the smallest student that is good enough: sizes and compressions from one set of soft labels.
 
     Each is trained, compressed, exported, timed, and compared on validation rows, with intervals over the run's seeds;
-    what is chosen is confirmed on test rows, once. The teacher's soft labels are never made again.
+    what is chosen is confirmed on test rows. The teacher's soft labels are not made again.
     """
+    from recdistill import experiment
     from recdistill import report as reports
+    from recdistill.artefacts import is_whole
+    from recdistill.errors import DataError, UsageError
     from recdistill.pareto import ParetoSettings, pareto
     from recdistill.run_folder import RunFolder
     from recdistill.settings import fill, override, read_toml
@@ -66,4 +69,10 @@ def pareto(
     first, *others = reports.frontier_lines(made)
     board().say("\n  ".join([first, *others]))
     show_table(console(), reports.frontier_table(made), "students on validation rows; bytes are those of the file")
-    board().say(f"page: {run_folder / 'pareto' / 'page' / 'index.html'}")
+    if is_whole(run.report):
+        try:
+            experiment.render(run)
+            board().say(f"the figure is in the run's report too: {run.report / 'index.html'}")
+        except (DataError, UsageError) as old:
+            board().say(f"the run's report does not have the figure yet: {old}")
+    board().say(f"page: {run.pareto / 'page' / 'index.html'}")

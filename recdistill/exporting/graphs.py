@@ -37,7 +37,7 @@ def onnx_program(ranker: Ranker) -> torch.onnx.ONNXProgram:
     Raises:
         EnvironmentFault: onnx or onnxscript is not installed.
     """
-    _require_packages()
+    require_packages()
     names = input_names(ranker.encoder.spec)
     program = exported_program(ranker)
     with _quietly():
@@ -119,9 +119,15 @@ def _optimise(program: torch.onnx.ONNXProgram) -> None:
     optimizer.optimize_ir(program.model, should_fold=folded)
 
 
-def _require_packages() -> None:
+def require_packages() -> None:
+    """Refuse an export before anything is made for it.
+
+    Raises:
+        EnvironmentFault: onnx or onnxscript is not installed, or onnxruntime, by which it is proved.
+    """
     try:
         import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         rule = "export needs onnx, onnxscript and onnxruntime: pip install 'recdistill[onnx]'"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from recdistill import report
-from recdistill.artefacts import is_whole, read_json
+from recdistill.exporting import require_packages
 from recdistill.pareto.choosing import weighed
 from recdistill.pareto.grid import Grid, Point
 from recdistill.pareto.making import point_units, student_units
 from recdistill.pareto.settings import ParetoSettings, Size
 from recdistill.progress import SILENCE, Board
+from recdistill.rehearsal import try_student
 from recdistill.run_folder import RunFolder
 from recdistill.settings import plain
 from recdistill.stages import require_before
@@ -29,7 +30,7 @@ def pareto(
     """Train, compress, export, time and weigh every point of a grid, and write its page.
 
     What is finished is kept under `pareto/` in the run's folder, so that the same call continues, and another grid
-    makes only what is new in it. A report that is there is written again, with the figure.
+    makes only what is new in it. The run's report shows the figure when it is written next.
 
     Args:
         run: whose stage `label` is done.
@@ -44,21 +45,22 @@ def pareto(
 
     Raises:
         UsageError: a stage is missing, or the run has no such labels, arm or student.
-        DataError: the run's data or rankers are not what they must be.
+        DataError: the run's data or rankers are not what they must be, or no student can be served.
+        EnvironmentFault: onnx, onnxscript or onnxruntime is not installed.
         Interrupted: the user stopped it.
     """
     require_before(run, "distill")
     grid = Grid(run, settings, share)
+    require_packages()
+    for student in grid.students.values():
+        try_student(run.config.model_copy(update={"student": student}), run.part("train"))
     with Workers(workers, board) as crew:
         crew.carry_out(f"students by {grid.arm_name}", student_units(grid))
         crew.carry_out("compressed and exported", point_units(grid))
     told = {"command": command, "versions": run.versions, "config": plain(settings), "data": plain(run.config.data)}
     facts = {"labels": share, "seeds": len(grid.cells), "arm": grid.arm_name, "margin": settings.margin}
     result = {"schema": 1, **told, **facts, **weighed(grid, board)}
-    report.write_frontier(result, grid.page)
-    if is_whole(run.report):
-        whole = read_json(run.report / "report.json")
-        report.write({**whole, "frontier": result}, run.report)
+    report.write_frontier(result, grid.page, prepared=run.identity)
     return result
 
 

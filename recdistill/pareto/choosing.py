@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recdistill.artefacts import manifest
+from recdistill.errors import DataError
 from recdistill.evaluation import compare, measure, more_is_better, task
 from recdistill.latency import COUNTS, Latency, latencies
 from recdistill.metrics import over_seeds
 from recdistill.pareto.grid import Grid, Point
 from recdistill.pareto.making import refusal
-from recdistill.pareto.settings import BASELINE
+from recdistill.pareto.settings import TEACHER
 from recdistill.progress import Board
 from recdistill.ranker import Ranker
+from recdistill.report.frontier.words import BASELINE
 from recdistill.run_rankers import scorers
 from recdistill.score_column import ScoreColumn
 from recdistill.serving import Scorer
@@ -26,7 +29,6 @@ from recdistill.tables import Table
 Array = np.ndarray[Any, Any]
 Entry = dict[str, Any]
 Said = list[Array]  # per seed the logits of its labelled validation rows
-TEACHER = "teacher"
 
 
 def weighed(grid: Grid, board: Board) -> Entry:
@@ -36,15 +38,17 @@ def weighed(grid: Grid, board: Board) -> Entry:
     the smallest whose paired 95 % interval against it lies wholly above a loss of the margin. Only then are test rows
     read, of few rankers: see `_on_test`.
     """
-    reasons = {point: refusal(grid, point) for point in grid.points}
+    reasons = _refusals(grid)
     made = [point for point in grid.points if not reasons[point]]
+    students = [point for point in made if point.size != BASELINE]
+    if not students:
+        raise DataError(f"no student of the grid can be served: {next(iter(reasons.values()))}")
     board.say(f"scoring validation rows with {len(made)} students of each seed")
     valid = [rows.take(rows.labelled) for rows in (grid.run.labelled(cell)[1] for cell in grid.cells)]
     said = {point: [_served(grid, point, k).score(rows.arrow) for k, rows in enumerate(valid)] for point in made}
     metric, timed = task(valid[0].schema).headline, _timed(grid, made, board)
     means = {point: _mean(of, valid, metric) for point, of in said.items()}
     sign = 1 if more_is_better(valid[0].schema, metric) else -1
-    students = [point for point in made if point.size != BASELINE]
     best = max(students, key=lambda point: sign * means[point])
     entries = {point: _entry(grid, point, means[point], timed[point.name]) for point in made}
     for point, entry in entries.items():
@@ -62,8 +66,17 @@ def weighed(grid: Grid, board: Board) -> Entry:
         "teacher": _teacher(grid, timed, valid, metric),
         "best": best.name,
         "recommended": shipped.name,
-        "test": _on_test(grid, shipped, best, metric, board),
+        "test": _on_test(grid, shipped, best, [point for point in made if point.size == BASELINE], metric, board),
     }
+
+
+def _refusals(grid: Grid) -> dict[Point, str]:
+    """Why each point cannot be shown, or nothing: without itself uncompressed it would be compared with nothing."""
+    found = {point: refusal(grid, point) for point in grid.points}
+    for point in found:
+        if not found[point] and (why := found[Point(point.size)]):
+            found[point] = f"uncompressed it cannot be served: {why}"
+    return found
 
 
 def smallest(entries: Mapping[Point, Entry], sign: int, margin: float) -> Point:
@@ -98,10 +111,15 @@ def front(costs: Mapping[Point, tuple[float, float]]) -> list[Point]:
 def _entry(grid: Grid, point: Point, mean: float, latency: Latency) -> Entry:
     """A point as `pareto.json` has it; bytes are those of the network's file, the mean over seeds."""
     folders = [grid.shipped(point, cell) for cell in grid.cells]
-    size = float(np.mean([manifest(folder)["files"][MODEL]["bytes"] for folder in folders]))
+    size = float(np.mean([_network_bytes(folder) for folder in folders]))
     kept = {"parameters": manifest(folders[0])["facts"]["parameters"], "bytes": round(size)}
     network = latency[str(max(COUNTS))]["network"]["p50"]
     return {**_named(point, ""), **kept, "valid": mean, "network": network, "latency": latency, "front": []}
+
+
+def _network_bytes(folder: Path) -> int:
+    """Of the network's file; of a large one's, whose weights stand beside it, all."""
+    return sum(entry["bytes"] for name, entry in manifest(folder)["files"].items() if name.startswith(MODEL))
 
 
 def _named(point: Point, reason: str) -> Entry:
@@ -129,9 +147,9 @@ def _against(first: Said, second: Said, valid: Sequence[Table], metric: str) -> 
 def _timed(grid: Grid, made: Sequence[Point], board: Board) -> dict[str, Latency]:
     """What the first seed's points and teacher take, by name, in turns on one thread."""
     served = {point.name: _served(grid, point, 0) for point in made}
-    if (place := grid.teacher(grid.cells[0])).is_dir():
-        served[TEACHER] = Scorer.load(place)
-    rows = grid.run.tables()["valid"].arrow
+    if grid.run.config.teacher.scores is None:
+        served[TEACHER] = Scorer.load(grid.teacher(grid.cells[0]))
+    rows = grid.run.part("valid").arrow
     records = rows.slice(0, max(COUNTS)).to_pylist()
     records *= -(-max(COUNTS) // len(records))  # few rows come again
     parts = ("encoding", "network")  # their sum is nearly all that raw rows take
@@ -143,8 +161,8 @@ def _teacher(grid: Grid, timed: Mapping[str, Latency], valid: Sequence[Table], m
     if TEACHER not in timed:
         return None
     said = [scorer.score(rows) for scorer, rows in zip(_teachers(grid), valid, strict=True)]
-    told, network = manifest(grid.teacher(grid.cells[0])), timed[TEACHER][str(max(COUNTS))]["network"]["p50"]
-    size = {"parameters": told["facts"]["parameters"], "bytes": told["files"][MODEL]["bytes"]}
+    place, network = grid.teacher(grid.cells[0]), timed[TEACHER][str(max(COUNTS))]["network"]["p50"]
+    size = {"parameters": manifest(place)["facts"]["parameters"], "bytes": _network_bytes(place)}
     return {**size, "valid": _mean(said, valid, metric), "network": network, "latency": timed[TEACHER]}
 
 
@@ -155,11 +173,11 @@ def _teachers(grid: Grid) -> Iterator[Ranker | ScoreColumn]:
         yield scorers(grid.run, cell, grid.run.labelled(cell)[0], {name})[name][0]
 
 
-def _on_test(grid: Grid, shipped: Point, best: Point, metric: str, board: Board) -> Entry:
+def _on_test(grid: Grid, shipped: Point, best: Point, baseline: Sequence[Point], metric: str, board: Board) -> Entry:
     """What is to ship on the test rows, beside it uncompressed, the best point, the teacher and logistic regression."""
-    test = grid.run.tables()["test"]
+    test = grid.run.part("test")
     board.say(f"confirming {shipped.name} on {len(test):,} test rows")
-    points = dict.fromkeys((shipped, Point(shipped.size), best, Point(BASELINE)))
+    points = dict.fromkeys((shipped, Point(shipped.size), best, *baseline))
     seeds = range(len(grid.cells))
     said = {point.name: np.stack([_served(grid, point, k).score(test.arrow) for k in seeds]) for point in points}
     said[grid.run.teachers[-1]] = np.stack([teacher.score(test) for teacher in _teachers(grid)])

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from recdistill import run_arms
 from recdistill.arms import ARMS, TEACHERS, Arm
-from recdistill.artefacts import digest
+from recdistill.artefacts import digest, is_whole, manifest
 from recdistill.compression import Compression
 from recdistill.configuration import StudentSettings
 from recdistill.errors import UsageError, nearest
 from recdistill.label_budget import Cell
-from recdistill.pareto.settings import BASELINE, PLAIN, ParetoSettings
+from recdistill.pareto.settings import PLAIN, ParetoSettings
+from recdistill.report.frontier.words import BASELINE
 from recdistill.run_folder import RunFolder
 from recdistill.settings import plain
 
@@ -108,7 +109,7 @@ class Grid:
     @property
     def path(self) -> Path:
         """Where it is kept."""
-        return self.run.path / "pareto"
+        return self.run.pareto
 
     @property
     def page(self) -> Path:
@@ -127,8 +128,19 @@ class Grid:
         """The best teacher, as it would be served."""
         return self.path / "shipped" / self.run.teachers[-1] / str(cell)
 
-    def made_from(self, size: str, how: Compression | None = None) -> str:
-        """What decides what a student is, and in a compression; of other settings it is made anew."""
-        arm = "hard_only" if size == BASELINE else self.arm_name
-        told = [self.run.identity, arm, plain(self.students[size]), None if how is None else plain(how)]
-        return digest(told)
+    def learnt_from(self, size: str, cell: Cell) -> str:
+        """What decides what a student is; of other settings or soft labels it is made anew."""
+        arm = self.arm_of(size)
+        soft = None if arm.teacher is None else manifest(self.run.soft_labels(arm.teacher, cell))["files"]
+        told = "hard_only" if size == BASELINE else self.arm_name
+        return digest([self.run.identity, told, plain(self.students[size]), soft])
+
+    def made_from(self, point: Point, cell: Cell) -> str:
+        """What decides what a point is: its student, as that stands there now, and the compression."""
+        student = self.student(point.size, cell)
+        trained = manifest(student)["facts"]["fingerprint"] if is_whole(student) else ""
+        return digest([self.learnt_from(point.size, cell), trained, plain(point.how)])
+
+    def adapted_from(self, cell: Cell) -> str:
+        """What decides what the exported teacher is."""
+        return digest([self.run.identity, manifest(self.run.adapted(cell, "whole"))["facts"]["fingerprint"]])

@@ -7,15 +7,18 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from recdistill.arms import TEACHERS
 from recdistill.compression import Compression
 from recdistill.configuration import StudentSettings
 from recdistill.encoder_settings import EncoderSettings
 from recdistill.errors import UsageError
+from recdistill.report.frontier.words import BASELINE
 from recdistill.settings import Settings, fill, plain
 
 PLAIN = Compression()
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-BASELINE = "logistic_regression"
+TEACHER = "teacher"
+TAKEN = (BASELINE, TEACHER, *TEACHERS)  # what a page calls others
 
 
 class Size(Settings):
@@ -50,7 +53,8 @@ class ParetoSettings(Settings):
             rows. Those that start from another student are not for several sizes.
         sizes: students by name; by default the run's own, and with half and twice its embedding's length.
         compressions: of each student; uncompressed it is there in any case.
-        margin: how much of the headline metric a smaller student may lose for sure, on validation rows.
+        margin: how much of the headline metric (AUC, of ratings RMSE) a smaller student may lose on validation rows, by
+            the worse end of its interval.
         calls: how many rounds of calls are timed.
     """
 
@@ -73,8 +77,8 @@ class ParetoSettings(Settings):
     @classmethod
     def _names(cls, sizes: dict[str, Size]) -> dict[str, Size]:
         for name in sizes:
-            if not NAME.fullmatch(name) or name == BASELINE:
-                rule = f"a size is called by letters, digits, '_', '-' and '.', and not {BASELINE!r}"
+            if not NAME.fullmatch(name) or name in TAKEN:
+                rule = f"a size is called by letters, digits, '_', '-' and '.', and not {' or '.join(TAKEN)}"
                 raise ValueError(f"{rule}, got {name!r}")
         return sizes
 

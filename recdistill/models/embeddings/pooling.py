@@ -57,8 +57,8 @@ def summed(vectors: Tensor) -> Tensor:
     short vectors, end to end, are multiplied with stacked unit matrices.
     """
     count, dim = vectors.shape[1:]
-    if torch.compiler.is_compiling() and dim <= SHORT:
-        return vectors.flatten(1) @ torch.eye(dim).repeat(count, 1)
+    if torch.compiler.is_compiling() and count and dim <= SHORT:
+        return vectors.flatten(1) @ torch.eye(dim, device=vectors.device).repeat(count, 1)
     return vectors.sum(1)
 
 

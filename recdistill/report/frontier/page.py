@@ -28,9 +28,15 @@ from recdistill.report.words import NAMES, counted_seeds, percent, signed
 TITLE = "What does a smaller student cost?"
 
 
-def write_frontier(result: Entry, folder: Path) -> None:
-    """Write `pareto.json`, `pareto.md` and `index.html` as one folder artefact; over the last one."""
-    with new_folder(folder, kind="pareto") as temporary:
+def write_frontier(result: Entry, folder: Path, *, prepared: str = "") -> None:
+    """Write `pareto.json`, `pareto.md` and `index.html` as one folder artefact; over the last one.
+
+    Args:
+        result: as in `pareto.json`.
+        folder: of the page.
+        prepared: the identity of the rows that it is of.
+    """
+    with new_folder(folder, kind="pareto", prepared=prepared) as temporary:
         write_json(temporary / "pareto.json", result)
         write_text(temporary / "pareto.md", frontier_page(result))
         write_text(temporary / "index.html", frontier_html(result))

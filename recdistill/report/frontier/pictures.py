@@ -33,7 +33,7 @@ def costs(result: Entry) -> Figure | None:
     ]
     caption = (
         "Each student against itself uncompressed, paired over the same rows, 95 % intervals over seeds. Filled: shown "
-        "to gain (blue) or to lose (orange); open: not shown to differ."
+        "to gain (blue) or to lose (orange); open: not shown to differ. What lost units, ranks or ids was trained on."
     )
     grid = comparison_grid(title, [{"a": p["name"], "b": p["size"], **p["against_plain"]} for p in found])
     svg = forest(lines, title=title, axis=f"{metric} − that of the student uncompressed")

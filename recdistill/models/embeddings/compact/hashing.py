@@ -82,7 +82,8 @@ class HashedTables(nn.Module):
         features: how many.
         dim: length of each row.
         kind: with what is told of it.
-        deviation: standard deviation of the initial vectors.
+        deviation: standard deviation of the initial vectors of ids that share rows; a frequent id's, the same row by
+            each hash, have that of √hashes times as much.
     """
 
     def __init__(self, features: int, dim: int, kind: Hashed, *, deviation: float) -> None:
