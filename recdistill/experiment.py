@@ -19,6 +19,7 @@ from recdistill.label_budget import with_test_negatives
 from recdistill.progress import SILENCE, Board
 from recdistill.readers import Quarantine
 from recdistill.rehearsal import rehearse
+from recdistill.report.frontier.words import GRID, PAGE
 from recdistill.results import evaluated
 from recdistill.run_folder import RunFolder
 from recdistill.splits import split
@@ -170,7 +171,7 @@ def render(folder: RunFolder) -> dict[str, Any]:
 
 def _with_frontier(result: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """The report with what `recdistill pareto` found of the same rows, if anything."""
-    page = folder.pareto / "page"
+    page = folder.path / GRID / PAGE
     kept = {name: value for name, value in result.items() if name != "frontier"}
     if not is_made_from(page, folder.identity):
         return kept

@@ -159,11 +159,6 @@ class RunFolder:
         alike = teacher == self.teachers[0] and not self.config.data.negatives
         return self.path / "soft_labels" / teacher / (f"seed-{cell.seed}" if alike else str(cell))
 
-    @property
-    def pareto(self) -> Path:
-        """The grid of students that `recdistill pareto` makes; its page is told below "page"."""
-        return self.path / "pareto"
-
     def student(self, arm: str, cell: Cell) -> Path:
         """The student of an arm, or of the strategy."""
         return self.path / "students" / arm / str(cell)

@@ -56,6 +56,7 @@ def pareto(
     from recdistill.artefacts import is_whole
     from recdistill.errors import DataError, UsageError
     from recdistill.pareto import ParetoSettings, pareto
+    from recdistill.report.frontier.words import GRID, PAGE
     from recdistill.run_folder import RunFolder
     from recdistill.settings import fill, override, read_toml
     from recdistill.terminal import console, show_table
@@ -75,4 +76,4 @@ def pareto(
             board().say(f"the figure is in the run's report too: {run.report / 'index.html'}")
         except (DataError, UsageError) as old:
             board().say(f"the run's report does not have the figure yet: {old}")
-    board().say(f"page: {run.pareto / 'page' / 'index.html'}")
+    board().say(f"page: {run.path / GRID / PAGE / 'index.html'}")

@@ -15,7 +15,7 @@ from recdistill.configuration import StudentSettings
 from recdistill.errors import UsageError, nearest
 from recdistill.label_budget import Cell
 from recdistill.pareto.settings import PLAIN, ParetoSettings
-from recdistill.report.frontier.words import BASELINE
+from recdistill.report.frontier.words import BASELINE, GRID, PAGE
 from recdistill.run_folder import RunFolder
 from recdistill.settings import plain
 
@@ -109,12 +109,12 @@ class Grid:
     @property
     def path(self) -> Path:
         """Where it is kept."""
-        return self.run.pareto
+        return self.run.path / GRID
 
     @property
     def page(self) -> Path:
         """Where it is told."""
-        return self.path / "page"
+        return self.path / PAGE
 
     def student(self, size: str, cell: Cell) -> Path:
         """A student as it was trained."""

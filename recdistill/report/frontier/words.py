@@ -9,6 +9,7 @@ from recdistill.report.figures.size import in_bytes
 from recdistill.report.words import NAMES, counted_seeds, signed
 
 COUNT = str(max(COUNTS))  # candidates by which networks are compared
+GRID, PAGE = "pareto", "page"  # where a run's folder keeps a grid, and in that its page
 BASELINE = "logistic_regression"
 QUANTILES = ("p50", "p95", "p99")
 Entry = dict[str, Any]
