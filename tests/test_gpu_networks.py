@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import compact
 import numpy as np
 import prepared
 import pytest
@@ -57,6 +58,22 @@ def near(mine: Tensor, other: Tensor) -> None:
 
 
 # ------------------------------------------------------------------------------------------- networks
+
+
+@pytest.mark.parametrize("kind", list(compact.KINDS))
+def test_compact_tables_look_up_and_learn_as_on_the_cpu(kind: str) -> None:
+    arguments = {"embedding_dim": 8, "hidden": [16], "tables": compact.KINDS[kind]}
+    rows, found = compact.drawn(rows=300), {}
+    for device in ("cpu", DEVICE):
+        network = build("mlp", compact.SPEC, seed=0, arguments=arguments).to(device)
+        logits = network(rows.to(device))
+        logits.square().mean().backward()
+        found[device] = [
+            logits.detach(),
+            *(weights.grad for weights in network.parameters() if weights.grad is not None),
+        ]
+    for mine, other in zip(found[DEVICE], found["cpu"], strict=True):
+        near(mine, other)
 
 
 @pytest.mark.parametrize("classes", [1, 3])
