@@ -515,7 +515,9 @@ def test_the_best_is_an_experiment_that_comes_to_the_same(
     assert f"6 trials: {finished_ones} finished, {6 - finished_ones} pruned" in output
     assert "Caution: compare it only with controls that had as many trials: recdistill tune r --space" in output
     assert "--arm hard_only --labels 0.5 --seed 0 --trials 6 (and --arm base_rate_all)" in output
-    assert f"{folder}/best.toml is written; next: recdistill run {folder}/best.toml --out runs/tuned" in output
+    assert (
+        f"{folder}/best.toml is written; next: recdistill run {folder}/best.toml --out runs/tuned_adapted_all" in output
+    )
     table = (tmp_path / folder / "trials.csv").read_text().splitlines()
     assert table[0].startswith("trial,state,valid_logloss,best_epoch,seconds,reason,student.arguments.hidden")
     assert len(table) == 7

@@ -9,7 +9,7 @@ import typer
 
 from recdistill.cli.app import app
 from recdistill.cli.options import Run, Workers, a_file
-from recdistill.cli.words import board, command
+from recdistill.cli.words import board, command, done
 
 GridFile = Annotated[
     Path | None,
@@ -69,6 +69,8 @@ def pareto(
     made = pareto(run, settings, share=share, workers=workers or cores(), board=board(), command=command())
     first, *others = reports.frontier_lines(made)
     board().say("\n  ".join([first, *others]))
+    for caution in reports.frontier_cautions(made):
+        board().say(f"Caution: {caution}")
     show_table(console(), reports.frontier_table(made), "students on validation rows; bytes are those of the file")
     if is_whole(run.report):
         try:
@@ -77,3 +79,7 @@ def pareto(
         except (DataError, UsageError) as old:
             board().say(f"the run's report does not have the figure yet: {old}")
     board().say(f"page: {run.path / GRID / PAGE / 'index.html'}")
+    done(
+        f"what to ship is in {made['folder']}",
+        ["recdistill", "score", made["folder"], "ROWS", "--out", "scores.parquet"],
+    )

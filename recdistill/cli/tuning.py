@@ -63,7 +63,9 @@ def tune(
         control = shlex.join([*words, "--arm", "hard_only", *where])
         others = f" (and --arm {placebo_of(found.arm)})"
         board().say(f"Caution: compare it only with controls that had as many trials: {control}{others}")
-    done(f"{found.best_toml} is written", ["recdistill", "run", str(found.best_toml), "--out", "runs/tuned"])
+    done(
+        f"{found.best_toml} is written", ["recdistill", "run", str(found.best_toml), "--out", f"runs/tuned_{found.arm}"]
+    )
 
 
 def _show(found: Tuning, known: Space) -> None:

@@ -41,7 +41,7 @@ def pareto(
         command: as the user typed it, for the page.
 
     Returns:
-        As `pareto.json` holds it.
+        As `pareto.json` holds it, and "folder", where the first seed's student to ship is.
 
     Raises:
         UsageError: a stage is missing, or the run has no such labels, arm or student.
@@ -61,7 +61,8 @@ def pareto(
     facts = {"labels": share, "seeds": len(grid.cells), "arm": grid.arm_name, "margin": settings.margin}
     result = {"schema": 1, **told, **facts, **weighed(grid, board)}
     report.write_frontier(result, grid.page, prepared=run.identity)
-    return result
+    shipped = next(point for point in grid.points if point.name == result["recommended"])
+    return {**result, "folder": str(grid.shipped(shipped, grid.cells[0]))}
 
 
 __all__ = ["Grid", "ParetoSettings", "Point", "Size", "pareto"]

@@ -70,7 +70,7 @@ class ParetoSettings(Settings):
         Compression(min_count=3),
         Compression(min_count=3, tables="int8"),
     )
-    margin: float = Field(0.002, gt=0, allow_inf_nan=False)
+    margin: float = Field(0.002, gt=0, lt=1)
     calls: int = Field(300, ge=20)
 
     @field_validator("sizes")

@@ -9,7 +9,7 @@ from recdistill.artefacts import new_folder, write_json, write_text
 from recdistill.report.card import card
 from recdistill.report.cautions import cautions
 from recdistill.report.counts import counted, counted_parts, unseen_shares
-from recdistill.report.frontier import frontier_lines, frontier_page, frontier_table, write_frontier
+from recdistill.report.frontier import frontier_cautions, frontier_lines, frontier_page, frontier_table, write_frontier
 from recdistill.report.held import Report
 from recdistill.report.html import html
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
@@ -41,6 +41,7 @@ __all__ = [
     "counted",
     "counted_parts",
     "finding_lines",
+    "frontier_cautions",
     "frontier_lines",
     "frontier_page",
     "frontier_table",

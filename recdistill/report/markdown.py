@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from recdistill.report.cautions import cautions
-from recdistill.report.frontier.words import frontier_lines, frontier_table
+from recdistill.report.frontier.words import APART, frontier_lines, frontier_table
 from recdistill.report.inspected import finding_lines, more_columns, overlap_table
 from recdistill.report.markdown_table import escaped, markdown_table
 from recdistill.report.reading import reading
@@ -69,7 +69,15 @@ def _share(pooled: dict[str, Any]) -> list[str]:
 def _frontier(result: dict[str, Any] | None) -> list[str]:
     if not result:
         return []
-    lines = ["## What a smaller student costs", "", *(f"- {escaped(line)}" for line in frontier_lines(result)), ""]
+    share = f"{percent(result['labels'])} of the labels; bytes are those of the shipped files."
+    lines = [
+        "## What a smaller student costs",
+        "",
+        f"{APART} {share}",
+        "",
+        *(f"- {escaped(line)}" for line in frontier_lines(result)),
+        "",
+    ]
     return [*lines, *markdown_table(frontier_table(result)), ""]
 
 

@@ -20,7 +20,7 @@ from recdistill.report.figures.history import learning_curves
 from recdistill.report.figures.intervals import forest
 from recdistill.report.figures.size import quality_and_size
 from recdistill.report.frontier.pictures import quality_and_cost
-from recdistill.report.frontier.words import frontier_lines
+from recdistill.report.frontier.words import APART, frontier_lines
 from recdistill.report.parts import Figure, Grid, Group, Section
 from recdistill.report.run_words import (
     beside_lines,
@@ -67,7 +67,7 @@ def evidence(result: dict[str, Any]) -> list[Section]:
     ]
     sections = [Section(key, title, lead, list(_groups(result, make))) for key, title, lead, make in per_share]
     if frontier := result.get("frontier"):
-        lead = "Students and compressions from one set of soft labels; their own page has all of it."
+        lead = f"{APART} {percent(frontier['labels'])} of the labels; bytes are those of the shipped files."
         group = Group(lines=frontier_lines(frontier), figures=quality_and_cost(frontier))
         sections.append(Section("frontier", "What does a smaller student cost?", lead, [group]))
     if figures := efficiency(result):

@@ -89,6 +89,8 @@ class Students:
         if self.start is not None and (named := space.named(*SHAPE)):
             rule = f"{self.name} starts from another student's weights, whose shape it keeps"
             raise UsageError(f"{rule}: {', '.join(named)} cannot be tuned; a cold arm's can")
+        for point in space.probes():
+            applied(self.run.config.student, point)  # a name that is not known is said before one that is missing
         if self.arm.distilled and not space.named("trial.alpha"):
             example = "alpha = { low = 0.0, high = 1.0 } below [trial]"
             raise UsageError(f"{self.name} listens to a teacher: its space says how much, e.g. {example}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recdistill.artefacts import new_folder, write_json, write_text
+from recdistill.metrics.comparison import ENOUGH
 from recdistill.report.comparisons import comparison_grid, direction
 from recdistill.report.figures.size import in_bytes
 from recdistill.report.frontier.pictures import costs, quality_and_cost
@@ -45,6 +46,7 @@ def write_frontier(result: Entry, folder: Path, *, prepared: str = "") -> None:
 def frontier_page(result: Entry) -> str:
     """`pareto.md`."""
     lines = [f"# {TITLE}", "", *(f"- {escaped(line)}" for line in frontier_lines(result)), ""]
+    lines += [part for line in frontier_cautions(result) for part in (f"**Caution:** {escaped(line)}", "")]
     lines += [f"{_about(result)}.", "", *markdown_table(frontier_table(result)), ""]
     lines += [part for line in refused_lines(result) for part in (escaped(line), "")]
     tests = comparison_grid("", result["test"]["comparisons"]).rows
@@ -119,9 +121,23 @@ def frontier_cautions(result: Entry) -> list[str]:
         if one["metric"] == result["metric"] and one["b"] in others
         if direction(one) < 0 and abs(one["delta"]) > result["margin"]
     ]
+    best = next(point for point in result["points"] if point["name"] == result["best"])
+    if result["metric"] == "auc" and best["valid"] <= 0.5:
+        found.append(f"the best student ranks validation rows no better than chance (AUC {best['valid']:.4f}).")
+    if recommended(result)["against_plain"]["small"]:
+        found.append(few(result["valid_rows"]))
     if result["seeds"] == 1:
         found.append("one seed: how much another draw of labels and weights would change is not known.")
     return found
+
+
+def few(rows: list[int]) -> str:
+    """What to say of few validation rows."""
+    counts = " and ".join(f"{count:,}" for count in dict.fromkeys(rows))
+    return (
+        f"the labelled validation rows ({counts}) are of fewer than {ENOUGH} users, or have fewer than {ENOUGH} "
+        "positives: intervals may be too narrow."
+    )
 
 
 def _about(result: Entry) -> str:

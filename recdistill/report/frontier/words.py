@@ -11,6 +11,11 @@ from recdistill.report.words import NAMES, counted_seeds, signed
 COUNT = str(max(COUNTS))  # candidates by which networks are compared
 GRID, PAGE = "pareto", "page"  # where a run's folder keeps a grid, and in that its page
 BASELINE = "logistic_regression"
+# In a run's own report, where the strategy's answer stands above.
+APART = (
+    "What `recdistill pareto` found: the smallest that is good enough of the students of one arm, whether or not the "
+    "strategy is sure that this arm gains anything; that stands above. It is of"
+)
 QUANTILES = ("p50", "p95", "p99")
 Entry = dict[str, Any]
 
@@ -30,10 +35,10 @@ def frontier_lines(result: Entry) -> list[str]:
     takes = f"{in_bytes(point['bytes'])}, and its network {in_time(point['network'])} for {COUNT} candidates"
     if teacher:
         parts = (teacher["bytes"] / point["bytes"], teacher["network"] / point["network"])
-        takes += f": 1/{parts[0]:.1f} of the teacher's bytes and 1/{parts[1]:.1f} of its time"
-    lines = [f"Ship {point['name']}: {takes}."]
+        takes += f": 1/{parts[0]:.1f} of the teacher's bytes and 1/{parts[1]:.1f} of its network's time"
+    lines = [f"Ship {point['name']}, of the students that learn by {result['arm']}: {takes}."]
     if point["name"] == result["best"]:
-        why = f"it is the best there is on validation rows ({metric} {point['valid']:.4f})"
+        why = f"it is the best on validation rows ({metric} {point['valid']:.4f}), and none smaller is shown to be near"
     else:
         why = f"on validation rows {metric} {signed(point['against_best'])} against the best, {result['best']}"
     rule = f"of {len(students(result))} students the smallest that loses less than {result['margin']:g} by its whole"
