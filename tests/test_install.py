@@ -8,6 +8,7 @@ import sys
 import zipfile
 from email.message import Message
 from email.parser import Parser
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,31 @@ pytestmark = pytest.mark.install
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # Built from a copy: setuptools leaves its intermediate files beside the source.
-    folder = tmp_path_factory.mktemp("wheel")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy: setuptools leaves its intermediate files beside the source."""
+    folder = tmp_path_factory.mktemp("sources")
     shutil.copytree(ROOT / "recdistill", folder / "recdistill", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(sources: Path) -> Path:
+    return wheel_of(sources, sources)
+
+
+def wheel_of(what: Path, folder: Path) -> Path:
+    """The wheel that pip makes of a folder or an sdist."""
+    carried_out(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, what)
     return next(folder.glob("recdistill-*.whl"))
+
+
+def carried_out(*command: str | Path, within: Path = ROOT) -> str:
+    """What a command prints; it must not fail."""
+    done = subprocess.run(command, cwd=within, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def metadata(wheel: Path) -> Message:
@@ -87,6 +103,25 @@ def test_a_student_is_served_without_torch(wheel: Path, tmp_path: Path) -> None:
     done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert pq.read_table(tmp_path / "scores.parquet")["score"].equals(pa.chunked_array([here]))
+
+
+@pytest.mark.timeout(1200)  # most of it is torch's download
+def test_the_wheel_of_the_sdist_runs_the_demo_in_an_empty_environment(sources: Path, tmp_path: Path) -> None:
+    carried_out(sys.executable, "-m", "venv", tmp_path / "venv")
+    python, away = tmp_path / "venv" / "bin" / "python", tmp_path / "away"
+    away.mkdir()
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    carried_out(*pip, "setuptools>=77")
+    build = "from setuptools.build_meta import build_sdist; import sys; build_sdist(sys.argv[1])"
+    carried_out(python, "-c", build, tmp_path, within=sources)
+    wheel = wheel_of(next(tmp_path.glob("recdistill-*.tar.gz")), tmp_path)
+    torch = version("torch").partition("+")[0]  # the same build as here, of which there is one without CUDA
+    carried_out(*pip, wheel, f"torch=={torch}")
+    where = carried_out(python, "-c", "import recdistill; print(recdistill.__file__)", within=away)
+    assert Path(where.strip()).is_relative_to(tmp_path / "venv")
+    said = carried_out(tmp_path / "venv" / "bin" / "recdistill", "demo", within=away)
+    assert "report:" in said
+    assert list(away.glob("**/report/index.html"))
 
 
 def test_environment_is_consistent() -> None:
