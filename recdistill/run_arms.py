@@ -61,6 +61,12 @@ def labellers(run: RunFolder, share: float) -> tuple[str, ...]:
     return tuple(name for name in TEACHERS if name in needed)
 
 
+def usual(run: RunFolder, share: float) -> str:
+    """The arm that is meant if none is named: the best teacher's student, from random weights."""
+    short = TEACHERS[run.teachers[-1]]
+    return f"{short}_all" if f"{short}_all" in arms(run, share) else f"{short}_labelled"
+
+
 def labeller(run: RunFolder, arm: Arm) -> str | None:
     """Whose soft labels an arm needs, permuted ones the best teacher's; None for none."""
     return run.teachers[-1] if arm.placebo == "permuted" else arm.teacher

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recdistill import run_arms
-from recdistill.arms import ARMS, TEACHERS, Arm
+from recdistill.arms import ARMS, Arm
 from recdistill.artefacts import digest, is_whole, manifest
 from recdistill.compression import Compression
 from recdistill.configuration import StudentSettings
@@ -74,9 +74,7 @@ class Grid:
         """
         made = run_arms.arms(self.run, self.share)
         known = [name for name, arm in made.items() if arm.teacher is not None and not arm.warm]
-        short = TEACHERS[self.run.teachers[-1]]
-        best = [f"{short}_{rows}" for rows in ("all", "labelled")]
-        name = self.settings.arm or next((one for one in best if one in known), best[-1])
+        name = self.settings.arm or run_arms.usual(self.run, self.share)
         if name not in known:
             rule = (
                 "a grid's students are made by an arm of this run that hears a teacher and starts from random weights"

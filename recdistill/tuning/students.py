@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from recdistill import run_arms
-from recdistill.arms import ARMS, TEACHERS
+from recdistill.arms import ARMS
 from recdistill.artefacts import is_made_from, manifest
 from recdistill.cells import new_ranker
 from recdistill.cells.students import learn, lesson, starting
@@ -89,15 +89,15 @@ class Students:
         if self.start is not None and (named := space.named(*SHAPE)):
             rule = f"{self.name} starts from another student's weights, whose shape it keeps"
             raise UsageError(f"{rule}: {', '.join(named)} cannot be tuned; a cold arm's can")
-        for point in space.probes():
-            applied(self.run.config.student, point)  # a name that is not known is said before one that is missing
+        # First of all: a name that is not known is said before one that is missing.
+        candidates = [applied(self.run.config.student, point) for point in space.probes()]
         if self.arm.distilled and not space.named("trial.alpha"):
             example = "alpha = { low = 0.0, high = 1.0 } below [trial]"
             raise UsageError(f"{self.name} listens to a teacher: its space says how much, e.g. {example}")
         if not space.tuned:
             raise UsageError(f"a space for {self.name} needs at least one setting with more than one value, got none")
-        for point in space.probes():
-            self._try(applied(self.run.config.student, point))
+        for candidate in candidates:
+            self._try(candidate)
 
     def judged(self, point: Point, progress: Progress) -> tuple[float, Fitted]:
         """Train a student.
@@ -152,13 +152,6 @@ class Students:
         config = self.run.config
         tune = config.tune.model_copy(update={"distilled": (told.trial,)})
         try_student(config.model_copy(update={"student": told.student, "tune": tune}), self.train)
-
-
-def usual_arm(run: RunFolder, cell: Cell) -> str:
-    """The arm that is tuned if none is named: the best teacher's student, from random weights."""
-    every = run_arms.arms(run, cell.share)
-    short = TEACHERS[run.teachers[-1]]
-    return f"{short}_all" if f"{short}_all" in every else f"{short}_labelled"
 
 
 def heard_by(space: Space, name: str) -> Space:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from recdistill import run_arms
 from recdistill.errors import Interrupted, TrainingError, UsageError
 from recdistill.label_budget import Cell, cell_of
 from recdistill.progress import SILENCE, Board, Progress, Watch
@@ -20,7 +21,7 @@ from recdistill.run_folder import RunFolder
 from recdistill.tuning import trials as files
 from recdistill.tuning.proposals import Proposal
 from recdistill.tuning.space import Space
-from recdistill.tuning.students import Students, heard_by, usual_arm
+from recdistill.tuning.students import Students, heard_by
 from recdistill.tuning.trials import Tried
 from recdistill.work import seldom
 
@@ -103,7 +104,7 @@ def tune(
         raise UsageError(f"there must be at least one trial and minutes above 0, got {trials=}, {minutes=}")
     folder = RunFolder(run)
     cell = cell or cell_of(folder.config, None, 0, where=run)
-    students = Students(folder, arm or usual_arm(folder, cell), cell)
+    students = Students(folder, arm or run_arms.usual(folder, cell.share), cell)
     known = space if isinstance(space, Space) else Space.read(space) if isinstance(space, Path) else Space.of(space)
     heard = heard_by(known, students.name)
     students.require(heard)

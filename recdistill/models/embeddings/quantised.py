@@ -65,9 +65,8 @@ class QuantisedTables(nn.Module):
         if self.bits == 4:
             high = torch.floor(found / 16)
             found = torch.stack([found - 16 * high, high], 2).flatten(1)[:, : self.dim]
-        one = torch.ones(
-            1, self.dim
-        )  # a product writes each out, for ONNX Runtime is slow to spread it over a short row
+        # Written out by a product: ONNX Runtime is slow to spread a number over a short row.
+        one = span.new_ones(1, self.dim)
         return span[:, :1] @ one + (span[:, 1:] @ one) * found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recdistill.latency import COUNTS
+from recdistill.latency import COUNTS, QUANTILES
 from recdistill.report.figures.size import in_bytes
 from recdistill.report.words import NAMES, counted_seeds, signed
 
@@ -16,7 +16,6 @@ APART = (
     "What `recdistill pareto` found: the smallest that is good enough of the students of one arm, whether or not the "
     "strategy is sure that this arm gains anything; that stands above. It is of"
 )
-QUANTILES = ("p50", "p95", "p99")
 Entry = dict[str, Any]
 
 
@@ -104,10 +103,11 @@ def latency_table(result: Entry) -> list[list[str]]:
     entries = {point["name"]: point["latency"] for point in result["points"] if point["name"] in names}
     if result["teacher"]:
         entries[result["teacher_name"]] = result["teacher"]["latency"]
-    rows = [["ranker", "candidates", "part", *QUANTILES]]
+    quantiles = [f"p{q}" for q in QUANTILES]
+    rows = [["ranker", "candidates", "part", *quantiles]]
     for name, by_count in entries.items():
         for count, parts in by_count.items():
-            rows += [[name, count, part, *(in_time(of[q]) for q in QUANTILES)] for part, of in parts.items()]
+            rows += [[name, count, part, *(in_time(of[q]) for q in quantiles)] for part, of in parts.items()]
     return rows
 
 
