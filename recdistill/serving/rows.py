@@ -24,6 +24,7 @@ from recdistill.transforms import Scaled, Transform, Vocabulary
 Array = np.ndarray[Any, Any]
 Records = Sequence[Mapping[str, Any]]
 Quick = Callable[[Sequence[Any]], Array | None]
+NOT_KNOWN = np.int32(UNSEEN).tobytes()
 MISHAPS = (pa.ArrowException, OverflowError, TypeError, UnicodeError, ValueError)
 
 
@@ -178,19 +179,29 @@ class _Known:
         self.kind = int if pa.types.is_integer(vocabulary.values.type) else str
 
     @cached_property
-    def place(self) -> dict[Any, int]:
-        """Made when first a record is looked up: files do without."""
-        return {value: place for place, value in enumerate(self.vocabulary.values.to_pylist(), start=1)}
+    def bytes_of(self) -> dict[Any, bytes]:
+        """Of each value's int32 id; joined, they are the array. Made for the first record: files do without."""
+        ids = np.arange(1, len(self.vocabulary.values) + 1, dtype=np.int32)
+        return dict(zip(self.vocabulary.values.to_pylist(), map(np.int32.tobytes, ids), strict=True))
 
     def of_values(self, values: Sequence[Any]) -> Array | None:
         """(rows,) int32."""
         try:
-            found = np.fromiter(map(self.place.get, values, repeat(UNSEEN)), np.int32, len(values))
+            known = self._all_known(values)
+            ids = map(self.bytes_of.get, values, repeat(NOT_KNOWN)) if known is None else known
+            found = np.frombuffer(b"".join(ids), np.int32)
         except TypeError:  # there is no telling of lists and the like
             return None
         # Only a string equals a string that is known; True and 1.0 equal 1.
-        alike = self.kind is str and (found != UNSEEN).all()
+        alike = self.kind is str and known is not None
         return found if alike or set(map(type, values)) <= {self.kind, NoneType} else None
+
+    def _all_known(self, values: Sequence[Any]) -> Sequence[bytes] | None:
+        """Their ids, in half the time that asking for one after the other takes; None if one is not known."""
+        try:
+            return itemgetter(*values)(self.bytes_of) if len(values) > 1 else None  # of one it makes no tuple
+        except KeyError:
+            return None
 
     def of_lists(self, values: Sequence[Any]) -> Array | None:
         """(rows, longest) int32."""
