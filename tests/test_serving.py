@@ -30,6 +30,9 @@ from recdistill.transforms import Hashing, LogBuckets, Quantiles, Scaled
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
+import onnx
+import onnxruntime
+
 from recdistill import exporting
 from recdistill.exporting import export, exported_program, parity, writing
 from recdistill.serving import Scorer, files, reading, score_file
@@ -226,8 +229,13 @@ def test_rows_of_equal_numbers_and_ends_are_kept() -> None:
         QuantisedTables(plain, 8)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("tables", ["int8", "int4"])
-def test_an_export_with_small_tables_is_smaller_and_says_what_it_costs(tmp_path: Path, tables: Any) -> None:
+def test_an_export_with_small_tables_is_smaller_and_says_what_it_costs(
+    tmp_path: Path, tables: Any, at_once: bool, monkeypatch: Any
+) -> None:
+    if not at_once:  # as of a table that is large
+        monkeypatch.setattr(sys.modules[QuantisedTables.__module__], "AT_ONCE", 0)
     users = [{**row, "user": f"u{place}"} for place, row in enumerate(drawn(2_000, seed=9))]
     rows = table(users)
     encoder = rd.Encoder.fit(rows, OTHERS)
@@ -241,10 +249,23 @@ def test_an_export_with_small_tables_is_smaller_and_says_what_it_costs(tmp_path:
     assert 0 < small.compressed.largest <= (0.05 if tables == "int8" else 0.5)
     assert small.bytes == (tmp_path / "small" / "model.onnx").stat().st_size
     assert small.bytes < whole.bytes * (0.5 if tables == "int8" else 0.4)
+    assert (set(looked_up_in(tmp_path / "small")) == {"float32"}) == at_once
     apart = np.abs(Scorer.load(tmp_path / "small").score(rows.arrow) - student.score(rows))
     assert apart.max() == pytest.approx(small.compressed.largest, rel=0.2, abs=1e-6)
     stored = json.loads((tmp_path / "small" / "serving.json").read_text())
     assert (stored["tables"], stored["compressed"]["largest"]) == (tables, small.compressed.largest)
+
+
+def looked_up_in(folder: Path) -> list[str]:
+    """The kind of number in each table of rows that ONNX Runtime looks ids up in, once it has read the network."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder.with_suffix(".onnx"))
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    graph = onnx.load(options.optimized_model_filepath).graph
+    kept = {one.name: str(onnx.helper.tensor_dtype_to_np_dtype(one.data_type)) for one in graph.initializer}
+    rows = {one.name for one in graph.initializer if len(one.dims) == 2}
+    return [kept[node.input[0]] for node in graph.node if node.op_type == "Gather" and node.input[0] in rows]
 
 
 def test_a_network_does_not_say_where_it_was_made(folder: Path) -> None:

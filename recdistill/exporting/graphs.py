@@ -112,8 +112,10 @@ def _optimise(program: torch.onnx.ONNXProgram) -> None:
     """As torch does, but weights in fewer bits stay so; ONNX Runtime multiplies them out when it reads the file."""
     from onnxscript import ir, optimizer
 
+    few_bits = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.FLOAT16}
+
     def folded(node: ir.Node) -> bool | None:
-        small = any(value is not None and value.dtype == ir.DataType.INT8 for value in node.inputs)
+        small = any(value is not None and value.dtype in few_bits for value in node.inputs)
         return False if small else None  # the optimiser's own rule
 
     optimizer.optimize_ir(program.model, should_fold=folded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.pooling import averaged
 
 SHORT = 2  # rows of so few numbers are kept as float16: a span would take more than it saves
+AT_ONCE = 64 << 20  # bytes as float32, up to which a graph multiplies out the whole table
 
 
 class QuantisedTables(nn.Module):
@@ -58,10 +59,18 @@ class QuantisedTables(nn.Module):
 
     def looked_up(self, ids: Tensor) -> Tensor:
         """(lookups,) places to (lookups, dim) rows."""
-        found = self.codes.index_select(0, ids).float()
+        if torch.compiler.is_compiling() and 4 * self.codes.shape[0] * self.dim <= AT_ONCE:
+            # ONNX Runtime multiplies out what is constant once, when it reads the file: a look-up is then as fast as
+            # of float32, and takes its memory. A larger table stays in few bits there too.
+            return self._numbers(lambda kept: kept).index_select(0, ids)
+        return self._numbers(lambda kept: kept.index_select(0, ids))
+
+    def _numbers(self, rows: Callable[[Tensor], Tensor]) -> Tensor:
+        """(rows, dim) of those rows that are taken of what is kept."""
+        found = rows(self.codes).float()
         if self.bits == 16:
             return found
-        span = self.span.index_select(0, ids).float()
+        span = rows(self.span).float()
         if self.bits == 4:
             high = torch.floor(found / 16)
             found = torch.stack([found - 16 * high, high], 2).flatten(1)[:, : self.dim]
