@@ -9,7 +9,7 @@ import shlex
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -17,9 +17,23 @@ from recdistill.errors import UsageError, nearest
 
 
 class Settings(BaseModel):
-    """A group of settings: frozen, unknown keys forbidden."""
+    """A group of settings: frozen, unknown keys forbidden.
+
+    Raises:
+        UsageError: as in `fill`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    if not TYPE_CHECKING:  # which reads the arguments off the fields
+
+        def __init__(self, /, **values: Any) -> None:
+            try:
+                self.__pydantic_validator__.validate_python(values, self_instance=self)
+            except ValidationError as error:
+                raise _told(type(self), error) from None
+
+        __init__.__pydantic_base_init__ = True  # so that pydantic fills groups within groups without it, as its own
 
     @model_validator(mode="before")
     @classmethod
@@ -115,11 +129,7 @@ def fill(kind: type[S], values: Mapping[str, Any]) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problems = error.errors()
-        inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
-        # Of a list with a wrong item pydantic also says that it is too short.
-        told = [problem for problem in problems if problem["loc"] not in inner]
-        raise UsageError("\n".join(_explain(kind, problem) for problem in told)) from None
+        raise _told(kind, error) from None
 
 
 def plain(settings: Settings) -> dict[str, Any]:
@@ -179,6 +189,14 @@ def _parsed(text: str) -> Any:
         return text
 
 
+def _told(kind: type[Settings], error: ValidationError) -> UsageError:
+    problems = error.errors()
+    inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
+    # Of a list with a wrong item pydantic also says that it is too short.
+    told = [problem for problem in problems if problem["loc"] not in inner]
+    return UsageError("\n".join(_explain(kind, problem) for problem in told))
+
+
 def _explain(kind: type[Settings], problem: Any) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
@@ -191,7 +209,7 @@ def _explain(kind: type[Settings], problem: Any) -> str:
     rule, got = problem["msg"].removeprefix("Value error, "), problem["input"]
     if problem["type"] == "tuple_type":
         rule = f"must be a list, e.g. --set {shlex.quote(f'{path}={_as_list(got)}')}"
-    said = f"setting {path!r}: {rule}"
+    said = f"setting {path!r}: {rule}" if path else rule  # of the whole group
     if isinstance(problem.get("ctx", {}).get("error"), UsageError):  # which says itself what arrived
         return said
     choices = re.findall("'([^']*)'", problem["ctx"]["expected"]) if problem["type"] == "literal_error" else []

@@ -47,7 +47,7 @@ class TerminalBoard:
         self.started = self.spoke = time.monotonic()
         self.patience = FIRST
         kept = f", {done} of them kept from before" if done else ""
-        self.say(f"{stage}: {units} to make{kept}")
+        self.say(f"{stage}: {units} to make{kept}" if done < units else f"{stage}: all {units} kept from before")
         if self.out.is_terminal:
             columns = [TextColumn("  {task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")]
             times = [TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()]

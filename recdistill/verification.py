@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recdistill import report
-from recdistill.artefacts import is_whole, manifest, read_json, verify
+from recdistill.artefacts import MANIFEST, is_whole, manifest, read_json, verify
 from recdistill.errors import DataError
+from recdistill.report.frontier.words import GRID
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.stages import label_units, strategy_units, student_units, teacher_units
@@ -49,6 +50,7 @@ def verify_run(path: Path) -> Verified:
     made = {inspected: run.identity} | {unit.folder: unit.prepared for unit in units}
     others = {folder for folder, rows in made.items() if _of_other_rows(folder, rows)}
     there = [folder for folder in _there(wanted) if folder not in others]
+    there += _made_beside(path)
     files = _require_unchanged(there)
     missing = tuple(str(folder.relative_to(path)) for folder in wanted if folder not in there)
     return Verified(len(there), files, _counted_again(run), missing)
@@ -60,7 +62,13 @@ def _of_other_rows(folder: Path, prepared: str) -> bool:
 
 
 def _there(folders: list[Path]) -> list[Path]:
-    return [folder for folder in folders if (folder / "manifest.json").is_file()]
+    return [folder for folder in folders if (folder / MANIFEST).is_file()]
+
+
+def _made_beside(run: Path) -> list[Path]:
+    """What `recdistill pareto` made of the run, for which its configuration does not ask."""
+    files = sorted((run / GRID).rglob(MANIFEST))
+    return [file.parent for file in files if not file.parent.name.startswith(".")]  # of a process that was killed
 
 
 def _require_unchanged(folders: list[Path]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from recdistill.cells.trying import chosen
 from recdistill.compression import Compression, reduced
 from recdistill.configuration import StudentSettings
 from recdistill.distillation import DistillSettings, distill
-from recdistill.errors import UsageError
+from recdistill.errors import DataError, UsageError
 from recdistill.evaluation import compare, measure
 from recdistill.fit_settings import FitSettings
 from recdistill.label_budget import Cell
@@ -249,6 +250,14 @@ def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
     assert shown["frontier"] == result
     assert "What a smaller student costs" in (run.report / "report.md").read_text()
 
+    # Its files are the run's, and are looked at with them.
+    assert call("verify", "r")[0] == 0
+    with (grid.shipped(shipped, cells[1]) / "model.onnx").open("ab") as file:
+        file.write(b"more")
+    code, _, errors = call("verify", "r")
+    assert code == DataError.exit_code
+    assert f"{grid.shipped(shipped, cells[1]).name}/model.onnx must have" in errors
+
 
 def missing(run: RunFolder, toml: str) -> set[str]:
     """What a grid would make that is not there."""
@@ -258,3 +267,36 @@ def missing(run: RunFolder, toml: str) -> set[str]:
 
 def grid_points(result: dict[str, Any]) -> list[Point]:
     return [Point(p["size"], Compression(**p["compression"])) for p in result["points"]]
+
+
+@pytest.mark.slow
+def test_of_ratings_the_least_error_is_the_best(call: Call, tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
+    (tmp_path / "grid.toml").write_text(GRID)
+    rated = ("data.name=movielens", f"data.root={shared_data('ml-100k')}")
+    of = "data.arguments={task='rating', domain='time', at=0.6, disjoint=['rows']}"
+    told = [word for one in (*rated, of) for word in ("--set", one)]
+    for verb in (("prepare", "distilling.toml", "--out", "r", *told), ("teacher", "r"), ("label", "r")):
+        code, _, errors = call(*verb)
+        assert not code, errors
+    code, out, errors = call("pareto", "r", "--grid", "grid.toml")
+    assert not code, errors
+    run = RunFolder(tmp_path / "r")
+    result, cell = page_of(run), Cell(0.5, 0)
+    valid, test = run.labelled(cell)[1], run.tables()["test"]
+    valid = valid.take(valid.labelled)
+    grid = Grid(run, fill(ParetoSettings, {"sizes": {"small": {}}}), 0.5)
+    points = {point.name: point for point in grid_points(result)}
+    errors_by = {
+        name: measure(Scorer.load(grid.shipped(point, cell)).score(valid.arrow), valid).metrics["rmse"]
+        for name, point in points.items()
+    }
+    told_of = {point["name"]: point["valid"] for point in result["points"]}
+    assert {name: told_of[name] for name in points} == pytest.approx(errors_by)
+    assert result["metric"] == "rmse"
+    assert result["best"] == min((name for name in points if name != BASELINE), key=errors_by.__getitem__)
+    shipped = Scorer.load(grid.shipped(points[result["recommended"]], cell)).score(test.arrow)
+    assert result["test"]["rankers"][result["recommended"]]["rmse"] == pytest.approx(
+        measure(shipped, test).metrics["rmse"]
+    )
+    assert "RMSE" in out
+    assert "AUC" not in out

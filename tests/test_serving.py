@@ -534,6 +534,8 @@ def test_files_that_cannot_be_scored_are_refused(scorer: Scorer, tmp_path: Path)
     for top, by in ((3, None), (0, "user"), (-1, "user")):
         with pytest.raises(UsageError, match="need both top"):
             score_file(scorer, tmp_path / "rows.parquet", out, top=top, by=by)
+    with pytest.raises(UsageError, match=r"to a name that ends in .parquet, got 'scores.csv'"):
+        score_file(scorer, tmp_path / "rows.parquet", tmp_path / "scores.csv")
     pq.write_table(pa.Table.from_pylist([{"user": "u1"}]), tmp_path / "few.parquet")
     with pytest.raises(DataError, match="is missing"):
         score_file(scorer, tmp_path / "few.parquet", out)
@@ -618,9 +620,11 @@ def test_a_damaged_folder_is_refused(folder: Path, tmp_path: Path, change: str, 
         Scorer.load(damaged(folder, tmp_path, change))
 
 
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"manifest.json does not exist"):
+def test_what_is_no_student_is_refused_with_the_verb_that_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"must hold an exported student, got no manifest.json in it: `recdistill expo"):
         Scorer.load(tmp_path)
+    with pytest.raises(DataError, match=r"nowhere must hold an exported student, got no such folder"):
+        Scorer.load(tmp_path / "nowhere")
 
 
 ABSENT = "torch torchrec pandas pydantic sklearn scipy onnx onnxscript safetensors typer rich jinja2 matplotlib"

@@ -175,6 +175,13 @@ def test_each_setting_that_differs_is_named_once(there: dict[str, Any], here: di
     assert [line.partition(" is ")[0] for line in lines] == [f"group.{name}" for name in sorted(wanted)]
 
 
+@pytest.mark.parametrize("values", [{"sedes": 2}, {"shares": [50]}, {"branch": {"leaf": {"rate": 0}}}])
+def test_python_says_what_a_file_would_say(values: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as told:
+        Tree(**values)
+    assert str(told.value) == raised(values)
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Tree().seeds = 2  # type: ignore[misc]

@@ -42,6 +42,10 @@ def test_a_run_is_shipped_and_scores_a_file(call: Call, tmp_path: Path) -> None:
     assert best.column_names == ["row_id", user, "score"]
     assert max(np.unique(np.array(best[user].to_pylist()), return_counts=True)[1]) == 2
 
+    for alone in (("--top", "2"), ("--by", user)):
+        code, _, errors = call("score", "student", "rows.parquet", "--out", "few.parquet", *alone)
+        assert (code, f"--top and --by go together, got only {alone[0]}" in errors) == (2, True), errors
+
     for given, rule in (
         ((), "student is there already; choose another name or pass --overwrite"),
         (("--labels", "0.2"), "r has labels 0.5 and seeds below 1, got --labels 0.2 --seed 0"),
@@ -63,4 +67,4 @@ def test_what_is_not_there_is_named(call: Call, tmp_path: Path) -> None:
     code, _, errors = call("export", "r", "--out", "student")
     assert (code, "is not there yet; run `recdistill distill r` first" in errors) == (2, True), errors
     code, _, errors = call("score", "r", "tiny.toml", "--out", "scores.parquet")
-    assert (code, "manifest.json does not exist" in errors) == (3, True), errors
+    assert (code, "`recdistill export` makes one" in errors) == (3, True), errors

@@ -100,6 +100,8 @@ def score(
     """
     from recdistill.serving import Scorer, rows_in, score_file
 
+    if bool(top) != (by is not None):
+        raise UsageError(f"--top and --by go together, got only {'--top' if top else '--by'}")
     shown, scorer = board(), Scorer.load(student, threads=threads)
     if total := rows_in(rows):
         shown.track(f"scoring {rows.name}", total, "rows")

@@ -17,6 +17,8 @@ from recdistill.errors import EnvironmentFault
 from recdistill.features import PAD, UNSEEN, FeatureSpec, input_names
 from recdistill.ranker import Ranker
 
+A_FEW = 16  # numbers that are no weights worth keeping in few bits: torch makes unit matrices of bytes, too
+
 
 def exported_program(ranker: Ranker) -> torch.export.ExportedProgram:
     """The network as a graph of torch: `(ids, number, [list feature, …], [vector feature, …]) -> logits`.
@@ -115,8 +117,9 @@ def _optimise(program: torch.onnx.ONNXProgram) -> None:
     few_bits = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.FLOAT16}
 
     def folded(node: ir.Node) -> bool | None:
-        small = any(value is not None and value.dtype in few_bits for value in node.inputs)
-        return False if small else None  # the optimiser's own rule
+        kept = (value for value in node.inputs if value is not None and value.dtype in few_bits)
+        weights = any(value.const_value is not None and value.const_value.size > A_FEW for value in kept)
+        return False if weights else None  # the optimiser's own rule
 
     optimizer.optimize_ir(program.model, should_fold=folded)
 

@@ -50,12 +50,14 @@ def score_file(
         How many rows were scored.
 
     Raises:
-        UsageError: `top` without `by`, or the other way round; or there is something of the name of `out`.
+        UsageError: `top` without `by`, or the other way round; or `out` does not end in `.parquet`, or there is
+            something of that name.
         DataError: a column is missing or of another type, or the file holds something else.
     """
     path, out = Path(path), Path(out)
     if bool(top) != (by is not None) or top < 0:
-        raise UsageError(f"the best rows of each user need both top (at least 1) and by, got {top=}, {by=}")
+        rule = "the best rows of each user need both top, at least 1, and by, their column"
+        raise UsageError(f"{rule}; got {top=}, {by=}")
     file = opened(path, scorer)
     _require_free(out, path, overwrite)
     kept = _kept(file.schema, scorer, keep, by)
@@ -116,6 +118,8 @@ class _Best:
 
 
 def _require_free(out: Path, path: Path, overwrite: bool) -> None:
+    if out.suffix != ".parquet" and not out.is_dir():
+        raise UsageError(f"scores are written as Parquet, to a name that ends in .parquet, got {out.name!r}")
     if out.exists() and out.samefile(path):
         raise UsageError(f"{out} is the file to score; choose another name for the scores")
     if out.is_dir() or (out.exists() and not overwrite):

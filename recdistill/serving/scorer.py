@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from recdistill.artefacts import manifest, read_json, verify
+from recdistill.artefacts import MANIFEST, manifest, read_json, verify
 from recdistill.encoder import Encoder
 from recdistill.errors import DataError, EnvironmentFault, UsageError
 from recdistill.features import inputs
@@ -69,6 +69,9 @@ class Scorer:
             EnvironmentFault: onnxruntime is not installed.
         """
         folder = Path(folder)
+        if not (folder / MANIFEST).is_file():
+            there = f"no {MANIFEST} in it" if folder.is_dir() else "no such folder"
+            raise DataError(f"{folder} must hold an exported student, got {there}: `recdistill export` makes one")
         verify(folder)
         if (kind := manifest(folder)["facts"].get("kind")) != KIND:
             raise DataError(f"{folder} must hold an exported student, got {kind!r}: `recdistill export` makes one")
