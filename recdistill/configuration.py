@@ -16,6 +16,7 @@ from recdistill.errors import UsageError, nearest
 from recdistill.features import FeatureSpec
 from recdistill.fit_settings import FitSettings
 from recdistill.settings import Settings
+from recdistill.splits import By
 from recdistill.transfer import CONFIDENCE
 
 # A model is built on it only to see whether its arguments make sense.
@@ -86,7 +87,7 @@ class SplitSettings(Settings):
 
     valid: float = Field(0.1, gt=0, lt=1)
     test: float = Field(0.1, gt=0, lt=1)
-    by: Literal["random", "time", "user", "position", "last"] = "random"
+    by: By = "random"
 
 
 class RankingSettings(Settings):

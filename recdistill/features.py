@@ -73,7 +73,7 @@ def _beside(columns: Sequence[Array], rows: int, dtype: type[np.generic]) -> Arr
     """(rows, columns), filled by hand: for few rows `np.stack` takes twice as long."""
     matrix = np.empty((rows, len(columns)), dtype)
     for place, column in enumerate(columns):
-        matrix[:, place] = column
+        np.copyto(matrix[:, place], column.reshape(rows))  # which refuses another length, or another kind of number
     return matrix
 
 

@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
         def __init__(self, /, **values: Any) -> None:
             try:
-                self.__pydantic_validator__.validate_python(values, self_instance=self)
+                super().__init__(**values)
             except ValidationError as error:
                 raise _told(type(self), error) from None
 
@@ -130,6 +130,17 @@ def fill(kind: type[S], values: Mapping[str, Any]) -> S:
         return kind.model_validate(values)
     except ValidationError as error:
         raise _told(kind, error) from None
+
+
+def of_kind(kind: type[S], given: Any, what: str) -> S:
+    """Settings that were given, or the kind's defaults for None; `what` they are called where they are asked for.
+
+    Raises:
+        UsageError: they are something else.
+    """
+    if given is not None and not isinstance(given, kind):
+        raise UsageError(f"{what} must be {kind.__name__}, got {type(given).__name__}")
+    return kind() if given is None else given
 
 
 def plain(settings: Settings) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from recdistill.errors import DataError, UsageError
+from recdistill.errors import DataError, UsageError, nearest
 from recdistill.streams import seed as seed_of
 from recdistill.tables import Table
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Counts = np.ndarray[Any, np.dtype[np.int64]]
+By = Literal["random", "time", "user", "position", "last"]
 LAST_OUT_ROWS = 3  # one each to train, validate and test
 
 
@@ -20,7 +21,7 @@ def split(
     *,
     valid: float = 0.1,
     test: float = 0.1,
-    by: Literal["random", "time", "user", "position", "last"] = "random",
+    by: By = "random",
     seed: int = 0,
     implicit: bool = False,
 ) -> tuple[Table, Table, Table]:
@@ -39,11 +40,13 @@ def split(
         implicit: whether the rows are clicks alone, so that the parts need not have both classes.
 
     Raises:
-        UsageError: the shares make no sense.
+        UsageError: the shares make no sense, or there is no such way to split.
         DataError: a part is empty or its labels are of one class, or a column that `by` needs is missing.
     """
     if not (0 < valid < 1 and 0 < test < 1 and valid + test < 1):
         raise UsageError(f"valid and test must be shares in (0, 1) with a sum below 1, got {valid=}, {test=}")
+    if by not in (ways := get_args(By)):
+        raise UsageError(f"rows cannot be split by {by!r}, {nearest(str(by), ways)}")
     if by == "time":
         before_test = earlier(table, 1 - test)
         before_valid = earlier(table, 1 - test - valid)

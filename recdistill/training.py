@@ -27,7 +27,7 @@ from recdistill.prepared_table import PreparedTable
 from recdistill.progress import Judge, Progress, stoppable
 from recdistill.ranker import Ranker
 from recdistill.ranks import current
-from recdistill.settings import plain
+from recdistill.settings import of_kind, plain
 from recdistill.sources import InMemory, Rows, Source, held_out, source_of
 from recdistill.steps import Goal, Steps, hard_labels
 from recdistill.tables import Table
@@ -91,7 +91,8 @@ def fit(
         EnvironmentFault: the device is not there.
         Interrupted: the user stopped it; the state is in `checkpoint`.
     """
-    settings, started = settings or FitSettings(), "" if checkpoint is None else _started_from(ranker)
+    settings = of_kind(FitSettings, settings, "settings")
+    started = "" if checkpoint is None else _started_from(ranker)
     trainee = _trainee(ranker, settings, objective, checkpoint)
     with _given_back(ranker, trainee):
         batch_size, device, ranks = settings.batch_size, trainee.device, trainee.ranks

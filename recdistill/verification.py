@@ -7,8 +7,11 @@ from pathlib import Path
 
 from recdistill import report
 from recdistill.artefacts import MANIFEST, is_whole, manifest, read_json, verify
+from recdistill.compression import Compression
 from recdistill.errors import DataError
-from recdistill.report.frontier.words import GRID
+from recdistill.label_budget import Cell
+from recdistill.pareto import Grid, ParetoSettings, Point
+from recdistill.report.frontier.words import GRID, PAGE
 from recdistill.run_folder import RunFolder
 from recdistill.soft_labels import SoftLabels
 from recdistill.stages import label_units, strategy_units, student_units, teacher_units
@@ -41,7 +44,11 @@ def verify_run(path: Path) -> Verified:
     run = RunFolder(path)
     prepared = [run.prepared(part) for part in run.parts]
     inspected = run.prepared("inspection")
-    _require_unchanged(_there(prepared))
+    try:
+        _require_unchanged(_there(prepared))
+    except DataError:  # by which nothing else can be read: whatever else was changed is said at once
+        _require_unchanged([file.parent for file in sorted(path.rglob(MANIFEST))])
+        raise
     run.tables()
     stages = [*teacher_units(run).values(), label_units(run), *student_units(run).values()]
     stages += strategy_units(run).values()
@@ -50,7 +57,8 @@ def verify_run(path: Path) -> Verified:
     made = {inspected: run.identity} | {unit.folder: unit.prepared for unit in units}
     others = {folder for folder, rows in made.items() if _of_other_rows(folder, rows)}
     there = [folder for folder in _there(wanted) if folder not in others]
-    there += _made_beside(path)
+    wanted += _told_of(run)
+    there = list(dict.fromkeys([*there, *_made_beside(path)]))
     files = _require_unchanged(there)
     missing = tuple(str(folder.relative_to(path)) for folder in wanted if folder not in there)
     return Verified(len(there), files, _counted_again(run), missing)
@@ -69,6 +77,18 @@ def _made_beside(run: Path) -> list[Path]:
     """What `recdistill pareto` made of the run, for which its configuration does not ask."""
     files = sorted((run / GRID).rglob(MANIFEST))
     return [file.parent for file in files if not file.parent.name.startswith(".")]  # of a process that was killed
+
+
+def _told_of(run: RunFolder) -> list[Path]:
+    """What the page of a run's grid speaks of: every student that it shows, of every seed."""
+    page = run.path / GRID / PAGE / "pareto.json"
+    if not page.is_file():
+        return []
+    told = read_json(page)
+    grid, cells = Grid(run, ParetoSettings(), told["labels"]), [Cell(told["labels"], k) for k in range(told["seeds"])]
+    shown = [point for point in told["points"] if not point["refused"]]
+    points = [Point(point["size"], Compression(**point["compression"])) for point in shown]
+    return [grid.shipped(point, cell) for point in points for cell in cells]
 
 
 def _require_unchanged(folders: list[Path]) -> int:

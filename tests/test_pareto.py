@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -251,12 +252,19 @@ def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
     assert "What a smaller student costs" in (run.report / "report.md").read_text()
 
     # Its files are the run's, and are looked at with them.
-    assert call("verify", "r")[0] == 0
-    with (grid.shipped(shipped, cells[1]) / "model.onnx").open("ab") as file:
+    left = run.path / "pareto" / "shipped" / ".small.0a1b.tmp"
+    shutil.copytree(grid.shipped(shipped, cells[0]), left)
+    (left / "model.onnx").unlink()  # of a process that was killed: no matter
+    code, out, _ = call("verify", "r")
+    assert (code, "not finished" in out) == (0, False)
+    gone = grid.shipped(Point("small", INT8), cells[1])
+    remove(gone)
+    assert f"1 artefacts are not there yet, e.g. {gone.relative_to(run.path)}" in call("verify", "r")[1]
+    with (grid.shipped(Point("small"), cells[1]) / "model.onnx").open("ab") as file:
         file.write(b"more")
     code, _, errors = call("verify", "r")
     assert code == DataError.exit_code
-    assert f"{grid.shipped(shipped, cells[1]).name}/model.onnx must have" in errors
+    assert f"{cells[1]}/model.onnx must have" in errors
 
 
 def missing(run: RunFolder, toml: str) -> set[str]:

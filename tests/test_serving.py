@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -234,14 +235,14 @@ def test_rows_of_equal_numbers_and_ends_are_kept() -> None:
 def test_an_export_with_small_tables_is_smaller_and_says_what_it_costs(
     tmp_path: Path, tables: Any, at_once: bool, monkeypatch: Any
 ) -> None:
-    if not at_once:  # as of a table that is large
-        monkeypatch.setattr(sys.modules[QuantisedTables.__module__], "AT_ONCE", 0)
     users = [{**row, "user": f"u{place}"} for place, row in enumerate(drawn(2_000, seed=9))]
     rows = table(users)
     encoder = rd.Encoder.fit(rows, OTHERS)
     student = rd.Ranker(encoder, build("deepfm", encoder.spec, seed=0, arguments={"hidden": [8]}))
     for weights in student.network.parameters():
         weights.data.normal_(std=0.05)
+    size = sum(4 * m.weight.numel() for m in student.network.modules() if isinstance(m, PlainTables))
+    monkeypatch.setattr(sys.modules[QuantisedTables.__module__], "AT_ONCE", size if at_once else size - 1)
     whole = export(student, tmp_path / "whole", rows=rows)
     small = export(student, tmp_path / "small", rows=rows, tables=tables)
     assert small.parity.largest <= 1e-5
@@ -249,7 +250,8 @@ def test_an_export_with_small_tables_is_smaller_and_says_what_it_costs(
     assert 0 < small.compressed.largest <= (0.05 if tables == "int8" else 0.5)
     assert small.bytes == (tmp_path / "small" / "model.onnx").stat().st_size
     assert small.bytes < whole.bytes * (0.5 if tables == "int8" else 0.4)
-    assert (set(looked_up_in(tmp_path / "small")) == {"float32"}) == at_once
+    assert set(looked_up_in(tmp_path / "whole")) == {"float32"}
+    assert set(looked_up_in(tmp_path / "small")) == ({"float32"} if at_once else {"uint8", "float16"})
     apart = np.abs(Scorer.load(tmp_path / "small").score(rows.arrow) - student.score(rows))
     assert apart.max() == pytest.approx(small.compressed.largest, rel=0.2, abs=1e-6)
     stored = json.loads((tmp_path / "small" / "serving.json").read_text())
@@ -356,6 +358,23 @@ def test_a_frame_scores_as_its_records(scorer: Scorer) -> None:
     assert np.array_equal(scorer.score(rows, batch_size=7), scorer.score(rows))
 
 
+@pytest.mark.parametrize("multi", [False, True])
+@pytest.mark.parametrize(
+    ("odd", "ids"),
+    [(2, [1, 2]), (2.0, [1, 2]), (np.int64(2), [1, 2]), (None, [1, 0]), (9, [1, 0]), (True, None), (Decimal(2), None)],
+)
+def test_beside_a_known_id_one_of_another_type_is_read_as_alone(odd: Any, ids: list[int] | None, multi: bool) -> None:
+    values = [[1], [2], [3]] if multi else [1, 2, 3]
+    schema = rd.Schema(label="click", **{"multi" if multi else "categorical": ("i",)})  # type: ignore[arg-type]
+    encoder = rd.Encoder.fit(rd.Table(pa.table({"i": values * 2, "click": [0, 1] * 3}), schema))
+    records = [{"i": [value] if multi else value} for value in (1, odd)]
+    if ids is not None and not (multi and isinstance(odd, float)):  # of lists, floats are no ids
+        assert Rows(encoder).coded(records, ["i"])[0]["i"].ravel().tolist() == ids
+        return
+    with pytest.raises(DataError, match="column 'i'"):
+        Rows(encoder).coded(records, ["i"])
+
+
 @pytest.mark.parametrize(
     ("changed", "rule"),
     [
@@ -421,10 +440,14 @@ def test_a_file_is_scored_part_by_part_in_its_order(
     scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "AT_A_TIME", 64)
-    rows = drawn(300, seed=6)
+    rows = [{**row, "user": "a stranger"} if place % 7 == 0 else row for place, row in enumerate(drawn(300, seed=6))]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet", row_group_size=100)
     told: list[int] = []
-    assert score_file(scorer, tmp_path / "rows.parquet", tmp_path / "scores.parquet", told=told.append) == 300
+    done = score_file(scorer, tmp_path / "rows.parquet", tmp_path / "scores.parquet", told=told.append)
+    assert (done.rows, done.kept) == (300, 300)
+    known = set(scorer.encoder.columns["user"][1].values.to_pylist())  # type: ignore[union-attr]
+    assert done.unknown["user"] == sum(row["user"] not in known for row in rows) > 0
+    assert set(done.unknown) == {name for name, _ in scorer.encoder.spec.categorical}
     found = pq.read_table(tmp_path / "scores.parquet")
     assert found.column_names == ["user", "item", "shop", "click", "note", "score"]
     assert found["score"].to_numpy() == pytest.approx(scorer.predict(rows), abs=1e-6)
@@ -452,7 +475,8 @@ def test_the_best_rows_of_each_user(
     if coded:  # as pandas' categories are written
         written = written.set_column(0, "user", written["user"].dictionary_encode())
     pq.write_table(written, tmp_path / "rows.parquet")
-    score_file(scorer, tmp_path / "rows.parquet", tmp_path / "best.parquet", top=top, by="user", keep=["item"])
+    done = score_file(scorer, tmp_path / "rows.parquet", tmp_path / "best.parquet", top=top, by="user", keep=["item"])
+    assert (done.rows, done.kept) == (300, pq.read_metadata(tmp_path / "best.parquet").num_rows)
     found = pq.read_table(tmp_path / "best.parquet").to_pandas()
     frame = pd.DataFrame(rows)[["item", "user"]].assign(score=scorer.predict(rows))
     for user, of in frame.fillna({"user": "none"}).groupby("user"):
@@ -625,28 +649,41 @@ def test_what_is_no_student_is_refused_with_the_verb_that_makes_one(tmp_path: Pa
         Scorer.load(tmp_path)
     with pytest.raises(DataError, match=r"nowhere must hold an exported student, got no such folder"):
         Scorer.load(tmp_path / "nowhere")
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(DataError, match=r"model.onnx must hold an exported student, got a file"):
+        Scorer.load(tmp_path / "model.onnx")
 
 
 ABSENT = "torch torchrec pandas pydantic sklearn scipy onnx onnxscript safetensors typer rich jinja2 matplotlib"
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, *_):
+        if name.split('.')[0] in sys.argv[1].split():
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Absent())
+"""
 
 
 def test_serving_knows_neither_torch_nor_pandas(folder: Path) -> None:
-    code = (
-        "import sys\n"
-        "class Absent:\n"
-        "    def find_spec(self, name, *_):\n"
-        "        if name.split('.')[0] in sys.argv[3].split():\n"
-        "            raise ImportError(name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
+    code = WITHOUT + (
         "from recdistill.serving import Scorer\n"
         "import json\n"
-        "print(Scorer.load(sys.argv[1]).score(json.loads(sys.argv[2])).tolist())"
+        "print(Scorer.load(sys.argv[2]).score(json.loads(sys.argv[3])).tolist())"
     )
     rows = drawn(3, seed=8)
     done = subprocess.run(
-        [sys.executable, "-c", code, str(folder), json.dumps(rows), ABSENT], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, ABSENT, str(folder), json.dumps(rows)], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == pytest.approx(Scorer.load(folder).score(rows).tolist(), abs=1e-6)
+
+
+def test_commands_on_a_machine_that_only_serves_name_what_it_has() -> None:
+    code = WITHOUT + "from recdistill.cli import main"
+    done = subprocess.run([sys.executable, "-c", code, ABSENT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: the commands need the whole package, got no ")
+    assert "Traceback" not in done.stderr
 
 
 def test_parity_needs_the_same_shape(student: rd.Ranker, scorer: Scorer) -> None:

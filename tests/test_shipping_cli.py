@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tiny import Call
@@ -41,6 +42,14 @@ def test_a_run_is_shipped_and_scores_a_file(call: Call, tmp_path: Path) -> None:
     best = pq.read_table(tmp_path / "best.parquet")
     assert best.column_names == ["row_id", user, "score"]
     assert max(np.unique(np.array(best[user].to_pylist()), return_counts=True)[1]) == 2
+
+    strange = test.arrow.drop_columns(user).append_column(user, pa.array(-1 - np.arange(len(test))))
+    pq.write_table(strange, tmp_path / "strange.parquet")
+    code, output, errors = call("score", "student", "strange.parquet", "--out", "strange_scores.parquet")
+    assert (code, errors) == (0, "")
+    assert f"Caution: 100 % of {user} are missing or unknown to the student; are they written as" in output
+    code, output, errors = call("verify", "student")
+    assert (code, "files are as they were written" in output) == (0, True), errors
 
     for alone in (("--top", "2"), ("--by", user)):
         code, _, errors = call("score", "student", "rows.parquet", "--out", "few.parquet", *alone)

@@ -105,6 +105,11 @@ def test_a_split_by_position_follows_the_order_of_rows() -> None:
     assert [part.row_ids.tolist() for part in parts] == [ids.tolist() for ids in np.split(table(100).row_ids, [60, 70])]
 
 
+def test_a_way_to_split_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"rows cannot be split by 'timestamp', did you mean 'time'\?"):
+        split(table(100), by="timestamp")  # type: ignore[arg-type]
+
+
 def test_bad_splits_are_refused() -> None:
     with pytest.raises(UsageError, match="sum below 1"):
         split(table(), valid=0.6, test=0.5)

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from recdistill.cli import beginnings, choosing, diagnosing, planning, shipping, stages, tuning
-from recdistill.cli.app import app
+try:
+    from recdistill.cli import beginnings, choosing, diagnosing, planning, shipping, stages, tuning, verifying
+    from recdistill.cli.app import app
+except ModuleNotFoundError as missing:  # where recdistill was installed without what it depends on
+    if (missing.name or "recdistill").startswith("recdistill"):
+        raise
+    sys.exit(
+        f"error: the commands need the whole package, got no {missing.name}: pip install recdistill; a machine that "
+        "only serves has recdistill.serving in Python (Scorer, score_file)"
+    )
 
-__all__ = ["app", "beginnings", "choosing", "diagnosing", "main", "planning", "shipping", "stages", "tuning"]
+__all__ = [
+    "app",
+    "beginnings",
+    "choosing",
+    "diagnosing",
+    "main",
+    "planning",
+    "shipping",
+    "stages",
+    "tuning",
+    "verifying",
+]
 
 
 def main() -> None:

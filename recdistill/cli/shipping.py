@@ -34,7 +34,7 @@ KeptLayers = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
 Student = Annotated[Path, typer.Argument(help="A folder that `export` wrote.", callback=a_file)]
 Rows = Annotated[Path, typer.Argument(help="A Parquet, CSV or TSV file of rows.", callback=a_file)]
-Scores = Annotated[Path, typer.Option("--out", help="The Parquet file to write.")]
+Scores = Annotated[Path, typer.Option("--out", help="The file to write: NAME.parquet.")]
 Keep = Annotated[
     list[str] | None,
     typer.Option(help="A column to copy beside the score. May be repeated. Default: ids and what is no feature."),
@@ -106,10 +106,15 @@ def score(
     if total := rows_in(rows):
         shown.track(f"scoring {rows.name}", total, "rows")
     try:
-        count = score_file(scorer, rows, out, keep=keep or (), top=top, by=by, overwrite=overwrite, told=shown.advance)
+        found = score_file(scorer, rows, out, keep=keep or (), top=top, by=by, overwrite=overwrite, told=shown.advance)
     finally:
         shown.end()
-    shown.say(f"{count:,} rows are scored in {out}")
+    kept = f", {found.kept:,} of them kept" if top else ""
+    shown.say(f"{found.rows:,} rows are scored{kept} in {out}")
+    for name, count in found.unknown.items():
+        if 2 * count > found.rows:
+            share = f"{100 * count / found.rows:.0f} % of {name}"
+            shown.say(f"Caution: {share} are missing or unknown to the student; are they written as in training?")
 
 
 def _student(run: RunFolder, cell: Cell, arm: str | None) -> Path:

@@ -35,7 +35,7 @@ from recdistill.cli.options import (
     Workers,
     a_file,
 )
-from recdistill.cli.tables import prepare_files, table_of, verify_table
+from recdistill.cli.tables import prepare_files, table_of
 from recdistill.cli.words import bad_rows_explained, board, command, done, show, show_inspection
 from recdistill.errors import UsageError
 
@@ -205,22 +205,6 @@ def report(
     from recdistill.run_folder import RunFolder
 
     show(experiment.render(RunFolder(run_folders[0])), run_folders[0])
-
-
-@app.command()
-def verify(run_folder: Run) -> None:
-    """Hash every file of a run or a prepared table and count its rows again; say what is missing or was changed."""
-    from recdistill.run_folder import RunFolder
-    from recdistill.verification import verify_run
-
-    if (run_folder / "manifest.json").is_file() and not RunFolder(run_folder).is_run:
-        verify_table(run_folder)
-        return
-    found, out = verify_run(run_folder), board()
-    out.say(f"{run_folder}: {found.files} files of {found.artefacts} artefacts are as they were written")
-    out.say(f"{found.rows:,} rows counted again")
-    if found.missing:
-        out.say(f"not finished: {len(found.missing)} artefacts are not there yet, e.g. {found.missing[0]}")
 
 
 def _only_for_tables(run_folder: Path, given: dict[str, object]) -> None:

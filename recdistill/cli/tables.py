@@ -62,14 +62,6 @@ def table_of(files: Sequence[Path]) -> Path:
     return Path("prepared") / (name or "table")
 
 
-def verify_table(folder: Path) -> None:
-    """Check every byte of a prepared table, and say so."""
-    from recdistill.prepared_table import PreparedTable
-
-    table = PreparedTable.read(folder)
-    board().say(f"{folder}: {len(table.hashes)} files are as they were written, {sum(table.rows.values()):,} rows")
-
-
 def show_prepared(table: PreparedTable) -> None:
     """The splits, the features, and what a reader should know of them."""
     from recdistill.artefacts import read_json

@@ -7,6 +7,7 @@ from recdistill.compression.pruning import pruned
 from recdistill.compression.settings import Compression
 from recdistill.compression.vocabularies import with_frequent_ids
 from recdistill.ranker import Ranker
+from recdistill.settings import of_kind
 from recdistill.tables import Table
 
 
@@ -22,9 +23,11 @@ def reduced(ranker: Ranker, how: Compression, rows: Table) -> Ranker:
         rows: the training rows, in which ids are counted.
 
     Raises:
-        UsageError: the model has nothing of the kind that would be removed: no hidden layer to prune, no matrix that a
-            lower rank makes smaller, no vocabulary to shorten; or it is not one of the package's.
+        UsageError: `how` is no compression; or the model has nothing of the kind that would be removed: no hidden layer
+            to prune, no matrix that a lower rank makes smaller, no vocabulary to shorten; or it is not one of the
+            package's.
     """
+    how = of_kind(Compression, how, "how")
     small = with_frequent_ids(ranker, rows, how.min_count) if how.min_count > 1 else ranker.copy()
     network = small.network
     network = pruned(network, small.encoder.spec, how.prune) if how.prune else network

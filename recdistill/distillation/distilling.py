@@ -22,6 +22,7 @@ from recdistill.models.embeddings import placed
 from recdistill.prepared_table import PreparedTable
 from recdistill.progress import Progress
 from recdistill.ranker import Ranker
+from recdistill.settings import of_kind
 from recdistill.soft_labels import SoftLabels
 from recdistill.sources import Rows, sized
 from recdistill.tables import Table
@@ -58,7 +59,8 @@ def distill(
         UsageError: the settings ask for what the task, the rows or the student do not have.
         DataError: the soft labels were made for other rows or other grades, or the student has other classes.
     """
-    settings, fitting = settings or DistillSettings(), fitting or FitSettings()
+    settings = of_kind(DistillSettings, settings, "settings")
+    fitting = of_kind(FitSettings, fitting, "fitting")
     # Without a soft term an unlabelled row has no influence on the loss; leaving it out keeps the batches full of
     # labels, and makes alpha = 0 exactly the control.
     labelled = not (settings.listens and settings.unlabelled)

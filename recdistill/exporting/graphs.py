@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from recdistill.batch import Batch
 from recdistill.errors import EnvironmentFault
 from recdistill.features import PAD, UNSEEN, FeatureSpec, input_names
+from recdistill.models.embeddings import read_at_once
 from recdistill.ranker import Ranker
 
 A_FEW = 16  # numbers that are no weights worth keeping in few bits: torch makes unit matrices of bytes, too
@@ -25,12 +26,15 @@ def exported_program(ranker: Ranker) -> torch.export.ExportedProgram:
 
     Rows and the length of lists are free; shapes are those of `features.inputs`.
     """
-    network, spec = copy.deepcopy(ranker.network).cpu().train(False), ranker.encoder.spec
+    return _program(copy.deepcopy(ranker.network), ranker.encoder.spec)
+
+
+def _program(network: nn.Module, spec: FeatureSpec) -> torch.export.ExportedProgram:
     rows = torch.export.Dim("rows")
     lists = [{0: rows, 1: torch.export.Dim(f"longest_{place}")} for place, _ in enumerate(spec.multi)]
     dynamic = ({0: rows}, {0: rows}, lists, [{0: rows} for _ in spec.vector])
     with torch.no_grad(), _quietly():
-        return torch.export.export(_Flat(network, spec), _example(spec), dynamic_shapes=dynamic)
+        return torch.export.export(_Flat(network.cpu().train(False), spec), _example(spec), dynamic_shapes=dynamic)
 
 
 def onnx_program(ranker: Ranker) -> torch.onnx.ONNXProgram:
@@ -41,7 +45,8 @@ def onnx_program(ranker: Ranker) -> torch.onnx.ONNXProgram:
     """
     require_packages()
     names = input_names(ranker.encoder.spec)
-    program = exported_program(ranker)
+    read_at_once(network := copy.deepcopy(ranker.network))
+    program = _program(network, ranker.encoder.spec)
     with _quietly():
         found = torch.onnx.export(
             program, dynamo=True, input_names=names, output_names=["logits"], optimize=False, verbose=False

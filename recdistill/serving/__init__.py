@@ -9,7 +9,7 @@ A folder that `recdistill export` wrote holds the network as ONNX and the encode
 are those of training: unseen ids and missing values are what they were there.
 """
 
-from recdistill.serving.files import rows_in, score_file
+from recdistill.serving.files import Scored, rows_in, score_file
 from recdistill.serving.scorer import Candidates, Scorer
 
-__all__ = ["Candidates", "Scorer", "rows_in", "score_file"]
+__all__ = ["Candidates", "Scored", "Scorer", "rows_in", "score_file"]

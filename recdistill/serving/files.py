@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,27 @@ import pyarrow.parquet as pq
 from recdistill.artefacts import new_file
 from recdistill.columns import decoded, single
 from recdistill.errors import DataError, UsageError, nearest
+from recdistill.features import UNSEEN
 from recdistill.serving.reading import AT_A_TIME, opened
 from recdistill.serving.scorer import Scorer
 
 SCORE = "score"
 Told = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What became of a file of rows.
+
+    Args:
+        rows: how many were scored.
+        kept: how many stand in the scores' file.
+        unknown: per column of ids how many rows have none, or one that the student does not know.
+    """
+
+    rows: int
+    kept: int
+    unknown: Mapping[str, int]
 
 
 def score_file(
@@ -30,7 +47,7 @@ def score_file(
     by: str | None = None,
     overwrite: bool = False,
     told: Told | None = None,
-) -> int:
+) -> Scored:
     """Score the rows of a Parquet or CSV file, in their order, into a Parquet file.
 
     Args:
@@ -46,9 +63,6 @@ def score_file(
         overwrite: replace a file of that name.
         told: called with the rows of each part that is done.
 
-    Returns:
-        How many rows were scored.
-
     Raises:
         UsageError: `top` without `by`, or the other way round; or `out` does not end in `.parquet`, or there is
             something of that name.
@@ -61,18 +75,24 @@ def score_file(
     file = opened(path, scorer)
     _require_free(out, path, overwrite)
     kept = _kept(file.schema, scorer, keep, by)
-    none, done = _empty(file.schema, kept), 0
+    none, done, columns = _empty(file.schema, kept), 0, [name for name, _ in scorer.encoder.spec.categorical]
+    unknown = np.zeros(len(columns), np.int64)
     best = None if by is None else _Best(by, top, none)
     with new_file(out) as temporary, pq.ParquetWriter(temporary, none.schema, compression="zstd") as writer:
         for part in file.parts({*kept, *scorer.columns}):
-            scored = part.select(kept).append_column(SCORE, pa.array(scorer.predict(part), pa.float32()))
+            fed = scorer.encoded(part)
+            unknown += (fed["ids"] == UNSEEN).sum(0)
+            found = scorer.predicted(scorer.score_encoded(fed))
+            scored = part.select(kept).append_column(SCORE, pa.array(found, pa.float32()))
             writer.write_table(scored) if best is None else best.add(scored)
             done += len(part)
             if told is not None:
                 told(len(part))
+        kept_rows = done
         if best is not None:
-            writer.write_table(best.rows())
-    return done
+            writer.write_table(rows := best.rows())
+            kept_rows = len(rows)
+    return Scored(done, kept_rows, dict(zip(columns, unknown.tolist(), strict=True)))
 
 
 def rows_in(path: Path) -> int | None:
@@ -118,7 +138,7 @@ class _Best:
 
 
 def _require_free(out: Path, path: Path, overwrite: bool) -> None:
-    if out.suffix != ".parquet" and not out.is_dir():
+    if out.suffix.lower() != ".parquet" and not out.is_dir():
         raise UsageError(f"scores are written as Parquet, to a name that ends in .parquet, got {out.name!r}")
     if out.exists() and out.samefile(path):
         raise UsageError(f"{out} is the file to score; choose another name for the scores")

@@ -70,7 +70,7 @@ class Scorer:
         """
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
-            there = f"no {MANIFEST} in it" if folder.is_dir() else "no such folder"
+            there = f"no {MANIFEST} in it" if folder.is_dir() else "a file" if folder.exists() else "no such folder"
             raise DataError(f"{folder} must hold an exported student, got {there}: `recdistill export` makes one")
         verify(folder)
         if (kind := manifest(folder)["facts"].get("kind")) != KIND:
@@ -104,8 +104,7 @@ class Scorer:
         Raises:
             DataError: a column is missing or of another type, a number or a score is not finite.
         """
-        coded, count = self._rows.coded(rows, self.columns)
-        return self._scored(coded, count, batch_size)
+        return self.score_encoded(self.encoded(rows), batch_size=batch_size)
 
     def predict(self, rows: Any, *, batch_size: int = SCORED) -> Floats:
         """(rows,) float32: probabilities of a click, or expected ratings. Arguments and errors are those of `score`."""
@@ -143,7 +142,7 @@ class Scorer:
         names = [name for name in self.columns if name not in candidates.coded]
         one, _ = self._rows.coded([context], names)
         alike = {name: np.repeat(values, len(candidates), axis=0) for name, values in one.items()}
-        return self._scored({**candidates.coded, **alike}, len(candidates), SCORED)
+        return self.score_encoded(inputs(self.encoder.spec, {**candidates.coded, **alike}, len(candidates)))
 
     def predicted(self, logits: Floats) -> Floats:
         """(rows,) float32: what logits mean, the probability of a click or the expected rating."""
@@ -161,11 +160,11 @@ class Scorer:
         """Logits of what `encoded` gives, unchecked: the network alone."""
         return np.asarray(self._session.run(["logits"], {n: v for n, v in fed.items() if n in self._read})[0])
 
-    def _scored(self, coded: Mapping[str, Array], count: int, batch_size: int) -> Floats:
+    def score_encoded(self, fed: Mapping[str, Array], *, batch_size: int = SCORED) -> Floats:
+        """As `score`, of what `encoded` gives."""
         if batch_size < 1:
             raise UsageError(f"rows are scored at least one at a time, got {batch_size=}")
-        fed = inputs(self.encoder.spec, coded, count)
-        if count <= batch_size:
+        if (count := len(fed["ids"])) <= batch_size:
             logits = self.run(fed)
         else:
             starts = range(0, count, batch_size)

@@ -102,6 +102,16 @@ def _point(space: Space, params: dict[str, Any]) -> dict[str, Any]:
     return {name: params[name] if isinstance(of, Range) else json.loads(params[name]) for name, of in dimensions}
 
 
+def require_optuna() -> None:
+    """Refuse a tuning before anything is begun for it.
+
+    Raises:
+        EnvironmentFault: Optuna is not installed.
+    """
+    with _quiet():
+        pass
+
+
 @contextmanager
 def _quiet() -> Iterator[Any]:
     """Optuna, without its log and its warnings of what is new in it; a level that somebody set stays.

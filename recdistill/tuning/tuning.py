@@ -19,7 +19,7 @@ from recdistill.label_budget import Cell, cell_of
 from recdistill.progress import SILENCE, Board, Progress, Watch
 from recdistill.run_folder import RunFolder
 from recdistill.tuning import trials as files
-from recdistill.tuning.proposals import Proposal
+from recdistill.tuning.proposals import Proposal, require_optuna
 from recdistill.tuning.space import Space
 from recdistill.tuning.students import Students, heard_by
 from recdistill.tuning.trials import Tried
@@ -102,6 +102,7 @@ def tune(
     """
     if trials < 1 or (minutes is not None and not 0 < minutes < math.inf):
         raise UsageError(f"there must be at least one trial and minutes above 0, got {trials=}, {minutes=}")
+    require_optuna()
     folder = RunFolder(run)
     cell = cell or cell_of(folder.config, None, 0, where=run)
     students = Students(folder, arm or run_arms.usual(folder, cell.share), cell)

@@ -18,7 +18,7 @@ from recdistill.models.embeddings.fields import (
 )
 from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.pooling import summed
-from recdistill.models.embeddings.quantised import QuantisedTables, quantised
+from recdistill.models.embeddings.quantised import QuantisedTables, quantised, read_at_once
 from recdistill.models.embeddings.unplaced import UnplacedTables, unplaced
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "of_first_order",
     "placed",
     "quantised",
+    "read_at_once",
     "require_one_meaning",
     "require_plain",
     "summed",

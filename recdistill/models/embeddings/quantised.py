@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from recdistill.models.embeddings.plain import PlainTables
 from recdistill.models.embeddings.pooling import averaged
 
 SHORT = 2  # rows of so few numbers are kept as float16: a span would take more than it saves
-AT_ONCE = 64 << 20  # bytes as float32, up to which a graph multiplies out the whole table
+AT_ONCE = 8 << 20  # bytes as float32, up to which a graph multiplies out a network's tables as a whole
 
 
 class QuantisedTables(nn.Module):
@@ -31,6 +31,9 @@ class QuantisedTables(nn.Module):
 
     Raises:
         DataError: a weight is not finite, or beyond float16.
+
+    Attributes:
+        at_once: whether the whole table is multiplied out before rows are looked up in it, see `read_at_once`.
     """
 
     offsets: Tensor
@@ -40,7 +43,7 @@ class QuantisedTables(nn.Module):
     def __init__(self, plain: PlainTables, bits: int) -> None:
         super().__init__()
         weight = plain.weight.detach().float().cpu()
-        self.dim, self.bits = weight.shape[1], 16 if weight.shape[1] <= SHORT else bits
+        self.dim, self.bits, self.at_once = weight.shape[1], 16 if weight.shape[1] <= SHORT else bits, False
         if not torch.isfinite(weight.half()).all():
             raise DataError(f"weights must be within float16 to be quantised, got {float(weight.abs().max()):g}")
         self.register_buffer("offsets", plain.offsets.cpu(), persistent=False)
@@ -59,21 +62,22 @@ class QuantisedTables(nn.Module):
 
     def looked_up(self, ids: Tensor) -> Tensor:
         """(lookups,) places to (lookups, dim) rows."""
-        if torch.compiler.is_compiling() and 4 * self.codes.shape[0] * self.dim <= AT_ONCE:
-            # ONNX Runtime multiplies out what is constant once, when it reads the file: a look-up is then as fast as
-            # of float32, and takes its memory. A larger table stays in few bits there too.
-            return self._numbers(lambda kept: kept).index_select(0, ids)
-        return self._numbers(lambda kept: kept.index_select(0, ids))
+        if self.at_once:
+            return self._numbers(self.codes, self.span if self.bits < 16 else None).index_select(0, ids)
+        span = self.span.index_select(0, ids) if self.bits < 16 else None
+        return self._numbers(self.codes.index_select(0, ids), span)
 
-    def _numbers(self, rows: Callable[[Tensor], Tensor]) -> Tensor:
-        """(rows, dim) of those rows that are taken of what is kept."""
-        found = rows(self.codes).float()
-        if self.bits == 16:
+    def _numbers(self, codes: Tensor, span: Tensor | None) -> Tensor:
+        """(rows, dim) of rows as they are kept."""
+        found = codes.float()
+        if span is None:
             return found
-        span = rows(self.span).float()
+        span = span.float()
         if self.bits == 4:
             high = torch.floor(found / 16)
             found = torch.stack([found - 16 * high, high], 2).flatten(1)[:, : self.dim]
+        if self.at_once:  # in as few steps as can be, for each of them takes a table's memory
+            return span[:, :1] + span[:, 1:] * found
         # Written out by a product: ONNX Runtime is slow to spread a number over a short row.
         one = span.new_ones(1, self.dim)
         return span[:, :1] @ one + (span[:, 1:] @ one) * found
@@ -94,6 +98,18 @@ def quantised(network: nn.Module, bits: int) -> nn.Module:
             if isinstance(tables, PlainTables):
                 setattr(owner, key, QuantisedTables(tables, bits))
     return network
+
+
+def read_at_once(network: nn.Module) -> None:
+    """Have small tables in few bits multiplied out as a whole, all or none: for a graph that is made for ONNX Runtime.
+
+    It computes what is constant once, when it reads the file: a look-up is then as fast as in float32, in its memory.
+    Larger tables stay in few bits there. Elsewhere the whole would be computed at each call.
+    """
+    tables = [module for module in network.modules() if isinstance(module, QuantisedTables)]
+    small = sum(4 * len(table.codes) * table.dim for table in tables) <= AT_ONCE
+    for table in tables:
+        table.at_once = small
 
 
 def _spans(weight: Tensor, levels: int) -> Tensor:
