@@ -251,6 +251,17 @@ def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
     assert shown["frontier"] == result
     assert "What a smaller student costs" in (run.report / "report.md").read_text()
 
+    # What the run ships by now stands beside it on test rows.
+    assert not result["test"]["ships"]
+    assert call("pareto", "r", "--grid", "grid.toml")[0] == 0
+    tested = page_of(run)["test"]
+    auto = np.stack([Ranker.load(run.student("auto", cell)).score(test) for cell in cells])
+    assert tested["ships"] == "auto"
+    wanted = compare(np.stack(scores), auto, test, "auc")
+    told = next(one for one in tested["comparisons"] if (one["b"], one["metric"]) == ("auto", "auc"))
+    assert told["delta"] == pytest.approx(wanted["delta"])
+    assert "against what the run ships (auto)" in (run.path / "pareto" / "page" / "pareto.md").read_text()
+
     # Its files are the run's, and are looked at with them.
     left = run.path / "pareto" / "shipped" / ".small.0a1b.tmp"
     shutil.copytree(grid.shipped(shipped, cells[0]), left)

@@ -530,6 +530,12 @@ def test_the_best_is_an_experiment_that_comes_to_the_same(
     facts = manifest(RunFolder(tmp_path / "again").student("adapted_all", CELL))["facts"]
     assert facts["valid_logloss"] == best["valid_logloss"]
     assert facts["best_epoch"] == best["best_epoch"]
+    code, output, errors = call("tune", "again", "--space", "space.toml", "--trials", "2")
+    assert (code, errors) == (0, "")
+    fresh = json.loads((tmp_path / folder.replace("r/", "again/", 1) / "trials.json").read_text())["trials"]
+    assert f"the run's own student of adapted_all: {best['valid_logloss']:.4f}" in output
+    gains = min(one["valid_logloss"] for one in fresh if one["state"] == "finished") < best["valid_logloss"]
+    assert ("Caution: no trial is better than the run's own student of adapted_all" in output) == (not gains)
     told = {name.partition(".")[2]: value for name, value in best["point"].items() if name.startswith("trial.")}
     assert told.items() <= facts["choice"].items()
     soft = [path.relative_to(tmp_path / "r") for path in (tmp_path / "r").rglob("logits.parquet")]

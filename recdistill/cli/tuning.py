@@ -63,6 +63,9 @@ def tune(
         control = shlex.join([*words, "--arm", "hard_only", *where])
         others = f" (and --arm {placebo_of(found.arm)})"
         board().say(f"Caution: compare it only with controls that had as many trials: {control}{others}")
+    if not found.gains:
+        own = f"the run's own student of {found.arm} ({found.own:.4f} on the same rows)"
+        board().say(f"Caution: no trial is better than {own}: more trials, or another space, might be")
     done(
         f"{found.best_toml} is written", ["recdistill", "run", str(found.best_toml), "--out", f"runs/tuned_{found.arm}"]
     )
@@ -82,6 +85,8 @@ def _show(found: Tuning, known: Space) -> None:
     show_table(console(), lines, f"{found.arm}: the best on {found.rows:,} labelled validation rows")
     counts = f"{found.count('finished')} finished, {found.count('pruned')} pruned"
     failed = found.count("failed")
+    if found.own is not None:
+        say(f"the run's own student of {found.arm}: {found.own:.4f}")
     say(f"{len(found.tried)} trials: {counts}{f', {failed} failed (reasons: trials.csv)' if failed else ''}")
 
 

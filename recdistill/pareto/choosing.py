@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recdistill.artefacts import manifest
+from recdistill.artefacts import is_made_from, manifest
 from recdistill.errors import DataError
 from recdistill.evaluation import compare, measure, more_is_better, task
 from recdistill.latency import COUNTS, Latency, latencies
@@ -174,13 +174,20 @@ def _teachers(grid: Grid) -> Iterator[Ranker | ScoreColumn]:
 
 
 def _on_test(grid: Grid, shipped: Point, best: Point, baseline: Sequence[Point], metric: str, board: Board) -> Entry:
-    """What is to ship on the test rows, beside it uncompressed, the best point, the teacher and logistic regression."""
+    """What is to ship on the test rows, beside it uncompressed, the best point, the teacher and logistic regression.
+
+    And beside what the run's strategy ships, "ships", where that is made: a student of any arm.
+    """
     test = grid.run.part("test")
     board.say(f"confirming {shipped.name} on {len(test):,} test rows")
     points = dict.fromkeys((shipped, Point(shipped.size), best, *baseline))
     seeds = range(len(grid.cells))
     said = {point.name: np.stack([_served(grid, point, k).score(test.arrow) for k in seeds]) for point in points}
     said[grid.run.teachers[-1]] = np.stack([teacher.score(test) for teacher in _teachers(grid)])
+    ships, places = grid.run.config.strategy, [grid.run.student(grid.run.config.strategy, cell) for cell in grid.cells]
+    there = ships not in said and all(is_made_from(place, grid.run.identity) for place in places)
+    if there:
+        said[ships] = np.stack([Ranker.load(place).score(test) for place in places])
     rankers = {name: _means([measure(scores, test).metrics for scores in of]) for name, of in said.items()}
     compared = dict.fromkeys((metric, "logloss"))
     comparisons = [
@@ -189,7 +196,7 @@ def _on_test(grid: Grid, shipped: Point, best: Point, baseline: Sequence[Point],
         if name != shipped.name
         for one in compared
     ]
-    return {"rows": len(test), "rankers": rankers, "comparisons": comparisons}
+    return {"rows": len(test), "rankers": rankers, "comparisons": comparisons, "ships": ships if there else None}
 
 
 def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:

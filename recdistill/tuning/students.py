@@ -123,6 +123,13 @@ class Students:
         best.offer(student, told.trial, found)
         return best.logloss, found
 
+    @property
+    def own(self) -> float | None:
+        """Logloss of the run's own student of the arm on the same rows; None where it is not made yet."""
+        place = self.run.student(self.name, self.cell)
+        made = is_made_from(place, self.run.identity)
+        return float(manifest(place)["facts"]["valid_logloss"]) if made else None
+
     def _new(self, told: Candidate, encoder: Encoder) -> Ranker:
         return new_ranker(told.student, encoder, self.train.schema.classes, self.cell.seed)
 

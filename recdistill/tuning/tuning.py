@@ -36,6 +36,7 @@ class Tuning:
         space: in which.
         tried: every student, in order.
         rows: labelled validation rows that judged them.
+        own: logloss on these of the run's own student of the arm; None where the run has none.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Tuning:
     space: Space
     tried: tuple[Tried, ...]
     rows: int
+    own: float | None
 
     @property
     def ranked(self) -> list[tuple[int, Tried]]:
@@ -54,6 +56,11 @@ class Tuning:
     def best(self) -> Tried:
         """The one with the lowest logloss on the validation rows, the first of equals."""
         return self.ranked[0][1]
+
+    @property
+    def gains(self) -> bool:
+        """Whether the best is better than the run's own student, where it has one."""
+        return self.own is None or (self.best.valid_logloss or 0.0) < self.own
 
     @property
     def best_toml(self) -> Path:
@@ -128,7 +135,8 @@ def tune(
         raise TrainingError(f"none of {len(tried)} students could be trained: the first {tried[0].words}")
     files.write(place, told, tried)  # the table too, which a kill may have left without its last line
     files.write_best(place, students, tried, best)
-    return Tuning(place, students.name, heard, tuple(tried), len(students.valid.take(students.valid.labelled)))
+    rows = len(students.valid.take(students.valid.labelled))
+    return Tuning(place, students.name, heard, tuple(tried), rows, students.own)
 
 
 class _Pruned(Exception):

@@ -121,6 +121,13 @@ def frontier_cautions(result: Entry) -> list[str]:
         if one["metric"] == result["metric"] and one["b"] in others
         if direction(one) < 0 and abs(one["delta"]) > result["margin"]
     ]
+    found += [
+        f"what the run ships ({one['b']}) is better on test rows, by {signed(one)}: this is the smallest good one of "
+        f"the students that learn by {result['arm']}, not of all."
+        for one in result["test"]["comparisons"]
+        if (one["metric"], one["b"]) == (result["metric"], result["test"].get("ships"))
+        if direction(one) < 0 < one["low"] * one["high"]
+    ]
     best = next(point for point in result["points"] if point["name"] == result["best"])
     if result["metric"] == "auc" and best["valid"] <= 0.5:
         found.append(f"the best student ranks validation rows no better than chance (AUC {best['valid']:.4f}).")

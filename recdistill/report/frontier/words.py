@@ -57,6 +57,8 @@ def told(result: Entry, name: str) -> str:
         return "logistic regression on labels alone"
     if name == result["teacher_name"]:
         return f"the teacher ({name})"
+    if name == result["test"].get("ships"):
+        return f"what the run ships ({name})"
     if name == recommended(result)["size"]:
         return f"the same student uncompressed ({name})"
     return f"the best ({name})" if name == result["best"] else name
