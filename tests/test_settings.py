@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from recdistill.errors import UsageError, nearest
 from recdistill.fit_settings import FitSettings
-from recdistill.settings import Settings, differences, fill, override, read_toml
+from recdistill.settings import Settings, differences, fill, of_kind, override, read_toml
 
 
 class Leaf(Settings):
@@ -180,6 +180,14 @@ def test_python_says_what_a_file_would_say(values: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as told:
         Tree(**values)
     assert str(told.value) == raised(values)
+
+
+def test_settings_of_another_kind_are_refused_by_name() -> None:
+    assert of_kind(Leaf, None, "leaves") == Leaf()
+    assert of_kind(Leaf, Leaf(rate=2), "leaves").rate == 2
+    for other, kind in ((Branch(), "Branch"), ({"rate": 2}, "dict")):
+        with pytest.raises(UsageError, match=f"^leaves must be Leaf, got {kind}$"):
+            of_kind(Leaf, other, "leaves")
 
 
 def test_settings_are_frozen() -> None:

@@ -179,6 +179,14 @@ def test_off_a_terminal_there_are_plain_lines() -> None:
     assert last == "over"
 
 
+def test_a_stage_of_which_nothing_is_left_says_so() -> None:
+    out = io.StringIO()
+    board = TerminalBoard(Console(file=out, width=100))
+    board.begin("things", 3, 3)
+    board.end()
+    assert out.getvalue() == "things: all 3 kept from before\n"
+
+
 def test_off_a_terminal_the_first_line_comes_soon_and_later_ones_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("recdistill.terminal.time.monotonic", lambda: now[0])
