@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
         def __init__(self, /, **values: Any) -> None:
             try:
-                super().__init__(**values)
+                self.__pydantic_validator__.validate_python(values, self_instance=self)
             except ValidationError as error:
                 raise _told(type(self), error) from None
 
