@@ -12,6 +12,7 @@ from recdistill.fit_settings import FitSettings
 from recdistill.models.embeddings import PlainTables, embeddings_of, require_plain
 from recdistill.progress import Progress, Watch
 from recdistill.ranker import Ranker
+from recdistill.settings import of_kind
 from recdistill.soft_labels import SoftLabels
 from recdistill.splits import folds
 from recdistill.tables import Table
@@ -63,7 +64,7 @@ def fine_tuned(
 
     Arguments and errors are those of `adapt`.
     """
-    fitting, adapted = fitting or FitSettings(), teacher.extended(table)
+    fitting, adapted = of_kind(FitSettings, fitting, "fitting"), teacher.extended(table)
     if what != "all" and fitting.embedding_backend != "torch":
         got = f"{what=} with embedding_backend={fitting.embedding_backend!r}"
         raise UsageError(f"only torch's tables can be left as they are in training, got {got}")

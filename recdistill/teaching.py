@@ -21,7 +21,7 @@ from recdistill.prepared_table import PreparedTable
 from recdistill.progress import SILENCE, Board, tracked
 from recdistill.ranker import Ranker
 from recdistill.ranks import current, meet
-from recdistill.settings import Settings, differences, plain
+from recdistill.settings import Settings, differences, of_kind, plain
 from recdistill.sources import sized
 from recdistill.training import Fitted, fit
 
@@ -82,7 +82,7 @@ def teach(
         EnvironmentFault: a device or a package is not there, the disk is full, or another rank has gone.
         Interrupted: the user stopped it.
     """
-    settings, out, ranks = settings or TeachSettings(), Path(out), current()
+    settings, out, ranks = of_kind(TeachSettings, settings, "settings"), Path(out), current()
     facts = {"prepared": prepared.fingerprint, "told": _told(settings)}
     unfinished = Unfinished(out.with_name(f"{out.name}.unfinished"), facts)
     with held(out.with_name(f".{out.name}.lock"), out, ranks):

@@ -9,7 +9,6 @@ from recdistill import report
 from recdistill.artefacts import MANIFEST, is_whole, manifest, read_json, verify
 from recdistill.compression import Compression
 from recdistill.errors import DataError
-from recdistill.label_budget import Cell
 from recdistill.pareto import Grid, ParetoSettings, Point
 from recdistill.report.frontier.words import GRID, PAGE
 from recdistill.run_folder import RunFolder
@@ -57,9 +56,9 @@ def verify_run(path: Path) -> Verified:
     made = {inspected: run.identity} | {unit.folder: unit.prepared for unit in units}
     others = {folder for folder, rows in made.items() if _of_other_rows(folder, rows)}
     there = [folder for folder in _there(wanted) if folder not in others]
-    wanted += _told_of(run)
-    there = list(dict.fromkeys([*there, *_made_beside(path)]))
+    there += _made_beside(path)
     files = _require_unchanged(there)
+    wanted += _told_of(run)  # by a page that is as it was written
     missing = tuple(str(folder.relative_to(path)) for folder in wanted if folder not in there)
     return Verified(len(there), files, _counted_again(run), missing)
 
@@ -85,10 +84,10 @@ def _told_of(run: RunFolder) -> list[Path]:
     if not page.is_file():
         return []
     told = read_json(page)
-    grid, cells = Grid(run, ParetoSettings(), told["labels"]), [Cell(told["labels"], k) for k in range(told["seeds"])]
+    grid = Grid(run, ParetoSettings(), told["labels"])
     shown = [point for point in told["points"] if not point["refused"]]
     points = [Point(point["size"], Compression(**point["compression"])) for point in shown]
-    return [grid.shipped(point, cell) for point in points for cell in cells]
+    return [grid.shipped(point, cell) for point in points for cell in grid.cells]
 
 
 def _require_unchanged(folders: list[Path]) -> int:

@@ -276,6 +276,8 @@ def test_the_grid_again_by_hand(call: Call, run: RunFolder) -> None:
     code, _, errors = call("verify", "r")
     assert code == DataError.exit_code
     assert f"{cells[1]}/model.onnx must have" in errors
+    (grid.page / "pareto.json").write_text("{}")  # which cannot say what there should be
+    assert "pareto.json must have" in call("verify", "r")[2]
 
 
 def missing(run: RunFolder, toml: str) -> set[str]:

@@ -130,7 +130,7 @@ def examples_for(
         UsageError: the loss compares rows of a user, and the table has no user column.
         DataError: the soft labels were made for other rows or other grades.
     """
-    settings, examples = settings or DistillSettings(), Examples.of(encoder, table)
+    settings, examples = of_kind(DistillSettings, settings, "settings"), Examples.of(encoder, table)
     if settings.compares_rows:
         examples = replace(examples, lists=_lists(table, settings.loss))
     if soft is None:

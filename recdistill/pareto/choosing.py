@@ -184,7 +184,8 @@ def _on_test(grid: Grid, shipped: Point, best: Point, baseline: Sequence[Point],
     seeds = range(len(grid.cells))
     said = {point.name: np.stack([_served(grid, point, k).score(test.arrow) for k in seeds]) for point in points}
     said[grid.run.teachers[-1]] = np.stack([teacher.score(test) for teacher in _teachers(grid)])
-    ships, places = grid.run.config.strategy, [grid.run.student(grid.run.config.strategy, cell) for cell in grid.cells]
+    ships = grid.run.config.strategy
+    places = [grid.run.student(ships, cell) for cell in grid.cells]
     there = ships not in said and all(is_made_from(place, grid.run.identity) for place in places)
     if there:
         said[ships] = np.stack([Ranker.load(place).score(test) for place in places])

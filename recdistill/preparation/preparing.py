@@ -30,7 +30,7 @@ from recdistill.prepared_table import KIND, PreparedTable
 from recdistill.progress import SILENCE, Board, tracked
 from recdistill.readers import files_of
 from recdistill.schema import Schema
-from recdistill.settings import differences
+from recdistill.settings import differences, of_kind
 
 # Rows that are encoded together look a vocabulary up once; more than one group keeps all workers busy.
 GROUPS, LEAST_GROUP, MOST_GROUP = 8, 250_000, 1_000_000
@@ -68,7 +68,7 @@ def prepare(
         DataError: a file is broken, a row is not what its columns must hold, or the rows cannot be right as a whole.
         EnvironmentFault: the disk is full.
     """
-    settings, engine, out = settings or PrepareSettings(), engine or Threads(), Path(out)
+    settings, engine, out = of_kind(PrepareSettings, settings, "settings"), engine or Threads(), Path(out)
     like = encoder if isinstance(encoder, PreparedTable) else None
     fitted = encoder.encoder if isinstance(encoder, PreparedTable) else encoder
     paths = files_of(files, settings.csv)

@@ -182,7 +182,9 @@ class _Known:
     def bytes_of(self) -> dict[Any, bytes]:
         """Of each value's int32 id; joined, they are the array. Made for the first record: files do without."""
         ids = np.arange(1, len(self.vocabulary.values) + 1, dtype=np.int32).view("V4")  # void of 4 is bytes to Python
-        return {**dict(zip(self.vocabulary.values.to_pylist(), ids.tolist(), strict=True)), None: NOT_KNOWN}
+        found = dict(zip(self.vocabulary.values.to_pylist(), ids.tolist(), strict=True))
+        found[None] = NOT_KNOWN
+        return found
 
     def of_values(self, values: Sequence[Any]) -> Array | None:
         """(rows,) int32."""

@@ -62,12 +62,12 @@ class QuantisedTables(nn.Module):
 
     def looked_up(self, ids: Tensor) -> Tensor:
         """(lookups,) places to (lookups, dim) rows."""
+        kept = (self.codes,) if self.bits == 16 else (self.codes, self.span)
         if self.at_once:
-            return self._numbers(self.codes, self.span if self.bits < 16 else None).index_select(0, ids)
-        span = self.span.index_select(0, ids) if self.bits < 16 else None
-        return self._numbers(self.codes.index_select(0, ids), span)
+            return self._numbers(*kept).index_select(0, ids)
+        return self._numbers(*(of.index_select(0, ids) for of in kept))
 
-    def _numbers(self, codes: Tensor, span: Tensor | None) -> Tensor:
+    def _numbers(self, codes: Tensor, span: Tensor | None = None) -> Tensor:
         """(rows, dim) of rows as they are kept."""
         found = codes.float()
         if span is None:
